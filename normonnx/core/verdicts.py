@@ -1,0 +1,153 @@
+"""The outcome of a validation, as data.
+
+Two questions are never mixed: "computes" asks whether a backend computes this model rightly
+(backend(model) against oracle(model)); "equivalent" asks whether two models are the same function
+(oracle(model) against oracle(reference)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from normonnx.core.errors import ExitCode
+
+
+class Verdict(StrEnum):
+    """What can be said after comparing; equal to its plain string."""
+
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
+    MISMATCH = "mismatch"
+    INCONCLUSIVE = "inconclusive"
+    UNAVAILABLE = "unavailable"
+    INVALID = "invalid"
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The command line's exit code for this verdict."""
+        return _EXIT_CODES[self]
+
+
+_EXIT_CODES = {
+    Verdict.PASS: ExitCode.OK,
+    Verdict.MISMATCH: ExitCode.MISMATCH,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Verdict.UNAVAILABLE: ExitCode.UNAVAILABLE,
+    Verdict.INVALID: ExitCode.INVALID,
+}
+
+_WORST_FIRST = (
+    Verdict.INVALID,
+    Verdict.MISMATCH,
+    Verdict.UNAVAILABLE,
+    Verdict.INCONCLUSIVE,
+    Verdict.PASS,
+)
+
+
+def worst_verdict(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of several verdicts; inconclusive for none, since nothing was compared."""
+    return min(verdicts, key=_WORST_FIRST.index, default=Verdict.INCONCLUSIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One output of one run, judged.
+
+    Attributes:
+        question: "computes" (backend against oracle) or "equivalent" (model against reference).
+        backend: What ran the model, for example "ort:cpu"; "oracle" for the second question.
+        case: Name of the inputs, for example "random" or "shifted-mean".
+        output: Name of the graph output.
+        verdict: What the comparison says.
+        reason: Why, as a sentence for users; empty on a plain pass.
+        error: rms(difference) / rms(truth) in units of u, the roundoff of the output's own dtype.
+        floor: The model's own noise floor, in the same unit: how far the truth moves when inputs
+            and weights are perturbed by one roundoff.
+        max_abs: Largest absolute difference.
+        u: The unit roundoff used, for example 2**-24 for float32.
+    """
+
+    question: Literal["computes", "equivalent"]
+    backend: str
+    case: str
+    output: str
+    verdict: Verdict
+    reason: str = ""
+    error: float = float("nan")
+    floor: float = float("nan")
+    max_abs: float = float("nan")
+    u: float = float("nan")
+
+    @property
+    def ratio(self) -> float:
+        """Error over noise floor; what the verdict is taken on."""
+        if self.error == 0:
+            return 0.0
+        return self.error / self.floor if self.floor else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where a backend, or a rewritten model, first leaves the truth.
+
+    Attributes:
+        node: Name of the node; its first output's name where the node has none.
+        op_type: Operator of that node.
+        tensor: Name of the tensor that is off.
+        local: Error the node adds by itself, in u.
+        upstream: Error that it inherits from its inputs, in u.
+    """
+
+    node: str
+    op_type: str
+    tensor: str
+    local: float
+    upstream: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRun:
+    """What ran a model, and how it ended.
+
+    Attributes:
+        backend: The name asked for, for example "ort:cpu".
+        verdict: Worst verdict over its comparisons; unavailable or invalid when it could not run.
+        reason: Why it could not run, in one line; empty when it ran.
+        placement: Number of nodes that each execution provider really ran.
+        settings: What changes numerics: versions, optimization level and so on.
+    """
+
+    backend: str
+    verdict: Verdict
+    reason: str = ""
+    placement: Mapping[str, int] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationReport:
+    """The outcome of `normonnx.validate`.
+
+    Attributes:
+        verdict: Worst verdict over all comparisons and backends; inconclusive for none.
+        comparisons: Every output of every case on every backend, judged.
+        backends: What ran.
+        divergence: Where the error begins; None when there is none or it was not located.
+        factor: Error over noise floor up to which a comparison passes.
+        seed: Seed of the random inputs and of the perturbations.
+    """
+
+    verdict: Verdict
+    comparisons: tuple[Comparison, ...] = ()
+    backends: tuple[BackendRun, ...] = ()
+    divergence: Divergence | None = None
+    factor: float = float("nan")
+    seed: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """True only when something was compared and everything that was compared is right."""
+        return self.verdict is Verdict.PASS and bool(self.comparisons)

@@ -1,0 +1,1 @@
+"""Small layer over onnx_ir: load and save, constants, naming, shapes."""

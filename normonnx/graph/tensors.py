@@ -1,0 +1,146 @@
+"""Tensors that lie in a memory map or an array, and are streamed when a model is saved.
+
+onnx_ir writes a tensor by asking it for `tobytes()`. While a `Collector` is active, a large
+`StreamedTensor` answers with a short token instead and remembers itself; `files.save` then
+replaces the tokens by the real bytes, written straight to the file. Everywhere else a
+StreamedTensor is an ordinary tensor.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+STREAM_FROM = 1024  # bytes; what is smaller travels inside the protobuf message
+_CHUNK = 1 << 24  # bytes handed to the operating system at once
+
+_collector: ContextVar[Collector | None] = ContextVar("normonnx_collector", default=None)
+
+
+class Collector:
+    """Remembers the large tensors met while a model is serialized, in order."""
+
+    def __init__(self) -> None:
+        self.tensors: list[StreamedTensor] = []
+        self.tokens: list[bytes] = []
+        self._secret = secrets.token_bytes(24)
+
+    def take(self, tensor: StreamedTensor) -> bytes:
+        """Remember a tensor; what is returned stands for its bytes until they are filled in."""
+        token = self._secret + len(self.tensors).to_bytes(8, "little")
+        self.tensors.append(tensor)
+        self.tokens.append(token)
+        return token
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """Within this context large StreamedTensors give tokens instead of bytes."""
+        reset = _collector.set(self)
+        try:
+            yield
+        finally:
+            _collector.reset(reset)
+
+
+class StreamedTensor(ir.LazyTensor):
+    """A tensor whose bytes are read from a buffer when needed and never copied as a whole.
+
+    Attributes:
+        external: Whether the model it came from kept it in an external data file.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        buffer: Callable[[], memoryview],
+        dtype: ir.DataType,
+        shape: ir.Shape,
+        *,
+        external: bool = False,
+        name: str | None = None,
+        doc_string: str | None = None,
+        metadata_props: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            self._tensor_of_buffer,
+            dtype,
+            shape,
+            name=name,
+            doc_string=doc_string,
+            metadata_props=metadata_props,
+        )
+        self._buffer = buffer
+        self.external = external
+
+    def _tensor_of_buffer(self) -> ir.TensorProtocol:
+        return ir.Tensor(self.numpy(), dtype=self.dtype, name=self.name)
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """The tensor as a read-only array; a view of the buffer except for sub-byte types."""
+        return array_of(self._buffer(), self.dtype, tuple(self.shape.numpy()))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:  # noqa: ANN401
+        """The tensor as an array, for numpy."""
+        del copy
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def tobytes(self) -> bytes:
+        """Its bytes as `raw_data` holds them; a token while a Collector is active."""
+        collector = _collector.get()
+        if collector is not None and (self.nbytes >= STREAM_FROM or self.external):
+            return collector.take(self)
+        return bytes(self._buffer())
+
+    def tofile(self, file: BinaryIO) -> None:
+        """Write its bytes to an open file, in pieces."""
+        buffer = self._buffer()
+        for start in range(0, len(buffer), _CHUNK):
+            file.write(buffer[start : start + _CHUNK])
+
+
+def array_of(
+    buffer: memoryview, dtype: ir.DataType, shape: tuple[int, ...]
+) -> npt.NDArray[Any]:
+    """View little-endian `raw_data` bytes as an array of the given type and shape."""
+    if dtype.bitwidth < 8:  # noqa: PLR2004  # packed: onnx knows how
+        proto = onnx.TensorProto(data_type=dtype.value, dims=shape, raw_data=bytes(buffer))
+        return np.asarray(onnx.numpy_helper.to_array(proto))
+    return np.frombuffer(buffer, dtype=dtype.numpy()).reshape(shape)
+
+
+def nbytes(dtype: ir.DataType, shape: tuple[int, ...]) -> int:
+    """Number of bytes of `raw_data` for a tensor of this type and shape."""
+    return math.ceil(dtype.bitwidth * math.prod(shape) / 8)
+
+
+def of_array(array: npt.NDArray[Any], name: str | None = None) -> StreamedTensor:
+    """A tensor holding `array`, which must not be changed afterwards."""
+    contiguous = np.ascontiguousarray(array).reshape(array.shape)
+    flat = contiguous.reshape(-1).view(np.uint8)
+    return StreamedTensor(
+        lambda: memoryview(flat),
+        ir.DataType.from_numpy(contiguous.dtype),
+        ir.Shape(contiguous.shape),
+        name=name,
+    )
+
+
+def streamed(tensor: ir.TensorProtocol) -> StreamedTensor:
+    """Wrap any tensor so that saving streams it; `tensor` itself is not changed."""
+    return StreamedTensor(
+        lambda: memoryview(tensor.tobytes()),
+        tensor.dtype,
+        ir.Shape(tensor.shape.numpy()),
+        external=isinstance(tensor, ir.ExternalTensor),
+        name=tensor.name,
+        doc_string=tensor.doc_string,
+        metadata_props=dict(tensor.metadata_props),
+    )

@@ -1,0 +1,58 @@
+"""Walking over all graphs, nodes and tensors of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import onnx_ir as ir
+
+ReplaceTensor = Callable[[ir.TensorProtocol], ir.TensorProtocol | None]
+
+
+def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:
+    """The main graph, the bodies of functions, and every subgraph of these."""
+    yield model.graph
+    yield from model.graph.subgraphs()
+    for function in model.functions.values():
+        yield function.graph
+        yield from function.subgraphs()
+
+
+def all_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    """Every initializer and every attribute tensor, in all graphs."""
+    for graph in all_graphs(model):
+        for value in graph.initializers.values():
+            if value.const_value is not None:
+                yield value.const_value
+        for node in graph:
+            for attribute in node.attributes.values():
+                if attribute.is_ref():
+                    continue
+                if attribute.type == ir.AttributeType.TENSOR:
+                    yield attribute.as_tensor()
+                elif attribute.type == ir.AttributeType.TENSORS:
+                    yield from attribute.as_tensors()
+
+
+def replace_tensors(model: ir.Model, replace: ReplaceTensor) -> None:
+    """Replace initializers and attribute tensors for which `replace` returns another tensor."""
+    for graph in all_graphs(model):
+        for value in graph.initializers.values():
+            if value.const_value is not None and (found := replace(value.const_value)) is not None:
+                value.const_value = found
+        for node in graph:
+            _replace_attribute_tensors(node, replace)
+
+
+def _replace_attribute_tensors(node: ir.Node, replace: ReplaceTensor) -> None:
+    for name, attribute in list(node.attributes.items()):
+        if attribute.is_ref():
+            continue
+        if attribute.type == ir.AttributeType.TENSOR:
+            if (found := replace(attribute.as_tensor())) is not None:
+                node.attributes[name] = ir.AttrTensor(name, found, attribute.doc_string)
+        elif attribute.type == ir.AttributeType.TENSORS:
+            old = attribute.as_tensors()
+            new = [replace(tensor) or tensor for tensor in old]
+            if any(a is not b for a, b in zip(old, new, strict=True)):
+                node.attributes[name] = ir.AttrTensors(name, new, attribute.doc_string)

@@ -1,0 +1,250 @@
+"""Reading and writing the protobuf wire format around weights, without touching the weights.
+
+A model file is mostly weights, and protobuf copies each of them several times. `strip` therefore
+walks the encoded bytes once, cuts the large `raw_data` fields out and says where they lie; what
+remains (the skeleton) is small and parsed as usual. `fill` is the inverse: it puts tensors into
+a skeleton whose `raw_data` fields hold short tokens, and returns pieces to be written one after the
+other. Neither ever holds the weights.
+
+Source: protobuf encoding specification, and the field numbers of onnx.proto (IR version 13).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from normonnx.core.errors import InvalidModelError
+
+Buffer = bytes | memoryview
+Schema = Mapping[int, "str"]
+
+_MODEL: Final = "ModelProto"
+_TENSOR: Final = "TensorProto"
+
+# message -> field number -> message of that field; only what can contain a tensor.
+_CHILDREN: Final[Mapping[str, Schema]] = {
+    _MODEL: {7: "GraphProto", 25: "FunctionProto"},
+    "GraphProto": {1: "NodeProto", 5: _TENSOR},
+    "FunctionProto": {7: "NodeProto", 11: "AttributeProto"},
+    "NodeProto": {5: "AttributeProto"},
+    "AttributeProto": {5: _TENSOR, 6: "GraphProto", 10: _TENSOR, 11: "GraphProto"},
+    _TENSOR: {},
+}
+_RAW_DATA: Final = 9
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_DEEPEST: Final = 100  # protobuf's own limit on nesting
+_VARINT_BITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of an encoded message: its number, where it starts, its body, where it ends."""
+
+    number: int
+    wire_type: int
+    start: int
+    body: int
+    end: int
+
+
+Piece = Buffer | int  # bytes to write, or the index of a tensor to stream
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Encoded bytes with tensors between them, and the length of it all in bytes."""
+
+    parts: tuple[Piece, ...]
+    length: int
+
+
+def varint(number: int) -> bytes:
+    """Encode a non-negative number as a protobuf varint."""
+    encoded = bytearray()
+    while number > 0x7F:  # noqa: PLR2004
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def length_delimited(number: int, body_length: int) -> bytes:
+    """Encode tag and length of a length-delimited field; its body follows."""
+    return varint(number << 3 | _BYTES) + varint(body_length)
+
+
+def fields(buffer: Buffer, start: int, end: int) -> list[Field]:
+    """Split an encoded message into its fields.
+
+    Raises:
+        InvalidModelError: The bytes are no protobuf message.
+    """
+    found = []
+    position = start
+    while position < end:
+        tag, body = _read_varint(buffer, position, end)
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == _BYTES:
+            length, body = _read_varint(buffer, body, end)
+            field_end = body + length
+        elif wire_type == _VARINT:
+            _, field_end = _read_varint(buffer, body, end)
+        elif wire_type == _FIXED32:
+            field_end = body + 4
+        elif wire_type == _FIXED64:
+            field_end = body + 8
+        else:
+            message = f"not an ONNX file: unknown wire type {wire_type} at byte {position}"
+            raise InvalidModelError(message)
+        if field_end > end or number == 0:
+            message = (
+                f"truncated or not an ONNX file: the field at byte {position} "
+                f"ends at byte {field_end}, but its message ends at byte {end}"
+            )
+            raise InvalidModelError(message)
+        found.append(Field(number, wire_type, position, body, field_end))
+        position = field_end
+    return found
+
+
+def _read_varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
+    number = shift = 0
+    while position < end:
+        byte = buffer[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004
+            return number, position
+        shift += 7
+        if shift >= _VARINT_BITS:
+            break
+    message = f"truncated or not an ONNX file: unreadable number before byte {position}"
+    raise InvalidModelError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Stripped:
+    """A skeleton, and where in the original bytes each cut-out `raw_data` lies."""
+
+    skeleton: bytes
+    payloads: tuple[tuple[int, int], ...]  # (offset, length) in bytes
+
+
+def strip(buffer: Buffer, token: Callable[[int], bytes], threshold: int) -> Stripped:
+    """Cut `raw_data` of at least `threshold` bytes out of an encoded ModelProto.
+
+    Args:
+        buffer: The encoded ModelProto.
+        token: token(i) replaces the i-th cut-out `raw_data`.
+        threshold: Smaller `raw_data`, in bytes, stays where it is.
+
+    Raises:
+        InvalidModelError: The bytes are no protobuf message.
+    """
+    payloads: list[tuple[int, int]] = []
+
+    def replace(start: int, end: int) -> Pieces | None:
+        if end - start < threshold:
+            return None
+        payloads.append((start, end - start))
+        mark = token(len(payloads) - 1)
+        return Pieces((mark,), len(mark))
+
+    def worth_entering(start: int, end: int) -> bool:
+        return end - start >= threshold
+
+    pieces = _rewrite(buffer, _Span(_MODEL, 0, len(buffer)), worth_entering, replace)
+    if pieces is None:
+        return Stripped(bytes(buffer), ())
+    return Stripped(b"".join(part for part in pieces.parts if not isinstance(part, int)),
+                    tuple(payloads))
+
+
+def fill(skeleton: bytes, token_at: Mapping[int, int], pieces_of: Callable[[int], Pieces]) -> Pieces:
+    """Put tensors into an encoded ModelProto whose `raw_data` fields hold tokens.
+
+    Args:
+        skeleton: The encoded ModelProto.
+        token_at: Offset of each token in `skeleton`, in bytes, to the index of its tensor.
+        pieces_of: The encoded fields (tag included) that stand for tensor i's content.
+    """
+    offsets = sorted(token_at)
+
+    def replace_field(start: int, _end: int) -> Pieces | None:
+        index = token_at.get(start)
+        return None if index is None else pieces_of(index)
+
+    def worth_entering(start: int, end: int) -> bool:
+        found = bisect_left(offsets, start)
+        return found < len(offsets) and offsets[found] < end
+
+    span = _Span(_MODEL, 0, len(skeleton))
+    pieces = _rewrite(skeleton, span, worth_entering, replace_field, whole_field=True)
+    return pieces or Pieces((skeleton,), len(skeleton))
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    message: str
+    start: int
+    end: int
+    depth: int = 0
+
+
+def _rewrite(
+    buffer: Buffer,
+    span: _Span,
+    worth_entering: Callable[[int, int], bool],
+    replace: Callable[[int, int], Pieces | None],
+    *,
+    whole_field: bool = False,
+) -> Pieces | None:
+    """Rebuild one message with some `raw_data` replaced; None when nothing in it changes.
+
+    With `whole_field`, a replacement brings its own tag; otherwise it is the field's new body.
+    """
+    if span.depth > _DEEPEST:
+        message = f"not an ONNX file: messages are nested more than {_DEEPEST} deep"
+        raise InvalidModelError(message)
+    children = _CHILDREN[span.message]
+    parts: list[Piece] = []
+    length = 0
+    copied = span.start
+    for field in fields(buffer, span.start, span.end):
+        if field.wire_type != _BYTES:
+            continue
+        new: Pieces | None = None
+        if span.message == _TENSOR and field.number == _RAW_DATA:
+            new = replace(field.body, field.end)
+        elif field.number in children and worth_entering(field.body, field.end):
+            child = _Span(children[field.number], field.body, field.end, span.depth + 1)
+            new = _rewrite(buffer, child, worth_entering, replace, whole_field=whole_field)
+        if new is None:
+            continue
+        header = length_delimited(field.number, new.length)
+        if whole_field and span.message == _TENSOR:
+            header = b""
+        parts += (bytes(buffer[copied : field.start]), header, *new.parts)
+        length += field.start - copied + len(header) + new.length
+        copied = field.end
+    if not parts:
+        return None
+    parts.append(bytes(buffer[copied : span.end]))
+    return Pieces(tuple(parts), length + span.end - copied)
+
+
+def write(pieces: Pieces, emit: Callable[[Buffer], object], stream: Callable[[int], object]) -> None:
+    """Write pieces in order: `emit` takes bytes, `stream` the index of a tensor."""
+    for part in pieces.parts:
+        if isinstance(part, int):
+            stream(part)
+        else:
+            emit(part)
+
+
+def find_tokens(skeleton: bytes, tokens: Sequence[bytes]) -> dict[int, int]:
+    """Offset of each token in `skeleton`, in bytes, to its index."""
+    return {skeleton.index(token): index for index, token in enumerate(tokens)}

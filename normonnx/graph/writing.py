@@ -1,0 +1,212 @@
+"""Save a model: streamed, atomic, byte-identical for the same model.
+
+Everything is written to temporary files beside the target, flushed to the disk and renamed at the
+end, the data file first. A data file that an older model at the same path still needs is never replaced:
+the new one then carries a digest of its content in its name, and the old one goes when nothing
+refers to it any more. So the old model is whole until the new one is.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import onnx
+import onnx_ir as ir
+
+from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
+from normonnx.graph import paths, reading, tensors, walk, wire
+
+_LARGEST_MESSAGE: Final = 2**31 - 1  # bytes; protobuf's limit
+_ALIGNMENT: Final = 64  # bytes; what vector loads like
+_RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14  # fields of TensorProto
+_BUFFERING: Final = 1 << 20
+
+
+def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Write a model to `path`, whole or not at all; `model` is not changed.
+
+    Tensors that came from external data, and all of them when the file would exceed 2 GB, go to
+    one data file named after the model, without gaps beyond alignment.
+
+    Args:
+        model: What to write.
+        path: The .onnx file. An existing file is replaced at the very end.
+        force: Allow replacing the file that `model` was loaded from.
+
+    Raises:
+        UsageError: The path can't be written, is the model's own source, or the disk is full.
+    """
+    source = reading.source_of(model)
+    inputs = (source,) if source is not None else ()
+    out = paths.writable_output(path, inputs=inputs, force=force)
+    skeleton, collected = _skeleton(model)
+    offsets = wire.find_tokens(skeleton, collected.tokens)
+    sizes = [tensor.nbytes for tensor in collected.tensors]
+    everything = len(skeleton) + sum(sizes) + 64 * len(sizes) > _LARGEST_MESSAGE
+    external = [everything or tensor.external for tensor in collected.tensors]
+    layout = _Layout.of(sizes, external)
+    try:
+        with _Attempt(out).files() as attempt:
+            location = attempt.write_data(collected.tensors, layout) if any(external) else ""
+            pieces = wire.fill(skeleton, offsets, lambda i: _pieces(i, sizes[i], layout, location))
+            attempt.write_model(pieces, collected.tensors)
+    except OSError as error:
+        message = f"can't write {out}: {error.strerror or error}; nothing was changed"
+        raise UsageError(message) from error
+
+
+def _skeleton(model: ir.Model) -> tuple[bytes, tensors.Collector]:
+    """Serialize a model with tokens in place of its large tensors."""
+    collector = tensors.Collector()
+    with collector.active():
+        proto = ir.serde.serialize_model(_with_streamed_tensors(model))
+        return proto.SerializeToString(deterministic=True), collector
+
+
+def _with_streamed_tensors(model: ir.Model) -> ir.Model:
+    """The model itself, or a copy of it where tensors of other kinds are large or external."""
+    if not any(_is_foreign(tensor) for tensor in walk.all_tensors(model)):
+        return model
+    copy = model.clone()
+    walk.replace_tensors(
+        copy, lambda tensor: tensors.streamed(tensor) if _is_foreign(tensor) else None
+    )
+    return copy
+
+
+def _is_foreign(tensor: ir.TensorProtocol) -> bool:
+    if isinstance(tensor, tensors.StreamedTensor) or tensor.dtype is ir.DataType.STRING:
+        return False
+    return isinstance(tensor, ir.ExternalTensor) or tensor.nbytes >= tensors.STREAM_FROM
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Offset of each tensor in the data file, in bytes; None for one that is embedded."""
+
+    offsets: tuple[int | None, ...]
+
+    @classmethod
+    def of(cls, sizes: Sequence[int], external: Sequence[bool]) -> _Layout:
+        offsets: list[int | None] = []
+        end = 0
+        for size, outside in zip(sizes, external, strict=True):
+            if not outside:
+                offsets.append(None)
+                continue
+            start = -(-end // _ALIGNMENT) * _ALIGNMENT
+            offsets.append(start)
+            end = start + size
+        return cls(tuple(offsets))
+
+
+def _pieces(index: int, size: int, layout: _Layout, location: str) -> wire.Pieces:
+    """The fields of TensorProto that hold tensor `index`: its bytes, or where they are."""
+    offset = layout.offsets[index]
+    if offset is None:
+        header = wire.length_delimited(_RAW_DATA, size)
+        return wire.Pieces((header, index), len(header) + size)
+    fields = b""
+    for key, value in (("location", location), ("offset", str(offset)), ("length", str(size))):
+        entry = onnx.StringStringEntryProto(key=key, value=value).SerializeToString()
+        fields += wire.length_delimited(_EXTERNAL_DATA, len(entry)) + entry
+    fields += wire.varint(_DATA_LOCATION << 3) + wire.varint(onnx.TensorProto.EXTERNAL)
+    return wire.Pieces((fields,), len(fields))
+
+
+class _Attempt:
+    """One try at replacing a model and its data file; leaves nothing behind if it fails."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        suffix = f".{secrets.token_hex(6)}.tmp"
+        self._model = out.with_name(f".{out.name}{suffix}")
+        self._data = out.with_name(f".{out.name}.data{suffix}")
+        self._data_name: str | None = None
+
+    @contextmanager
+    def files(self) -> Iterator[_Attempt]:
+        """Within this context write to temporary files; they are renamed at its end."""
+        try:
+            yield self
+            self._commit()
+        finally:
+            self._model.unlink(missing_ok=True)
+            self._data.unlink(missing_ok=True)
+
+    def write_data(self, collected: Sequence[tensors.StreamedTensor], layout: _Layout) -> str:
+        """Write the data file; returns the name that it will get."""
+        with _durable(self._data) as file:
+            for tensor, offset in zip(collected, layout.offsets, strict=True):
+                if offset is not None:
+                    file.write(bytes(offset - file.tell()))
+                    tensor.tofile(file)
+        self._data_name = self._free_data_name()
+        return self._data_name
+
+    def write_model(
+        self, pieces: wire.Pieces, collected: Sequence[tensors.StreamedTensor]
+    ) -> None:
+        """Write the model file."""
+        with _durable(self._model) as file:
+            wire.write(pieces, file.write, lambda index: collected[index].tofile(file))
+
+    def _free_data_name(self) -> str:
+        name = f"{self._out.name}.data"
+        existing = self._out.with_name(name)
+        if not os.path.lexists(existing) or _same_content(existing, self._data):
+            return name
+        with self._data.open("rb") as file:
+            digest = hashlib.file_digest(file, "blake2b").hexdigest()[:12]
+        return f"{self._out.name}.{digest}.data"
+
+    def _commit(self) -> None:
+        obsolete = _data_files_of(self._out) - {self._data_name}
+        if self._data_name is not None:
+            self._data.replace(self._out.with_name(self._data_name))
+        self._model.replace(self._out)
+        _flush_folder(self._out.parent)
+        for name in obsolete:
+            self._out.with_name(name).unlink(missing_ok=True)
+
+
+def _same_content(existing: Path, new: Path) -> bool:
+    return existing.is_file() and filecmp.cmp(existing, new, shallow=False)
+
+
+def _data_files_of(out: Path) -> set[str | None]:
+    """Data files that `save` once wrote for the model now at `out`."""
+    if not out.is_file():
+        return set()
+    try:
+        old = reading.data_locations(out)
+    except (NormonnxError, InvalidModelError):
+        return set()
+    ours = re.compile(re.escape(out.name) + r"(\.[0-9a-f]{12})?\.data")
+    return {name for name in old if ours.fullmatch(name)}
+
+
+@contextmanager
+def _durable(path: Path) -> Iterator[BinaryIO]:
+    """A new file that is on the disk when the context ends."""
+    with path.open("xb", buffering=_BUFFERING) as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

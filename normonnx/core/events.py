@@ -19,6 +19,7 @@ class Event:
         reason: What was done, or why it was not, as a sentence for users.
         removed: Number of nodes that the rewrite removed.
         added: Number of nodes that the rewrite added.
+        nodes: Names of the nodes that went, as for `node`.
     """
 
     rule: str
@@ -27,6 +28,7 @@ class Event:
     reason: str
     removed: int = 0
     added: int = 0
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,246 @@
+"""normonnx: ONNX export and inference optimization for normalizations.
+
+The public API. Importing it loads neither torch nor onnxruntime; heavy modules are imported by the
+functions that need them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from normonnx.core.errors import (
+    ExitCode,
+    InvalidModelError,
+    NormonnxError,
+    UnavailableError,
+    UnsupportedOperatorError,
+    UsageError,
+)
+from normonnx.core.events import Event, OptimizeReport
+from normonnx.core.inspection import AffineFound, Inspection, NormFound
+from normonnx.core.verdicts import (
+    BackendRun,
+    Comparison,
+    Divergence,
+    ValidationReport,
+    Verdict,
+)
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import onnx
+    import onnx_ir as ir
+
+    from normonnx.pipeline import OptimizeResult
+
+    Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AffineFound",
+    "BackendRun",
+    "Comparison",
+    "Divergence",
+    "Event",
+    "ExitCode",
+    "Inspection",
+    "InvalidModelError",
+    "NormFound",
+    "NormonnxError",
+    "OptimizeReport",
+    "UnavailableError",
+    "UnsupportedOperatorError",
+    "UsageError",
+    "ValidationReport",
+    "Verdict",
+    "fold_batch_norm",
+    "inspect",
+    "load",
+    "optimize",
+    "save",
+    "validate",
+]
+
+
+def load(path: str | os.PathLike[str]) -> ir.Model:
+    """Load an ONNX file; weights stay memory-mapped until they are read.
+
+    Args:
+        path: The .onnx file. External data must lie beside or below it.
+
+    Returns:
+        The model as onnx_ir.Model. Keep the file in place while the model is in use.
+
+    Raises:
+        UsageError: There is no such file, or it can't be read.
+        InvalidModelError: The file is damaged, is not ONNX, has an opset below 7 or newer than the
+            onnx package, or its external data is missing, too short or outside the model's folder.
+    """
+    from normonnx.graph import files  # noqa: PLC0415
+
+    return files.load(path)
+
+
+def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Write a model to a file, whole or not at all.
+
+    Args:
+        model: What to write; not changed. Weights are streamed, in order, so the same model gives the
+            same bytes. External data goes to one file named after the model.
+        path: The .onnx file. An existing file is replaced at the very end.
+        force: Allow replacing the file that `model` was loaded from.
+
+    Raises:
+        UsageError: The path can't be written, or is the file that the model was loaded from.
+    """
+    from normonnx.graph import files  # noqa: PLC0415
+
+    files.save(model, path, force=force)
+
+
+def optimize(  # noqa: PLR0913
+    model: Model,
+    *,
+    target: str = "portable",
+    style: Literal["function", "native", "primitive"] | None = None,
+    prefer: Literal["speed", "accuracy"] = "speed",
+    opset: int | None = None,
+    keep: Sequence[str] = (),
+    keep_inputs: Sequence[str] = (),
+    passes: Sequence[str] | None = None,
+    verify: Literal["final", "each"] | None = None,
+) -> OptimizeResult:
+    """Fold normalizations and other per-channel affines into the operators around them.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model; what is passed in is never modified.
+        target: Where the model will run; see `normonnx list targets`.
+        style: None; other styles are not available yet.
+        prefer: "speed"; "accuracy" is not available yet.
+        opset: None keeps the model's opset; others are not available yet.
+        keep: Names of nodes or values that must stay as they are.
+        keep_inputs: IR version 3 only: initializers that you override at run time.
+        passes: Names of passes to run, see `normonnx list passes`; None for all.
+        verify: "final" checks the result against the original in float64, "each" after every rewrite;
+            None does not check. The outcome is in `report.verification`.
+
+    Returns:
+        OptimizeResult(model, report).
+
+    Raises:
+        UsageError: An option has no such value, or `keep` names nothing in the model.
+        InvalidModelError: As `load`.
+    """
+    _refuse_unbuilt({"style": (style, None), "prefer": (prefer, "speed"), "opset": (opset, None)})
+    from normonnx.pipeline import Options, run  # noqa: PLC0415
+
+    options = Options(
+        target=target,
+        keep=tuple(keep),
+        keep_inputs=tuple(keep_inputs),
+        passes=None if passes is None else tuple(passes),
+        verify=verify,
+    )
+    return run(model, options, _verifier)
+
+
+def fold_batch_norm(
+    model: Model,
+    *,
+    keep: Sequence[str] = (),
+    keep_inputs: Sequence[str] = (),
+    verify: Literal["final", "each"] | None = None,
+) -> OptimizeResult:
+    """Fold each inference BatchNormalization into the operator before it, and nothing else.
+
+    A Mul, Add, Sub, Div or Neg by channel constants goes along where it lies between the two.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model; what is passed in is never modified.
+        keep: Names of nodes or values that must stay as they are.
+        keep_inputs: IR version 3 only: initializers that you override at run time.
+        verify: As in `optimize`.
+
+    Raises:
+        UsageError, InvalidModelError: As `optimize`.
+    """
+    from normonnx.pipeline import BATCH_NORM, Options, run  # noqa: PLC0415
+
+    options = Options(
+        keep=tuple(keep), keep_inputs=tuple(keep_inputs), only=BATCH_NORM, verify=verify
+    )
+    return run(model, options, _verifier)
+
+
+def inspect(model: Model) -> Inspection:
+    """Find every normalization of a model, and whether it can be folded or why not.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model; never modified.
+
+    Raises:
+        UsageError, InvalidModelError: As `load`.
+    """
+    from normonnx.inspecting import inspect_model  # noqa: PLC0415
+
+    return inspect_model(model)
+
+
+def validate(  # noqa: PLR0913
+    model: Model,
+    *,
+    against: Model | None = None,
+    backends: Sequence[str] = ("ort:cpu",),
+    inputs: str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seed: int = 0,
+    factor: float = 16.0,
+    timeout: float = 600.0,
+) -> ValidationReport:
+    """Judge what backends compute for a model, and whether two models are the same function.
+
+    The truth is the model evaluated in float64; the yardstick is the model's own noise floor, that
+    is how far the truth moves when inputs and weights are perturbed by one roundoff.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model; never modified.
+        against: Another model, to be compared with in float64; None for none.
+        backends: What to run the model on; see `normonnx list backends`.
+        inputs: An .npz file, or arrays by input name; None draws seeded inputs.
+        shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
+        seed: Seed of drawn inputs and of the perturbations.
+        factor: Error over noise floor up to which a comparison passes.
+        timeout: Seconds that a backend may take.
+
+    Raises:
+        UsageError: An input has the wrong name, type or shape.
+        InvalidModelError: As `load`.
+    """
+    from normonnx.validation.judge import validate as judge  # noqa: PLC0415
+
+    return judge(
+        model,
+        against=against,
+        backends=backends,
+        inputs=inputs,
+        shapes=shapes,
+        seed=seed,
+        factor=factor,
+        timeout=timeout,
+    )
+
+
+def _verifier(original: ir.Model, rewritten: ir.Model) -> ValidationReport:
+    from normonnx.validation.judge import equivalence  # noqa: PLC0415
+
+    return equivalence(original, rewritten)
+
+
+def _refuse_unbuilt(options: Mapping[str, tuple[object, object]]) -> None:
+    for name, (found, expected) in options.items():
+        if found != expected:
+            message = f"{name}={found!r} is not available in {__version__}; use {name}={expected!r}"
+            raise UsageError(message)

@@ -1,0 +1,1 @@
+"""The normalizations that normonnx knows."""

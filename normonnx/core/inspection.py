@@ -1,0 +1,72 @@
+"""What a model holds that normonnx can say something about, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class NormFound:
+    """One normalization in a model.
+
+    Attributes:
+        node: Name of the node; its first output's name where the node has none.
+        op_type: Operator of that node, for example "BatchNormalization".
+        norm: Which normalization it is, for example "BatchNorm" or "LayerNorm".
+        graph: Name of the graph or function that holds it; empty for the main graph.
+        foldable: Whether it can be computed away into a neighbour.
+        reason: Where it folds to, or why it can't, as a sentence for users.
+    """
+
+    node: str
+    op_type: str
+    norm: str
+    graph: str
+    foldable: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AffineFound:
+    """One multiplication or addition by a channel constant that is not part of a normalization.
+
+    Attributes:
+        node: Name of the node; its first output's name where the node has none.
+        op_type: Operator of that node, for example "Mul".
+        graph: Name of the graph or function that holds it; empty for the main graph.
+        foldable: Whether it can be computed away into a neighbour.
+        reason: Where it folds to, or why it can't, as a sentence for users.
+    """
+
+    node: str
+    op_type: str
+    graph: str
+    foldable: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What `normonnx.inspect` found in a model.
+
+    Attributes:
+        norms: Every normalization, in graph order.
+        affines: Every other per-channel Mul, Add, Sub, Div or Neg, in graph order.
+        nodes: Number of nodes per operator type, over all graphs and functions.
+        opset: Version of the default operator set; 0 where the model imports none.
+        ir_version: ONNX IR version of the file.
+        producer: Name and version of the program that wrote the model; may be empty.
+    """
+
+    norms: tuple[NormFound, ...] = ()
+    affines: tuple[AffineFound, ...] = ()
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    opset: int = 0
+    ir_version: int = 0
+    producer: str = ""
+
+    @property
+    def foldable(self) -> int:
+        """Number of normalizations and affines that can be computed away."""
+        return sum(found.foldable for found in (*self.norms, *self.affines))

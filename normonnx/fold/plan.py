@@ -1,0 +1,153 @@
+"""Plans: what would be changed, as data; and refusals: why nothing would.
+
+Four edits suffice: set an input, set an attribute, bypass a node, replace a node. A plan is applied
+whole or not at all (`apply`), and no slot may be edited twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.core.dtypes import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is left as it is.
+
+    Attributes:
+        reason: A sentence for users.
+        quiet: True where nobody would expect a rewrite, so that it isn't worth a line of a report.
+    """
+
+    reason: str
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaledWeight:
+    """An existing constant times factors.
+
+    Attributes:
+        value: The constant.
+        view: Shape in which the constant is looked at; same number of elements.
+        factors: float64, as many dimensions as `view`, broadcast against it.
+    """
+
+    value: ir.Value
+    view: tuple[int, ...]
+    factors: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewConstant:
+    """A new, small constant.
+
+    Attributes:
+        array: Its content before it is rounded, once, to `dtype`.
+        dtype: Element type it is stored in.
+        name: What to call it; made unique.
+        instead_of: The constant that it takes the place of, if there was one.
+        is_factor: True where it multiplies: then an entry must not lose precision to underflow.
+    """
+
+    array: FloatArray
+    dtype: np.dtype[Any]
+    name: str
+    instead_of: ir.Value | None = None
+    is_factor: bool = False
+
+
+Tensor = ScaledWeight | NewConstant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetInput:
+    """Give a node another constant as its index-th input."""
+
+    node: ir.Node
+    index: int
+    tensor: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SetAttribute:
+    """Give a node another attribute, or none of that name."""
+
+    node: ir.Node
+    name: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bypass:
+    """Remove a node; what used its output uses its index-th input instead."""
+
+    node: ir.Node
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReplaceNode:
+    """Put another operator of the default domain in a node's place, under the same names."""
+
+    node: ir.Node
+    op_type: str
+    inputs: tuple[ir.Value | Tensor, ...]
+
+
+Edit = SetInput | SetAttribute | Bypass | ReplaceNode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """One rewrite: edits that are applied together.
+
+    Attributes:
+        source: The node that the rewrite is about.
+        edits: What to change.
+        reason: What this does, as a sentence for users.
+    """
+
+    source: ir.Node
+    edits: tuple[Edit, ...]
+    reason: str
+
+    @property
+    def removed(self) -> int:
+        """Number of nodes that go."""
+        return len(self.folded)
+
+    @property
+    def folded(self) -> tuple[ir.Node, ...]:
+        """The nodes that go or are replaced."""
+        return tuple(e.node for e in self.edits if isinstance(e, Bypass | ReplaceNode))
+
+    @property
+    def added(self) -> int:
+        """Number of nodes that come."""
+        return sum(isinstance(edit, ReplaceNode) for edit in self.edits)
+
+
+def _slot(edit: Edit) -> tuple[int, str]:
+    if isinstance(edit, SetInput):
+        return id(edit.node), f"input {edit.index}"
+    if isinstance(edit, SetAttribute):
+        return id(edit.node), f"attribute {edit.name}"
+    return id(edit.node), "node"
+
+
+def merge(source: ir.Node, edits: Iterable[Edit], reason: str) -> Plan | Refusal:
+    """One plan of several edits; a Refusal when two of them want the same slot."""
+    found = tuple(edits)
+    slots = [_slot(edit) for edit in found]
+    gone = {node for node, what in slots if what == "node"}
+    touched = [node for node, what in slots if what != "node"]
+    if len(set(slots)) < len(slots) or gone.intersection(touched):
+        return Refusal("two parts of the rewrite want to change the same place")
+    return Plan(source, found, reason)

@@ -1,0 +1,198 @@
+"""Which operators are a per-channel affine of one of their inputs.
+
+BatchNormalization (inference, ONNX operator specification, versions 7, 9, 14, 15):
+    y = scale * (x - mean) / sqrt(var + epsilon) + B,  population variance, channel axis 1.
+Mul, Add, Sub, Div by a constant that is uniform or varies along channels, either operand first where
+the result is affine; Neg.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from normonnx.core.dtypes import FloatArray, is_float
+from normonnx.fold.affine import ChannelAffine
+from normonnx.fold.plan import Refusal
+from normonnx.fold.surroundings import STANDARD, Surroundings
+
+DEFAULT_EPSILON: Final = float(np.float32(1e-5))
+_PARAMETERS: Final = ("scale", "B", "mean", "var")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A node that computes an affine of its index-th input."""
+
+    node: ir.Node
+    index: int
+    affine: ChannelAffine
+
+
+def affine_of(surroundings: Surroundings, node: ir.Node) -> Source | Refusal | None:
+    """The affine that a node computes; a Refusal when it looks like one; None when it is none."""
+    reader = SOURCES.get(node.op_type)
+    if reader is None or node.domain not in STANDARD:
+        return None
+    if surroundings.is_kept(node):
+        return Refusal("kept as asked for")
+    return reader(surroundings, node)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistics:
+    """The constants of an inference BatchNormalization, in float64, each of shape (C,)."""
+
+    scale: FloatArray
+    bias: FloatArray
+    mean: FloatArray
+    deviation: FloatArray  # sqrt(var + epsilon)
+
+
+def statistics_of(surroundings: Surroundings, node: ir.Node) -> Statistics | Refusal:
+    """The constants of a BatchNormalization, or why it can't be folded."""
+    refusal = _uses_batch_statistics(surroundings, node)
+    if refusal is not None:
+        return refusal
+    arrays: list[FloatArray] = []
+    for role, value in zip(_PARAMETERS, node.inputs[1:5], strict=True):
+        array = surroundings.constants.get(value)
+        if array is None:
+            return Refusal(surroundings.why_not_constant(value, role))
+        if array.ndim != 1:
+            return Refusal(f"its {role} has shape {list(array.shape)}, expected one dimension (C)")
+        arrays.append(array.astype(np.float64))
+    scale, bias, mean, var = arrays
+    if len({array.size for array in arrays}) > 1:
+        return Refusal("its scale, B, mean and var differ in length")
+    for role, array in zip(_PARAMETERS, arrays, strict=True):
+        if not np.all(np.isfinite(array)):
+            return Refusal(f"its {role} holds NaN or infinity in {_channels(~np.isfinite(array))}")
+    shifted = var + _epsilon(node)
+    if np.any(shifted <= 0):
+        return Refusal(f"var + epsilon is not positive in {_channels(shifted <= 0)}")
+    return Statistics(scale, bias, mean, np.sqrt(shifted))
+
+
+def _epsilon(node: ir.Node) -> float:
+    return float(node.attributes["epsilon"].as_float()) if "epsilon" in node.attributes else DEFAULT_EPSILON
+
+
+def _uses_batch_statistics(surroundings: Surroundings, node: ir.Node) -> Refusal | None:
+    if any(attribute.is_ref() for attribute in node.attributes.values()):
+        return Refusal("its attributes are parameters of the function it stands in")
+    if len(node.inputs) != 5 or any(value is None for value in node.inputs):  # noqa: PLR2004
+        return Refusal("it lacks one of its inputs X, scale, B, mean, var")
+    if "training_mode" in node.attributes and node.attributes["training_mode"].as_int() != 0:
+        return Refusal(
+            "training_mode is 1: it normalizes with the statistics of the batch; "
+            "export the model in inference mode (model.eval())"
+        )
+    if any(value.name for value in node.outputs[1:]):
+        return Refusal(
+            "it has outputs for running statistics, so it is in training mode; "
+            "export the model in inference mode (model.eval())"
+        )
+    spatial_ended = 9
+    if (
+        surroundings.opset(node) < spatial_ended
+        and "spatial" in node.attributes
+        and node.attributes["spatial"].as_int() == 0
+    ):
+        return Refusal("spatial is 0: it has statistics for each activation, not for each channel")
+    return None
+
+
+def _batch_normalization(surroundings: Surroundings, node: ir.Node) -> Source | Refusal:
+    found = statistics_of(surroundings, node)
+    if isinstance(found, Refusal):
+        return found
+    scale = found.scale / found.deviation
+    affine = ChannelAffine((1,), scale, found.bias - found.mean * scale)
+    return Source(node, 0, affine)
+
+
+def _channels(bad: npt.NDArray[np.bool_]) -> str:
+    indices = np.flatnonzero(bad)
+    shown = ", ".join(str(index) for index in indices[:5])
+    more = f" and {indices.size - 5} more" if indices.size > 5 else ""  # noqa: PLR2004
+    return f"channel {shown}{more}" if indices.size == 1 else f"channels {shown}{more}"
+
+
+_Coefficients = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
+# operator -> (for x op c, for c op x); None where the result is not affine in x.
+_ARITHMETIC: Final[Mapping[str, tuple[_Coefficients, _Coefficients | None]]] = {
+    "Mul": (lambda c: (c, 0 * c), lambda c: (c, 0 * c)),
+    "Add": (lambda c: (1 + 0 * c, c), lambda c: (1 + 0 * c, c)),
+    "Sub": (lambda c: (1 + 0 * c, -c), lambda c: (-1 + 0 * c, c)),
+    "Div": (lambda c: (1 / c, 0 * c), None),
+}
+
+
+def _arithmetic(surroundings: Surroundings, node: ir.Node) -> Source | Refusal | None:
+    constant, index = surroundings.constants.get(node.inputs[1]), 0
+    coefficients: _Coefficients | None = _ARITHMETIC[node.op_type][0]
+    if constant is None:
+        constant, index = surroundings.constants.get(node.inputs[0]), 1
+        coefficients = _ARITHMETIC[node.op_type][1]
+    elif surroundings.kind(node.inputs[0]) is not None:
+        return None  # an expression of constants
+    if constant is None or coefficients is None or not is_float(constant.dtype):
+        return None
+    placed = _along_channels(surroundings, node.inputs[index], constant)
+    if isinstance(placed, Refusal):
+        return placed
+    axes, vector = placed
+    if not np.all(np.isfinite(vector)) or (node.op_type == "Div" and np.any(vector == 0)):
+        return Refusal("its constant holds NaN, infinity or a zero divisor")
+    scale, shift = coefficients(vector)
+    return Source(node, index, ChannelAffine(axes, scale, shift))
+
+
+def _along_channels(
+    surroundings: Surroundings, value: ir.Value | None, constant: npt.NDArray[Any]
+) -> tuple[tuple[int, ...], FloatArray] | Refusal:
+    """Which axes of `value` a constant operand varies along; dimensions are aligned at the right."""
+    if constant.ndim == 0:
+        return (), constant.astype(np.float64)
+    dims = surroundings.ranks.dims(value)
+    if dims is None:
+        if constant.shape == (1,):
+            return (), constant.astype(np.float64).reshape(())
+        return Refusal("the number of dimensions of its input is unknown", quiet=True)
+    if constant.ndim > len(dims):
+        return Refusal(
+            f"its constant of shape {list(constant.shape)} has more dimensions than its input"
+        )
+    offset = len(dims) - constant.ndim
+    axes = tuple(offset + i for i, length in enumerate(constant.shape) if length != 1)
+    for axis in axes:
+        if dims[axis] is not None and dims[axis] != constant.shape[axis - offset]:
+            return Refusal(
+                f"its constant of shape {list(constant.shape)} enlarges its input along axis {axis}"
+            )
+    if len(axes) > 1:
+        return Refusal(f"its constant varies along axes {axes}, not along channels", quiet=True)
+    return axes, constant.astype(np.float64).reshape([n for n in constant.shape if n != 1])
+
+
+def _negation(surroundings: Surroundings, node: ir.Node) -> Source | None:
+    if surroundings.constants.get(node.inputs[0]) is not None:
+        return None
+    return Source(node, 0, ChannelAffine((), np.float64(-1).reshape(()), np.zeros(())))
+
+
+Reader = Callable[[Surroundings, ir.Node], Source | Refusal | None]
+SOURCES: Final[Mapping[str, Reader]] = {
+    "BatchNormalization": _batch_normalization,
+    "Mul": _arithmetic,
+    "Add": _arithmetic,
+    "Sub": _arithmetic,
+    "Div": _arithmetic,
+    "Neg": _negation,
+}

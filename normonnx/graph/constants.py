@@ -1,0 +1,185 @@
+"""Which values are constant, and what they hold: partial evaluation, bounded in size.
+
+A value is constant when it is an initializer that nobody can override, or the output of a Constant
+node, or computed from constants by one of the operators of `folding.EVALUATORS`. Initializers are
+views of the file whatever their size; a computed constant has at most `LARGEST_COMPUTED` elements,
+so a ConstantOfShape of 10 TB is simply not constant.
+
+An initializer that is also a graph input can be overridden by the caller from IR version 4 on and
+is no constant then; in IR version 3 every initializer has to be an input, and only those named by the
+user (`keep_inputs`) are left to the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from normonnx.graph import folding
+
+LARGEST_COMPUTED: Final = 1 << 24  # elements
+_INPUTS_ARE_DEFAULTS: Final = 4  # first IR version in which an initializer that is an input is a default
+_UNKNOWN: Final = object()
+_TYPE_ONLY: Final[Mapping[str, frozenset[int]]] = {
+    "Shape": frozenset({0}),
+    "Size": frozenset({0}),
+    "CastLike": frozenset({1}),
+}
+
+
+class Constants:
+    """The constants of one model, evaluated on demand and remembered."""
+
+    def __init__(self, model: ir.Model, keep_inputs: Collection[str] = ()) -> None:
+        self._overridable = {
+            id(value)
+            for value in model.graph.inputs
+            if model.ir_version >= _INPUTS_ARE_DEFAULTS or value.name in keep_inputs
+        }
+        self._known: dict[int, tuple[ir.Value, npt.NDArray[Any] | None]] = {}
+
+    def get(self, value: ir.Value | None) -> npt.NDArray[Any] | None:
+        """The constant content of a value, read-only; None when it is not a known constant."""
+        if value is None:
+            return None
+        waiting = [(value, False)]
+        while waiting:
+            current, ready = waiting.pop()
+            if id(current) in self._known:
+                continue
+            if ready:
+                self._known[id(current)] = (current, self._evaluate(current))
+                continue
+            waiting.append((current, True))
+            waiting += [(needed, False) for needed in self._needed(current)]
+        return self._known[id(value)][1]
+
+    def forget(self, value: ir.Value) -> None:
+        """Evaluate a value anew when it is asked for again, since its content was replaced."""
+        self._known.pop(id(value), None)
+
+    def is_initializer(self, value: ir.Value | None) -> bool:
+        """Whether a value is an initializer that can't be overridden, of any size."""
+        return (
+            value is not None
+            and value.const_value is not None
+            and value.is_initializer()
+            and id(value) not in self._overridable
+        )
+
+    def is_overridable(self, value: ir.Value | None) -> bool:
+        """Whether a value is an initializer that the caller may override by an input."""
+        return value is not None and id(value) in self._overridable and value.is_initializer()
+
+    def _needed(self, value: ir.Value) -> tuple[ir.Value, ...]:
+        node = value.producer()
+        if node is None or node.domain not in ("", "ai.onnx"):
+            return ()
+        if node.op_type not in folding.EVALUATORS:
+            return ()
+        skipped = _TYPE_ONLY.get(node.op_type, frozenset())
+        return tuple(v for i, v in enumerate(node.inputs) if v is not None and i not in skipped)
+
+    def _evaluate(self, value: ir.Value) -> npt.NDArray[Any] | None:
+        node = value.producer()
+        if node is None:
+            return self._initializer(value)
+        if node.domain not in ("", "ai.onnx"):
+            return None
+        if node.op_type == "Constant":
+            return constant_attribute(node)
+        evaluator = folding.EVALUATORS.get(node.op_type)
+        if evaluator is None:
+            return None
+        if node.op_type in ("Shape", "Size"):
+            inputs: list[npt.NDArray[Any] | None] = [self._shape_only(node.inputs[0])]
+        elif node.op_type == "CastLike":
+            inputs = [self.get(node.inputs[0]), _typed(node.inputs[1])]
+        else:
+            inputs = [None if v is None else self._known[id(v)][1] for v in node.inputs]
+        for found, wanted in zip(inputs, node.inputs, strict=False):
+            if found is None and wanted is not None:
+                return None
+        return folding.evaluate(evaluator, node, inputs, LARGEST_COMPUTED)
+
+    def _initializer(self, value: ir.Value) -> npt.NDArray[Any] | None:
+        if not self.is_initializer(value) or value.const_value is None:
+            return None
+        if value.const_value.dtype is ir.DataType.STRING:
+            return None
+        array = value.const_value.numpy().view()
+        array.flags.writeable = False
+        return array
+
+    def _shape_only(self, value: ir.Value | None) -> npt.NDArray[Any] | None:
+        """A stand-in without content for a constant whose shape is asked for."""
+        if value is None:
+            return None
+        if self.is_initializer(value) and value.const_value is not None:
+            return np.broadcast_to(np.int8(0), tuple(value.const_value.shape.numpy()))
+        return self.get(value)
+
+
+def constant_attribute(node: ir.Node) -> npt.NDArray[Any] | None:
+    """What a Constant node holds; None for strings, sparse tensors and function attributes."""
+    for name, attribute in node.attributes.items():
+        if attribute.is_ref():
+            return None
+        if name == "value":
+            tensor = attribute.as_tensor()
+            return None if tensor.dtype is ir.DataType.STRING else tensor.numpy()
+        if name in ("value_float", "value_floats"):
+            return np.asarray(attribute.value, dtype=np.float32)
+        if name in ("value_int", "value_ints"):
+            return np.asarray(attribute.value, dtype=np.int64)
+    return None
+
+
+def reads_content(node: ir.Node, index: int) -> bool:
+    """Whether a node reads the numbers of its index-th input, not just its shape or type."""
+    if node.domain not in ("", "ai.onnx"):
+        return True
+    return index not in _TYPE_ONLY.get(node.op_type, frozenset())
+
+
+def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
+    """Element type of a value, as declared or as its producers imply; None when unknown."""
+    for _ in range(64):
+        if value is None:
+            return None
+        if value.dtype is not None and value.dtype is not ir.DataType.UNDEFINED:
+            return _numpy_type(value.dtype)
+        node = value.producer()
+        if node is None or node.domain not in ("", "ai.onnx"):
+            return None
+        if node.op_type == "Cast":
+            return _numpy_type(ir.DataType(node.attributes["to"].as_int()))
+        if node.op_type not in _KEEPS_TYPE or not node.inputs:
+            return None
+        value = node.inputs[0]
+    return None
+
+
+_KEEPS_TYPE: Final = frozenset(
+    "Abs Add AveragePool BatchNormalization Clip Concat Conv ConvTranspose Div Dropout Elu Erf Exp "
+    "Expand Flatten Gather Gelu Gemm GlobalAveragePool HardSigmoid HardSwish Identity "
+    "InstanceNormalization LayerNormalization LeakyRelu Log MatMul MaxPool Mul Neg Pad Pow PRelu "
+    "Reciprocal ReduceMean ReduceSum Relu Reshape Resize Sigmoid Slice Softmax Sqrt Squeeze Sub "
+    "Sum Tanh Transpose Unsqueeze".split()
+)
+
+
+def _typed(value: ir.Value | None) -> npt.NDArray[Any] | None:
+    found = element_type(value)
+    return None if found is None else np.empty(0, dtype=found)
+
+
+def _numpy_type(dtype: ir.DataType) -> np.dtype[Any] | None:
+    try:
+        return np.dtype(dtype.numpy())
+    except (TypeError, KeyError):
+        return None

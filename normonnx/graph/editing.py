@@ -1,0 +1,161 @@
+"""Changing a graph without losing anything: names, outputs, types, and no residue.
+
+The names of graph inputs and outputs always survive. A constant, or a chain of nodes, that an edit leaves
+without a reader is removed; what had no reader before is not touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import onnx_ir as ir
+
+from normonnx.graph import tensors, walk
+
+_INPUTS_ARE_DEFAULTS = 4  # first IR version whose initializers need not be graph inputs
+
+Operand = ir.Value | tuple[tensors.StreamedTensor, str]
+
+
+class Editor:
+    """Edits one model. New names are unique in the whole model."""
+
+    def __init__(self, model: ir.Model, kept: Collection[str] = ()) -> None:
+        self._model = model
+        self._kept = frozenset(kept)
+        self._names = _all_names(model)
+        self._function_graphs = {id(f.graph) for f in model.functions.values()}
+
+    def set_constant(
+        self, node: ir.Node, index: int, tensor: tensors.StreamedTensor, name: str
+    ) -> None:
+        """Make a new constant the index-th input of a node."""
+        old = node.inputs[index] if index < len(node.inputs) else None
+        if index >= len(node.inputs):
+            node.resize_inputs(index + 1)
+        node.replace_input_with(index, self._new_constant(node, tensor, name))
+        self._drop_unread([old])
+
+    def replace_content(self, value: ir.Value, tensor: tensors.StreamedTensor) -> None:
+        """Give an initializer another content under its own name."""
+        tensor.name = value.name
+        value.const_value = tensor
+        value.shape = ir.Shape(tensor.shape.numpy())
+
+    def bypass(self, node: ir.Node, index: int) -> None:
+        """Remove a node; whatever read its first output reads its index-th input instead."""
+        source = node.inputs[index]
+        if source is None:
+            message = f"node {node.name!r} has no input {index} to put in its place"
+            raise ValueError(message)
+        self._take_over(node, source)
+
+    def replace(self, node: ir.Node, op_type: str, inputs: Sequence[Operand]) -> ir.Node:
+        """Put a node of the default domain in place of another, with the same name and output name."""
+        values = [
+            operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
+            for operand in inputs
+        ]
+        new = ir.Node("", op_type, values, name=node.name, doc_string=node.doc_string)
+        new.metadata_props.update(node.metadata_props)
+        old, output = node.outputs[0], new.outputs[0]
+        output.type, output.shape = old.type, old.shape
+        if node.graph is not None:
+            node.graph.insert_before(node, new)
+        name = old.name
+        self._take_over(node, output)
+        output.name = name
+        return new
+
+    def _take_over(self, node: ir.Node, source: ir.Value) -> None:
+        """Let `source` replace the first output of a node, then remove the node."""
+        graph, old = node.graph, node.outputs[0]
+        if graph is None:
+            message = f"node {node.name!r} stands in no graph"
+            raise ValueError(message)
+        was_output = False
+        for position, value in enumerate(list(graph.outputs)):
+            if value is old:
+                graph.outputs[position] = source
+                was_output = True
+        old.replace_all_uses_with(source)
+        inputs = list(node.inputs)
+        graph.remove(node, safe=True)
+        if was_output:
+            name, old.name = old.name, None
+            source.name = name
+            source.type = old.type or source.type
+            source.shape = old.shape if old.shape is not None else source.shape
+            source.metadata_props.update(old.metadata_props)
+        self._drop_unread(inputs)
+
+    def _new_constant(
+        self, node: ir.Node, tensor: tensors.StreamedTensor, name: str
+    ) -> ir.Value:
+        graph = node.graph
+        if graph is None:
+            message = f"node {node.name!r} stands in no graph"
+            raise ValueError(message)
+        tensor.name = self._unique(name)
+        if id(graph) in self._function_graphs:  # functions have no initializers
+            constant = ir.Node("", "Constant", (), attributes=[ir.AttrTensor("value", tensor)], name="")
+            constant.outputs[0].name = tensor.name
+            graph.insert_before(node, constant)
+            return constant.outputs[0]
+        value = ir.Value(
+            name=tensor.name,
+            type=ir.TensorType(tensor.dtype),
+            shape=ir.Shape(tensor.shape.numpy()),
+            const_value=tensor,
+        )
+        graph.register_initializer(value)
+        if graph is self._model.graph and self._model.ir_version < _INPUTS_ARE_DEFAULTS:
+            graph.inputs.append(value)
+        return value
+
+    def _unique(self, name: str) -> str:
+        found, number = name, 0
+        while found in self._names:
+            number += 1
+            found = f"{name}_folded" if number == 1 else f"{name}_folded_{number}"
+        self._names.add(found)
+        return found
+
+    def _drop_unread(self, values: Sequence[ir.Value | None]) -> None:
+        """Remove what nothing reads any more, and what only that read."""
+        waiting = list(values)
+        while waiting:
+            value = waiting.pop()
+            if value is None or value.uses() or value.is_graph_output() or value.name in self._kept:
+                continue
+            node = value.producer()
+            if node is None:
+                self._drop_initializer(value)
+            elif node.graph is not None and self._is_unread(node):
+                waiting += node.inputs
+                node.graph.remove(node, safe=True)
+
+    def _is_unread(self, node: ir.Node) -> bool:
+        unread = all(not value.uses() and not value.is_graph_output() for value in node.outputs)
+        return unread and node.name not in self._kept
+
+    def _drop_initializer(self, value: ir.Value) -> None:
+        graph = value.graph
+        if graph is None or not value.is_initializer():
+            return
+        if value.is_graph_input():
+            if graph is not self._model.graph or self._model.ir_version >= _INPUTS_ARE_DEFAULTS:
+                return
+            graph.inputs.remove(value)
+        del graph.initializers[value.name]
+
+
+def _all_names(model: ir.Model) -> set[str]:
+    names: set[str] = set()
+    for graph in walk.all_graphs(model):
+        names.update(value.name or "" for value in graph.inputs)
+        names.update(graph.initializers)
+        for node in graph:
+            names.update(value.name or "" for value in node.outputs)
+            names.update(value.name or "" for value in node.inputs if value is not None)
+    return names

@@ -1,0 +1,188 @@
+"""From a model to an optimized one: which passes run, in which order, and what they report.
+
+The pipeline never judges its own work: where a result is to be verified, it is handed a callable
+that compares two models.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import onnx_ir as ir
+
+from normonnx.core.errors import UsageError
+from normonnx.core.events import Event, OptimizeReport
+from normonnx.core.verdicts import ValidationReport, Verdict
+from normonnx.fold.passes import Folding, fold_affines
+from normonnx.graph import checks, walk
+from normonnx.graph.source import ModelLike, as_model, own_model
+
+PASSES: Final[Mapping[str, str]] = {
+    "fold-affine": "BatchNormalization and other per-channel affines into Conv, ConvTranspose, Gemm, MatMul",
+}
+TARGETS: Final[Mapping[str, str]] = {
+    "portable": "standard ONNX operators only; any runtime",
+}
+BATCH_NORM: Final = ("BatchNormalization",)
+
+Verify = Literal["final", "each"]
+Verifier = Callable[[ir.Model, ir.Model], ValidationReport]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptimizeResult:
+    """An optimized model and how it came about.
+
+    Attributes:
+        model: The optimized model. Unchanged weights are still read from the source file: keep it.
+        report: What was done, what was refused and why, and the outcome of the check.
+    """
+
+    model: ir.Model
+    report: OptimizeReport
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to optimize; see `normonnx.optimize`."""
+
+    target: str = "portable"
+    keep: tuple[str, ...] = ()
+    keep_inputs: tuple[str, ...] = ()
+    passes: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
+    verify: Verify | None = None
+
+
+class _RewriteFailedError(Exception):
+    """A rewrite did not pass its check; carries the report."""
+
+    def __init__(self, report: ValidationReport) -> None:
+        super().__init__()
+        self.report = report
+
+
+def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResult:
+    """Optimize a model; what was passed in stays as it is.
+
+    Raises:
+        UsageError: An option has no such value.
+        InvalidModelError: The model is damaged or no legal ONNX model.
+    """
+    _check_options(options)
+    original = as_model(model)
+    # Rewriting replaces tensors and never changes one, so a copy of the graph suffices.
+    copied = original is model or options.verify is not None
+    work = own_model(original) if copied else original
+    _check_names(work, options)
+    before, opset = count_operators(work), checks.opset_of(work)
+    verification = None
+    try:
+        found = _fold(work, options, _each(work, original, options, verifier))
+    except _RewriteFailedError as failure:
+        verification, found = failure.report, Folding((), ())
+    if verification is None and options.verify is not None:
+        verification = verifier(original, work)
+    report = OptimizeReport(
+        applied=found.applied,
+        refused=found.refused,
+        nodes_before=before,
+        nodes_after=count_operators(work),
+        opset_before=opset,
+        opset_after=checks.opset_of(work),
+        target=options.target,
+        verification=verification,
+    )
+    return OptimizeResult(work, report)
+
+
+def _fold(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> Folding:
+    if options.passes is not None and "fold-affine" not in options.passes:
+        return Folding((), ())
+    return fold_affines(
+        work,
+        keep=options.keep,
+        keep_inputs=options.keep_inputs,
+        only=options.only,
+        observer=observer,
+    )
+
+
+def _each(
+    work: ir.Model, original: ir.Model, options: Options, verifier: Verifier
+) -> Callable[[Event], None] | None:
+    """Check the model after every rewrite, if that is asked for."""
+    if options.verify != "each":
+        return None
+
+    def observe(event: Event) -> None:
+        report = verifier(original, work)
+        if report.verdict is Verdict.MISMATCH:
+            raise _RewriteFailedError(_blaming(report, event))
+
+    return observe
+
+
+def _blaming(report: ValidationReport, event: Event) -> ValidationReport:
+    comparisons = tuple(
+        replace(found, reason=f"after this rewrite: {event.reason}; {found.reason}".rstrip("; "))
+        if found.verdict is Verdict.MISMATCH
+        else found
+        for found in report.comparisons
+    )
+    return replace(report, comparisons=comparisons)
+
+
+def count_operators(model: ir.Model) -> dict[str, int]:
+    """Number of nodes per operator type, over all graphs and functions, sorted by name."""
+    counts: Counter[str] = Counter()
+    for graph in walk.all_graphs(model):
+        counts.update(
+            node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}::{node.op_type}"
+            for node in graph
+        )
+    return dict(sorted(counts.items()))
+
+
+def _check_options(options: Options) -> None:
+    _check_choice("target", options.target, TARGETS)
+    for name in options.passes or ():
+        _check_choice("pass", name, PASSES)
+    if options.verify not in (None, "final", "each"):
+        message = f"verify {options.verify!r} is unknown; expected 'final', 'each' or None"
+        raise UsageError(message)
+
+
+def _check_choice(what: str, found: str, known: Collection[str]) -> None:
+    if found not in known:
+        message = f"{what} {found!r} is unknown; expected one of {', '.join(sorted(known))}"
+        raise UsageError(message)
+
+
+def _check_names(model: ir.Model, options: Options) -> None:
+    """Refuse names to keep that the model does not have: a typing error would go unnoticed."""
+    inputs = {value.name or "" for value in model.graph.inputs}
+    _refuse_unknown("input to keep", options.keep_inputs, inputs)
+    if not options.keep:
+        return
+    names: set[str] = set(inputs)
+    for graph in walk.all_graphs(model):
+        names.update(graph.initializers)
+        for node in graph:
+            names.add(node.name or "")
+            names.update(value.name or "" for value in node.outputs)
+    _refuse_unknown("name to keep", options.keep, names)
+
+
+def _refuse_unknown(what: str, wanted: Collection[str], known: Collection[str]) -> None:
+    for name in wanted:
+        if name in known and name:
+            continue
+        close = difflib.get_close_matches(name, sorted(known), n=3)
+        hint = f"did you mean {', '.join(close)}?" if close else "see the names with `normonnx inspect`"
+        message = f"{what} {name!r} is not in the model; {hint}"
+        raise UsageError(message)

@@ -1,0 +1,73 @@
+"""An inspection as a person reads it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+
+from normonnx.core.inspection import Inspection
+from normonnx.reporting import terminal
+from normonnx.reporting.figures import count, listed, printable, size
+from normonnx.reporting.grouping import group
+
+
+def inspection(
+    found: Inspection, *, name: str, nbytes: int | None = None, every_node: bool = False
+) -> RenderableType:
+    """The model in a few lines: what it is, its normalizations, what would fold and what not.
+
+    Args:
+        found: What `normonnx.inspect` returned.
+        name: What to call the model.
+        nbytes: Its size on disk, where it has one.
+        every_node: Also list every normalization and affine with its reason.
+    """
+    return terminal.stacked(_blocks(found, name, nbytes, every_node=every_node))
+
+
+def _blocks(
+    found: Inspection, name: str, nbytes: int | None, *, every_node: bool
+) -> Iterator[RenderableType]:
+    yield terminal.heading(name)
+    yield terminal.indented(terminal.pairs(_facts(found, nbytes)))
+    for title, items in (("normalizations", found.norms), ("per-channel affines", found.affines)):
+        if not items:
+            continue
+        foldable = sum(item.foldable for item in items)
+        yield terminal.heading(f"{title}: {len(items)}, of which {foldable} would fold")
+        rows = [
+            (str(one.count), one.op_type, "yes" if folds else "no", one.reason, _whose(one.nodes))
+            for folds in (True, False)
+            for one in group(item for item in items if item.foldable is folds)
+        ]
+        yield terminal.indented(terminal.table((">", "operator", "folds", "why", "nodes"), rows))
+    if not found.norms:
+        yield terminal.line("no normalization found")
+    if every_node:
+        yield _listing(found)
+
+
+def _facts(found: Inspection, nbytes: int | None) -> Iterator[tuple[str, str]]:
+    if nbytes is not None:
+        yield "size", size(nbytes)
+    yield "written by", found.producer or "unknown"
+    yield "opset", f"{found.opset} (IR version {found.ir_version})"
+    common = ", ".join(
+        f"{number} {printable(op_type)}" for op_type, number in Counter(found.nodes).most_common(6)
+    )
+    yield "nodes", f"{sum(found.nodes.values())}: {common}{', ...' if len(found.nodes) > 6 else ''}"  # noqa: PLR2004
+
+
+def _whose(nodes: tuple[str, ...]) -> str:
+    return listed(nodes, most=2)
+
+
+def _listing(found: Inspection) -> RenderableType:
+    rows = [
+        (one.node, one.op_type, "yes" if one.foldable else "no", one.reason)
+        for one in (*found.norms, *found.affines)
+    ]
+    title = terminal.heading(f"{count(len(rows), 'node')} in full")
+    return terminal.stacked((title, terminal.indented(terminal.table(("node", "operator", "folds", "why"), rows))))

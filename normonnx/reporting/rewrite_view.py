@@ -1,0 +1,75 @@
+"""What an optimization did, as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+
+from normonnx.core.events import Event, OptimizeReport
+from normonnx.reporting import terminal
+from normonnx.reporting.figures import count, listed, size
+from normonnx.reporting.grouping import group
+
+_NORM = "BatchNormalization"
+
+
+def rewrites(
+    report: OptimizeReport, *, sizes: tuple[int | None, int | None] = (None, None), explain: bool = False
+) -> RenderableType:
+    """Before and after, what was rewritten, and what stays with its reason.
+
+    Args:
+        report: What `normonnx.optimize` reported.
+        sizes: Bytes on disk before and after, where there are any.
+        explain: Also list every single rewrite and refusal.
+    """
+    return terminal.stacked(_blocks(report, sizes, explain=explain))
+
+
+def _blocks(
+    report: OptimizeReport, sizes: tuple[int | None, int | None], *, explain: bool
+) -> Iterator[RenderableType]:
+    yield terminal.indented(terminal.table(("", ">before", ">after"), _figures(report, sizes)))
+    for title, events in (("rewritten", report.applied), ("left as they are", report.refused)):
+        if events:
+            yield terminal.heading(f"{title}: {len(events)}")
+            rows = [
+                (str(one.count), one.op_type, one.reason, listed(one.nodes, most=2))
+                for one in group(events)
+            ]
+            yield terminal.indented(terminal.table((">", "operator", "what", "nodes"), rows))
+    if not report.applied:
+        yield terminal.line("nothing to rewrite")
+    if explain:
+        yield _explained(report)
+
+
+def _figures(
+    report: OptimizeReport, sizes: tuple[int | None, int | None]
+) -> Iterator[tuple[str, str, str]]:
+    before, after = report.nodes_before, report.nodes_after
+    yield "nodes", str(sum(before.values())), str(sum(after.values()))
+    changed = [op for op in {**before, **after} if before.get(op, 0) != after.get(op, 0)]
+    for op_type in dict.fromkeys((_NORM, *changed)):
+        if op_type in before or op_type in after:
+            yield op_type, str(before.get(op_type, 0)), str(after.get(op_type, 0))
+    yield "opset", str(report.opset_before), str(report.opset_after)
+    if sizes[0] is not None or sizes[1] is not None:
+        yield "file", *("-" if nbytes is None else size(nbytes) for nbytes in sizes)
+
+
+def _explained(report: OptimizeReport) -> RenderableType:
+    def rows() -> Iterator[tuple[str, ...]]:
+        for outcome, events in (("done", report.applied), ("refused", report.refused)):
+            for event in events:
+                yield outcome, event.rule, event.node, event.op_type, event.reason, _balance(event)
+
+    titles = ("", "rule", "node", "operator", "why", ">nodes")
+    total = len(report.applied) + len(report.refused)
+    heading = terminal.heading(f"{count(total, 'plan')} in full")
+    return terminal.stacked((heading, terminal.indented(terminal.table(titles, rows()))))
+
+
+def _balance(event: Event) -> str:
+    return f"{event.added - event.removed:+d}" if event.added or event.removed else ""

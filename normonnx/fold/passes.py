@@ -56,6 +56,7 @@ def fold_affines(
     while True:
         found = _sweep(surroundings, applier, only, observer)
         applied += found.applied
+        applier.editor.finish()
         if not found.applied:
             return Folding(tuple(applied), found.refused)
 

@@ -18,13 +18,17 @@ Operand = ir.Value | tuple[tensors.StreamedTensor, str]
 
 
 class Editor:
-    """Edits one model. New names are unique in the whole model."""
+    """Edits one model. New names are unique in the whole model.
+
+    Call `finish` after the last edit: constants that nothing reads any more go then.
+    """
 
     def __init__(self, model: ir.Model, kept: Collection[str] = ()) -> None:
         self._model = model
         self._kept = frozenset(kept)
         self._names = _all_names(model)
         self._function_graphs = {id(f.graph) for f in model.functions.values()}
+        self._maybe_unread: dict[int, ir.Value] = {}
 
     def set_constant(
         self, node: ir.Node, index: int, tensor: tensors.StreamedTensor, name: str
@@ -126,18 +130,26 @@ class Editor:
         waiting = list(values)
         while waiting:
             value = waiting.pop()
-            if value is None or value.uses() or value.is_graph_output() or value.name in self._kept:
+            if value is None:
                 continue
             node = value.producer()
-            if node is None:
-                self._drop_initializer(value)
+            if node is None:  # a constant may have thousands of readers: look once, at the end
+                self._maybe_unread[id(value)] = value
             elif node.graph is not None and self._is_unread(node):
                 waiting += node.inputs
                 node.graph.remove(node, safe=True)
 
+    def finish(self) -> None:
+        """Remove the constants that the edits left without a reader."""
+        for value in self._maybe_unread.values():
+            if not value.uses() and not value.is_graph_output() and value.name not in self._kept:
+                self._drop_initializer(value)
+        self._maybe_unread.clear()
+
     def _is_unread(self, node: ir.Node) -> bool:
+        names = {node.name, *(value.name for value in node.outputs)}
         unread = all(not value.uses() and not value.is_graph_output() for value in node.outputs)
-        return unread and node.name not in self._kept
+        return unread and not names & self._kept
 
     def _drop_initializer(self, value: ir.Value) -> None:
         graph = value.graph

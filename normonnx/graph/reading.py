@@ -45,7 +45,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
             message = f"{found} is empty, expected an ONNX model; fetch it again"
             raise InvalidModelError(message)
         buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    model = parse(buffer, name=str(found), folder=found)
+        window = wire.FileWindow(file.fileno())
+        model = parse(buffer, name=str(found), folder=found, window=window)
     model.meta[_SOURCE] = found
     return model
 
@@ -63,9 +64,9 @@ def data_locations(path: Path) -> set[str]:
         InvalidModelError: The file is no ONNX model.
     """
     with path.open("rb") as file:
-        buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        window = wire.FileWindow(file.fileno())
+        skeleton = wire.strip(window, lambda _: b"", tensors.STREAM_FROM).skeleton
     try:
-        skeleton = wire.strip(buffer, lambda _: b"", tensors.STREAM_FROM).skeleton
         proto = onnx.ModelProto.FromString(skeleton)
     except DecodeError:
         message = f"{path} is damaged or no ONNX model"
@@ -78,13 +79,20 @@ def data_locations(path: Path) -> set[str]:
     }
 
 
-def parse(buffer: memoryview, *, name: str, folder: Path | None = None) -> ir.Model:
+def parse(
+    buffer: memoryview,
+    *,
+    name: str,
+    folder: Path | None = None,
+    window: wire.Readable | None = None,
+) -> ir.Model:
     """Parse an encoded ModelProto; large tensors become views of `buffer`.
 
     Args:
         buffer: The encoded ModelProto; must not change while the model is in use.
         name: What to call it in error messages.
         folder: Path of the model file, for external data; None if it has no file.
+        window: The same bytes, for reading the headers; None reads `buffer`.
 
     Raises:
         InvalidModelError: The bytes are not a legal ONNX model.
@@ -92,7 +100,7 @@ def parse(buffer: memoryview, *, name: str, folder: Path | None = None) -> ir.Mo
     secret = secrets.token_bytes(16)
     try:
         stripped = wire.strip(
-            buffer, lambda index: secret + index.to_bytes(8, "little"), tensors.STREAM_FROM
+            window or buffer, lambda index: secret + index.to_bytes(8, "little"), tensors.STREAM_FROM
         )
         proto = onnx.ModelProto.FromString(stripped.skeleton)
     except (DecodeError, InvalidModelError) as error:

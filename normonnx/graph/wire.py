@@ -11,14 +11,71 @@ Source: protobuf encoding specification, and the field numbers of onnx.proto (IR
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, overload
 
 from normonnx.core.errors import InvalidModelError
 
 Buffer = bytes | memoryview
+
+
+class Readable(Protocol):
+    """Bytes that can be read at any position: bytes, a memoryview or a `FileWindow`."""
+
+    def __len__(self) -> int:
+        """Number of bytes."""
+        ...
+
+    @overload
+    def __getitem__(self, position: int, /) -> int: ...
+    @overload
+    def __getitem__(self, span: slice, /) -> Buffer: ...
+
+
+class FileWindow:
+    """A file as bytes, read in small windows.
+
+    Walking over the headers of a mapped file would bring up to 2 MB around each of them into memory.
+    """
+
+    _SIZE: Final = 1 << 14  # bytes
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._length = os.fstat(descriptor).st_size
+        self._start = 0
+        self._window = b""
+
+    def __len__(self) -> int:
+        """Size of the file in bytes."""
+        return self._length
+
+    @overload
+    def __getitem__(self, position: int, /) -> int: ...
+    @overload
+    def __getitem__(self, span: slice, /) -> Buffer: ...
+    def __getitem__(self, position: int | slice, /) -> int | Buffer:
+        """One byte as a number, or a span of bytes."""
+        if isinstance(position, slice):
+            return self._span(position.start or 0, min(position.stop, self._length))
+        offset = position - self._start
+        if not 0 <= offset < len(self._window):
+            self._start, offset = position, 0
+            self._window = os.pread(self._descriptor, self._SIZE, position)
+        return self._window[offset]
+
+    def _span(self, start: int, stop: int) -> bytes:
+        parts = []
+        while start < stop:
+            part = os.pread(self._descriptor, stop - start, start)
+            if not part:
+                break
+            parts.append(part)
+            start += len(part)
+        return b"".join(parts)
 Schema = Mapping[int, "str"]
 
 _MODEL: Final = "ModelProto"
@@ -76,7 +133,7 @@ def length_delimited(number: int, body_length: int) -> bytes:
     return varint(number << 3 | _BYTES) + varint(body_length)
 
 
-def fields(buffer: Buffer, start: int, end: int) -> list[Field]:
+def fields(buffer: Readable, start: int, end: int) -> list[Field]:
     """Split an encoded message into its fields.
 
     Raises:
@@ -110,7 +167,7 @@ def fields(buffer: Buffer, start: int, end: int) -> list[Field]:
     return found
 
 
-def _read_varint(buffer: Buffer, position: int, end: int) -> tuple[int, int]:
+def _read_varint(buffer: Readable, position: int, end: int) -> tuple[int, int]:
     number = shift = 0
     while position < end:
         byte = buffer[position]
@@ -133,7 +190,7 @@ class Stripped:
     payloads: tuple[tuple[int, int], ...]  # (offset, length) in bytes
 
 
-def strip(buffer: Buffer, token: Callable[[int], bytes], threshold: int) -> Stripped:
+def strip(buffer: Readable, token: Callable[[int], bytes], threshold: int) -> Stripped:
     """Cut `raw_data` of at least `threshold` bytes out of an encoded ModelProto.
 
     Args:
@@ -158,7 +215,7 @@ def strip(buffer: Buffer, token: Callable[[int], bytes], threshold: int) -> Stri
 
     pieces = _rewrite(buffer, _Span(_MODEL, 0, len(buffer)), worth_entering, replace)
     if pieces is None:
-        return Stripped(bytes(buffer), ())
+        return Stripped(bytes(buffer[0 : len(buffer)]), ())
     return Stripped(b"".join(part for part in pieces.parts if not isinstance(part, int)),
                     tuple(payloads))
 
@@ -195,7 +252,7 @@ class _Span:
 
 
 def _rewrite(
-    buffer: Buffer,
+    buffer: Readable,
     span: _Span,
     worth_entering: Callable[[int, int], bool],
     replace: Callable[[int, int], Pieces | None],

@@ -1,0 +1,286 @@
+"""The float64 oracle: what a model computes if every floating-point number is a float64.
+
+Nodes are evaluated in order; floating-point weights are promoted when a node reads them and each value is
+freed after its last use, so at most the live values are held. Integers, booleans and strings
+keep their type. Operators come from `kernels`, control flow and functions from here, the rest from
+onnx's reference implementation.
+
+A `Perturbation` moves inputs and weights by one roundoff of their own type, at random: how far the outputs
+move is the model's noise floor. Numbers that are exact by intent (integers, single values such as an exponent
+or an epsilon) are not moved; a cast to a narrower type is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.core.dtypes import is_float, unit_roundoff
+from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOperatorError
+from normonnx.graph.constants import constant_attribute
+from normonnx.runtime import reference
+from normonnx.runtime.invocation import Array, Invocation
+from normonnx.runtime.kernels import KERNELS
+from normonnx.runtime.kernels.movement import promoted
+
+_STANDARD: Final = ("", "ai.onnx")
+_NARROW: Final = 4  # bytes; a cast to a type narrower than this rounds
+# Inputs that say where or how much, not what: moving them would change shapes and decisions.
+_STEERING: Final[Mapping[str, frozenset[int]]] = {
+    "Clip": frozenset({1, 2}),
+    "NonMaxSuppression": frozenset({2, 3, 4}),
+    "OneHot": frozenset({1, 2}),
+    "Pad": frozenset({1, 2}),
+    "Pow": frozenset({1}),
+    "Range": frozenset({0, 1, 2}),
+    "Resize": frozenset({1, 2, 3}),
+    "Upsample": frozenset({1}),
+}
+
+
+@dataclass(slots=True)
+class Perturbation:
+    """Relative random noise of one roundoff, uniform in [-u, u], from one seed."""
+
+    seed: int
+    _noise: Array = field(init=False, repr=False)
+    _taken: int = 0
+
+    def __post_init__(self) -> None:
+        """Draw one block of noise, reused at shifting positions: weights are many."""
+        self._noise = np.random.default_rng(self.seed).uniform(-1, 1, (1 << 18) + 1)
+
+    def moved(self, array: Array, dtype: Any) -> Array:  # noqa: ANN401  # anything numpy takes as a dtype
+        """`array`, each entry moved by at most one roundoff of `dtype`."""
+        self._taken += 1
+        noise = np.roll(self._noise, self._taken * 7919)
+        factors = np.resize(noise, array.size).reshape(array.shape)
+        return np.asarray(array * (1 + unit_roundoff(dtype) * factors))
+
+
+@dataclass(slots=True, eq=False)
+class _Scope:
+    """Values known while one graph is evaluated, and the attributes of the function around it."""
+
+    values: dict[int, Any]
+    attributes: Mapping[str, ir.Attr]
+    opsets: Mapping[str, int]
+
+
+def evaluate(
+    model: ir.Model,
+    feeds: Mapping[str, Any],
+    *,
+    perturb: Perturbation | None = None,
+    keep: Collection[str] = (),
+) -> dict[str, Any]:
+    """Evaluate a model in float64.
+
+    Args:
+        model: The model; never changed.
+        feeds: Array (or list of arrays, for a sequence) by graph input name; inputs with a default may be
+            left out. Floating-point arrays are promoted.
+        perturb: Move inputs and weights by one roundoff.
+        keep: Names of further values of the main graph to return.
+
+    Returns:
+        Graph outputs and `keep` by name; floating-point arrays are float64.
+
+    Raises:
+        InvalidModelError: The model can't be evaluated on these inputs: shapes don't fit, say.
+        UnsupportedOperatorError: An operator is custom, or a value would not fit into memory.
+    """
+    run = _Run(model, perturb)
+    scope = _Scope({}, {}, model.opset_imports)
+    for value in model.graph.inputs:
+        name = value.name or ""
+        if name in feeds:
+            scope.values[id(value)] = run.moved_input(feeds[name])
+        elif not value.is_initializer():
+            message = f"no value was given for input {name!r}"
+            raise InvalidModelError(message)
+    kept = [v for node in model.graph for v in node.outputs if v.name in keep]
+    found = run.graph(model.graph, scope, [*model.graph.outputs, *kept])
+    names = [v.name or "" for v in (*model.graph.outputs, *kept)]
+    return dict(zip(names, found, strict=True))
+
+
+class _Run:
+    """One evaluation of one model."""
+
+    def __init__(self, model: ir.Model, perturb: Perturbation | None) -> None:
+        self._model = model
+        self._perturb = perturb
+        self._last_uses: dict[int, dict[int, list[ir.Value]]] = {}
+
+    def moved_input(self, given: Any) -> Any:  # noqa: ANN401
+        """A graph input in float64, moved by a roundoff of its own type if that is asked for."""
+        if self._perturb is None or not hasattr(given, "dtype") or not is_float(given.dtype):
+            return promoted(given)
+        return self._perturb.moved(promoted(given), given.dtype)
+
+    def graph(
+        self, graph: ir.Graph, scope: _Scope, wanted: Sequence[ir.Value]
+    ) -> list[Any]:
+        """Evaluate the nodes of a graph in order and return the wanted values."""
+        needed = {id(value) for value in wanted}
+        dying = self._dying(graph)
+        for position, node in enumerate(graph):
+            inputs = [self._read(value, scope, node, i) for i, value in enumerate(node.inputs)]
+            results = self._node(node, inputs, scope)
+            for value, result in zip(node.outputs, results, strict=False):
+                scope.values[id(value)] = promoted(result)
+            for value in dying.get(position, ()):
+                if id(value) not in needed:
+                    scope.values.pop(id(value), None)
+        return [self._read(value, scope, None, 0) for value in wanted]
+
+    def _dying(self, graph: ir.Graph) -> dict[int, list[ir.Value]]:
+        """Values of this graph by the position of the node that reads them last."""
+        if id(graph) not in self._last_uses:
+            last: dict[int, tuple[int, ir.Value]] = {}
+            own = {id(value) for node in graph for value in node.outputs}
+            own |= {id(value) for value in graph.inputs}
+            for position, node in enumerate(graph):
+                for value in (*node.outputs, *_read_by(node)):
+                    if id(value) in own:
+                        last[id(value)] = (position, value)
+            found: dict[int, list[ir.Value]] = {}
+            for position, value in last.values():
+                found.setdefault(position, []).append(value)
+            self._last_uses[id(graph)] = found
+        return self._last_uses[id(graph)]
+
+    def _read(
+        self, value: ir.Value | None, scope: _Scope, node: ir.Node | None, index: int
+    ) -> Any:  # noqa: ANN401
+        if value is None or not value.name:
+            return None
+        if id(value) in scope.values:
+            return scope.values[id(value)]
+        tensor = value.const_value
+        if tensor is None or value.producer() is not None:
+            message = f"{value.name!r} has no value"
+            raise InvalidModelError(message)
+        if isinstance(tensor, ir.StringTensor):
+            return tensor.numpy()
+        return self._weight(tensor.numpy(), node, index)
+
+    def _weight(self, array: Array, node: ir.Node | None, index: int) -> Array:
+        """A constant in float64, moved unless it is exact by intent."""
+        exact: Array = promoted(array)
+        if self._perturb is None or not is_float(array.dtype) or _is_exact(exact):
+            return exact
+        if node is not None and index in _STEERING.get(node.op_type, ()):
+            return exact
+        return self._perturb.moved(exact, array.dtype)
+
+    def _node(self, node: ir.Node, inputs: list[Any], scope: _Scope) -> Sequence[Any]:
+        try:
+            with np.errstate(all="ignore"):
+                return self._dispatch(node, inputs, scope)
+        except NormonnxError:
+            raise
+        except MemoryError:
+            message = f"out of memory in {_described(node)}; validate with smaller inputs"
+            raise UnsupportedOperatorError(message) from None
+        except (ValueError, IndexError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
+            shapes = [list(np.shape(x)) for x in inputs if x is not None and not isinstance(x, list)]
+            message = f"{_described(node)} can't be evaluated on inputs of shapes {shapes}: {error}"
+            raise InvalidModelError(message) from error
+
+    def _dispatch(self, node: ir.Node, inputs: list[Any], scope: _Scope) -> Sequence[Any]:
+        attributes = _resolved(node, scope.attributes)
+        function = self._model.functions.get(node.op_identifier())
+        if function is not None:
+            return self._function(function, inputs, attributes)
+        domain = "" if node.domain in _STANDARD else node.domain
+        if domain == "":
+            if node.op_type in ("If", "Loop", "Scan"):
+                from normonnx.runtime import control_flow  # noqa: PLC0415  # it calls back
+
+                return control_flow.run(self, node, attributes, (inputs, scope))
+            if node.op_type == "Constant":
+                return (self._constant(node, attributes, scope),)
+        version = scope.opsets.get(node.domain, 0) or max(
+            (scope.opsets.get(name, 0) for name in _STANDARD), default=0
+        )
+        call = Invocation(node, attributes, version)
+        kernel = KERNELS.get(node.op_type) if domain == "" else None
+        results = reference.run(call, inputs) if kernel is None else kernel(call, inputs)
+        if self._perturb is not None and node.op_type == "Cast" and domain == "":
+            return (self._rounded(results[0], attributes),)
+        return results
+
+    def _rounded(self, result: Any, attributes: Mapping[str, ir.Attr]) -> Any:  # noqa: ANN401
+        """A cast to a narrow type rounds, so it is noise as well."""
+        target = ir.DataType(attributes["to"].as_int())
+        narrow = target.is_floating_point() and target.itemsize < _NARROW
+        if self._perturb is None or not narrow:
+            return result
+        return self._perturb.moved(result, target.numpy())
+
+    def _constant(
+        self, node: ir.Node, attributes: Mapping[str, ir.Attr], scope: _Scope
+    ) -> Any:  # noqa: ANN401
+        array = constant_attribute(node)
+        if array is None:
+            return promoted(reference.run(Invocation(node, attributes, scope.opsets.get("", 1)), [])[0])
+        readers = list(node.outputs[0].uses())
+        first = readers[0] if readers else None
+        return self._weight(array, first.node if first else None, first.idx if first else 0)
+
+    def _function(
+        self, function: ir.Function, inputs: list[Any], attributes: Mapping[str, ir.Attr]
+    ) -> list[Any]:
+        scope = _Scope({}, {**function.attributes, **attributes}, function.opset_imports)
+        for value, given in zip(function.inputs, inputs, strict=False):
+            if given is not None:
+                scope.values[id(value)] = given
+        return self.graph(function.graph, scope, list(function.outputs))
+
+
+def _resolved(node: ir.Node, outer: Mapping[str, ir.Attr]) -> dict[str, ir.Attr]:
+    """The attributes of a node, references to those of the function around it replaced."""
+    found = {}
+    for name, attribute in node.attributes.items():
+        if not attribute.is_ref():
+            found[name] = attribute
+            continue
+        given = outer.get(attribute.ref_attr_name or "")
+        if given is not None and given.value is not None:
+            found[name] = ir.Attr(name, given.type, given.value)
+    return found
+
+
+def _is_exact(array: Array) -> bool:
+    """Single values, and small constants that are whole numbers, are meant exactly."""
+    small = 64
+    if array.size <= 1:
+        return True
+    return array.size <= small and bool(np.all(array == np.rint(array)))
+
+
+def _read_by(node: ir.Node) -> Iterable[ir.Value]:
+    """What a node reads, by itself or inside its subgraphs."""
+    yield from (value for value in node.inputs if value is not None)
+    for attribute in node.attributes.values():
+        if attribute.is_ref():
+            continue
+        graphs: Sequence[ir.Graph] = ()
+        if attribute.type == ir.AttributeType.GRAPH:
+            graphs = (attribute.as_graph(),)
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            graphs = attribute.as_graphs()
+        for graph in graphs:
+            yield from graph.outputs
+            for inner in graph:
+                yield from _read_by(inner)
+
+
+def _described(node: ir.Node) -> str:
+    return f"{node.op_type} {node.name or (node.outputs[0].name if node.outputs else '')!r}"

@@ -1,0 +1,72 @@
+"""Single operators by onnx's reference implementation, for all that needs no kernel of our own."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import Any
+
+import onnx
+
+from normonnx.core.errors import UnsupportedOperatorError
+from normonnx.runtime.invocation import Inputs, Invocation
+
+logger = logging.getLogger(__name__)
+
+_REMEMBERED = 4096
+_sessions: OrderedDict[bytes, Any] = OrderedDict()
+
+
+def run(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
+    """Evaluate one node with onnx.reference, in the precision of its inputs.
+
+    Raises:
+        UnsupportedOperatorError: onnx has no implementation of that operator, or it fails.
+    """
+    node = call.node
+    try:
+        session = _session(call)
+        feeds = {
+            f"i{k}": inputs[k]
+            for k, value in enumerate(node.inputs)
+            if value is not None and inputs[k] is not None
+        }
+        return tuple(session.run(None, feeds))
+    except UnsupportedOperatorError:
+        raise
+    except Exception as error:
+        logger.debug("onnx.reference failed", exc_info=True)
+        first = (str(error).splitlines() or [""])[0][:160]
+        message = (
+            f"the oracle can't evaluate {node.domain or 'ai.onnx'}::{node.op_type} "
+            f"(node {node.name or node.outputs[0].name!r}): {type(error).__name__}: {first}"
+        )
+        raise UnsupportedOperatorError(message) from error
+
+
+def _session(call: Invocation) -> Any:  # noqa: ANN401  # an onnx.reference.ReferenceEvaluator
+    import onnx.reference  # noqa: PLC0415  # slow to import, not always needed
+
+    proto = call.proto()
+    domain = proto.domain or ""
+    key = call.version.to_bytes(4, "little") + proto.SerializeToString(deterministic=True)
+    if key in _sessions:
+        _sessions.move_to_end(key)
+        return _sessions[key]
+    undefined = onnx.TypeProto()
+    names = [name for name in proto.input if name]
+    graph = onnx.helper.make_graph(
+        [proto],
+        "one",
+        [onnx.helper.make_value_info(name, undefined) for name in names],
+        [onnx.helper.make_value_info(name, undefined) for name in proto.output if name],
+    )
+    opsets = [onnx.helper.make_opsetid(domain, call.version)]
+    if domain:
+        opsets.append(onnx.helper.make_opsetid("", onnx.defs.onnx_opset_version()))
+    session = onnx.reference.ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
+    if len(key) < 1 << 16:  # noqa: PLR2004  # big attributes are not worth remembering
+        _sessions[key] = session
+        if len(_sessions) > _REMEMBERED:
+            _sessions.popitem(last=False)
+    return session

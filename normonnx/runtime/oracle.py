@@ -12,6 +12,7 @@ or an epsilon) are not moved; a cast to a narrower type is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -42,11 +43,16 @@ _STEERING: Final[Mapping[str, frozenset[int]]] = {
 }
 
 
+# Kernels compute these as 1/2 + tanh/2 or clamp their input: right to a roundoff of 1, not of the result.
+_ABSOLUTE: Final = frozenset({"Sigmoid"})
+
+
 @dataclass(slots=True)
 class Perturbation:
-    """Relative random noise of one roundoff, uniform in [-u, u], from one seed."""
+    """Relative random noise of `scale` roundoffs, uniform in [-u, u] times scale, from one seed."""
 
     seed: int
+    scale: float = 1.0
     _noise: Array = field(init=False, repr=False)
     _taken: int = 0
 
@@ -55,11 +61,18 @@ class Perturbation:
         self._noise = np.random.default_rng(self.seed).uniform(-1, 1, (1 << 18) + 1)
 
     def moved(self, array: Array, dtype: Any) -> Array:  # noqa: ANN401  # anything numpy takes as a dtype
-        """`array`, each entry moved by at most one roundoff of `dtype`."""
+        """`array`, each entry moved by at most `scale` roundoffs of `dtype`, relative."""
+        return np.asarray(array * (1 + self._drawn(array.shape, dtype)))
+
+    def shifted(self, array: Array, dtype: Any) -> Array:  # noqa: ANN401
+        """`array`, each entry moved by at most `scale` roundoffs of the number 1."""
+        return np.asarray(array + self._drawn(array.shape, dtype))
+
+    def _drawn(self, shape: tuple[int, ...], dtype: Any) -> Array:  # noqa: ANN401
         self._taken += 1
         noise = np.roll(self._noise, self._taken * 7919)
-        factors = np.resize(noise, array.size).reshape(array.shape)
-        return np.asarray(array * (1 + unit_roundoff(dtype) * factors))
+        drawn = np.resize(noise, math.prod(shape)).reshape(shape)
+        return np.asarray(self.scale * unit_roundoff(dtype) * drawn)
 
 
 @dataclass(slots=True, eq=False)
@@ -212,8 +225,11 @@ class _Run:
         call = Invocation(node, attributes, version)
         kernel = KERNELS.get(node.op_type) if domain == "" else None
         results = reference.run(call, inputs) if kernel is None else kernel(call, inputs)
-        if self._perturb is not None and node.op_type == "Cast" and domain == "":
-            return (self._rounded(results[0], attributes),)
+        if self._perturb is not None and domain == "":
+            if node.op_type == "Cast":
+                return (self._rounded(results[0], attributes),)
+            if node.op_type in _ABSOLUTE:
+                return (self._perturb.shifted(results[0], _float_type(node.outputs[0])),)
         return results
 
     def _rounded(self, result: Any, attributes: Mapping[str, ir.Attr]) -> Any:  # noqa: ANN401
@@ -255,6 +271,13 @@ def _resolved(node: ir.Node, outer: Mapping[str, ir.Attr]) -> dict[str, ir.Attr]
         if given is not None and given.value is not None:
             found[name] = ir.Attr(name, given.type, given.value)
     return found
+
+
+def _float_type(value: ir.Value) -> Any:  # noqa: ANN401
+    """The declared type of a floating-point value; float32 where nothing is declared."""
+    if value.dtype is None or not value.dtype.is_floating_point():
+        return np.float32
+    return value.dtype.numpy()
 
 
 def _is_exact(array: Array) -> bool:

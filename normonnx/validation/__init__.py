@@ -1,0 +1,1 @@
+"""Judging: inputs, error measures, the noise floor, and the verdict."""

@@ -1,0 +1,249 @@
+"""Inputs to judge a model on: drawn from a seed, or given by the user.
+
+Two cases are drawn. "random" is N(0, 1). "shifted-mean" is N(0, 1) + 100: a variance computed as
+E[x²] - E[x]² loses there four digits more than the input's own roundoff explains (Higham, Accuracy and Stability of
+Numerical Algorithms, section 1.9). Integers are drawn from what the graph allows, dynamic dimensions from
+a list of sizes until the model accepts them.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.core.dtypes import is_float
+from normonnx.core.errors import UsageError
+from normonnx.graph.constants import Constants
+from normonnx.runtime.invocation import Array
+
+SHIFT: Final = 100.0
+_SPATIAL: Final = (64, 224, 32, 256, 128, 320, 512, 16, 8, 48, 1)
+_SEQUENCE: Final = (16, 64, 8, 32, 128, 1, 256, 224)
+_IMAGE_RANK: Final = 4
+_TRANSPARENT: Final = frozenset(
+    "Cast Concat Expand Flatten Identity Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split()
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """Inputs for one run.
+
+    Attributes:
+        name: For example "random".
+        feeds: Array by input name.
+    """
+
+    name: str
+    feeds: Mapping[str, Array]
+
+
+Shapes = Mapping[str, Sequence[int]]
+
+
+def required_inputs(model: ir.Model) -> list[ir.Value]:
+    """Graph inputs that have no default."""
+    return [value for value in model.graph.inputs if not value.is_initializer()]
+
+
+def drawn(model: ir.Model, sizes: tuple[int, int], shapes: Shapes, seed: int) -> tuple[Case, ...]:
+    """The cases "random" and "shifted-mean".
+
+    Args:
+        model: What the inputs are for.
+        sizes: Size of a dynamic first dimension, and of any other dynamic dimension.
+        shapes: Shapes by input name, where they are fixed by the user.
+        seed: The same seed gives the same inputs.
+    """
+    inputs = required_inputs(model)
+    chosen = _chosen_shapes(inputs, sizes, shapes)
+    bounds = {value.name: _bound(model, value) for value in inputs if not _is_float(value)}
+    cases = []
+    for name, shift in (("random", 0.0), ("shifted-mean", SHIFT)):
+        source = np.random.default_rng([seed, len(cases)])
+        feeds = {}
+        for value in inputs:
+            shape = chosen[value.name or ""]
+            feeds[value.name or ""] = _draw(value, shape, (source, shift, bounds.get(value.name)))
+        cases.append(Case(name, feeds))
+    if not any(_is_float(value) for value in inputs):
+        return tuple(cases[:1])  # nothing to shift
+    return tuple(cases)
+
+
+def attempts(model: ir.Model, shapes: Shapes) -> Iterator[tuple[int, int]]:
+    """Sizes to try for dynamic dimensions, the likeliest first."""
+    inputs = required_inputs(model)
+    unknown = [value for value in inputs if (value.name or "") not in shapes]
+    dims = [dim for value in unknown if value.shape is not None for dim in value.shape]
+    if all(isinstance(dim, int) for dim in dims):
+        yield (1, 1)
+        return
+    image = any(value.shape is not None and len(value.shape) >= _IMAGE_RANK for value in inputs)
+    for number, size in enumerate(_SPATIAL if image else _SEQUENCE):
+        if number < 2:  # noqa: PLR2004  # a batch of two shows what mixes samples up
+            yield (2, size)
+        yield (1, size)
+
+
+def _chosen_shapes(
+    inputs: Sequence[ir.Value], sizes: tuple[int, int], shapes: Shapes
+) -> dict[str, tuple[int, ...]]:
+    batch, other = sizes
+    symbols: dict[str, int] = {}
+    found = {}
+    for value in inputs:
+        name = value.name or ""
+        if name in shapes:
+            found[name] = _checked_shape(value, shapes[name])
+            continue
+        if value.shape is None:
+            message = f"input {name!r} has no shape in the model; give one with --shape {name}=..."
+            raise UsageError(message)
+        dims = []
+        for axis, dim in enumerate(value.shape):
+            if isinstance(dim, int):
+                dims.append(dim)
+                continue
+            size = batch if axis == 0 and len(value.shape) > 1 else other
+            dims.append(size if dim.value is None else symbols.setdefault(str(dim.value), size))
+        found[name] = tuple(dims)
+    return found
+
+
+def _checked_shape(value: ir.Value, shape: Sequence[int]) -> tuple[int, ...]:
+    found = tuple(int(dim) for dim in shape)
+    expected = None if value.shape is None else list(value.shape)
+    if any(dim < 0 for dim in found):
+        message = f"shape {list(found)} for input {value.name!r} is negative; give sizes of 0 or more"
+        raise UsageError(message)
+    if expected is None:
+        return found
+    fits = len(expected) == len(found) and all(
+        not isinstance(want, int) or want == have for want, have in zip(expected, found, strict=True)
+    )
+    if not fits:
+        wanted = [dim if isinstance(dim, int) else str(dim.value or "?") for dim in expected]
+        message = f"shape {list(found)} for input {value.name!r} does not fit the model's {wanted}"
+        raise UsageError(message)
+    return found
+
+
+def check_names(model: ir.Model, shapes: Shapes) -> None:
+    """Refuse shapes for inputs that the model does not have.
+
+    Raises:
+        UsageError: Naming the inputs that there are.
+    """
+    known = [value.name or "" for value in model.graph.inputs]
+    for name in shapes:
+        if name not in known:
+            message = f"the model has no input {name!r}; it has {', '.join(known)}"
+            raise UsageError(message)
+
+
+def _is_float(value: ir.Value) -> bool:
+    return value.dtype is not None and value.dtype.is_floating_point()
+
+
+def _draw(
+    value: ir.Value,
+    shape: tuple[int, ...],
+    how: tuple[np.random.Generator, float, int | None],
+) -> Array:
+    source, shift, bound = how
+    if value.dtype is None or value.dtype is ir.DataType.STRING:
+        message = f"inputs can't be drawn for {value.name!r} of type {value.dtype}; give them with --inputs"
+        raise UsageError(message)
+    dtype = np.dtype(value.dtype.numpy())
+    if is_float(dtype):
+        return np.asarray((source.standard_normal(shape) + shift).astype(dtype))
+    if dtype == np.bool_:
+        return source.integers(0, 2, shape).astype(np.bool_)
+    if bound is not None:
+        return source.integers(0, bound, shape).astype(dtype)
+    flags = source.integers(0, 2, shape)  # a mask, most likely: let it begin with 1
+    if flags.ndim:
+        flags[..., :1] = 1
+    return np.asarray(flags, dtype=dtype)
+
+
+def _bound(model: ir.Model, value: ir.Value) -> int | None:
+    """Exclusive upper limit of an integer input: the smallest table that it indexes; None if none."""
+    constants = Constants(model)
+    limits: list[int] = []
+    waiting, seen = [value], {id(value)}
+    while waiting:
+        current = waiting.pop()
+        for use in current.uses():
+            node = use.node
+            if node.op_type in ("Gather", "GatherElements") and use.idx == 1:
+                limits += _table_size(constants, node)
+            elif node.op_type == "OneHot" and use.idx == 0:
+                depth = constants.get(node.inputs[1])
+                limits += [] if depth is None else [int(depth.reshape(-1)[0])]
+            elif node.op_type in _TRANSPARENT:
+                for output in node.outputs:
+                    if id(output) not in seen:
+                        seen.add(id(output))
+                        waiting.append(output)
+    return min(limits, default=None)
+
+
+def _table_size(constants: Constants, node: ir.Node) -> list[int]:
+    table = node.inputs[0]
+    axis = int(node.attributes["axis"].as_int()) if "axis" in node.attributes else 0
+    if table is not None and constants.is_initializer(table) and table.const_value is not None:
+        return [int(table.const_value.shape.numpy()[axis])]
+    array = constants.get(table)
+    return [] if array is None or not array.ndim else [int(array.shape[axis])]
+
+
+def given(model: ir.Model, inputs: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Case, ...]:
+    """One case from arrays by name, or from an .npz file.
+
+    Raises:
+        UsageError: The file can't be read, or a name, type or shape does not fit the model.
+    """
+    arrays = inputs if isinstance(inputs, Mapping) else _from_file(Path(inputs))
+    values = {value.name or "": value for value in model.graph.inputs}
+    required = {value.name or "" for value in required_inputs(model)}
+    for name in arrays:
+        if name not in values:
+            message = f"the model has no input {name!r}; it has {', '.join(values)}"
+            raise UsageError(message)
+    missing = sorted(required - set(arrays))
+    if missing:
+        message = f"no array was given for input {', '.join(map(repr, missing))}"
+        raise UsageError(message)
+    checked = {name: _checked_array(values[name], np.asarray(a)) for name, a in arrays.items()}
+    return (Case("given", checked),)
+
+
+def _from_file(path: Path) -> dict[str, Array]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            if not isinstance(stored, np.lib.npyio.NpzFile):
+                message = f"{path} holds one array, expected an .npz with one array per input name"
+                raise UsageError(message)
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = getattr(error, "strerror", None) or "not an .npz file of plain arrays"
+        message = f"{path}: inputs can't be read: {reason}; make one with numpy.savez"
+        raise UsageError(message) from None
+
+
+def _checked_array(value: ir.Value, array: Array) -> Array:
+    expected = None if value.dtype is None else np.dtype(value.dtype.numpy())
+    if expected is not None and array.dtype != expected:
+        message = f"input {value.name!r} has type {array.dtype}, expected {expected}; convert it first"
+        raise UsageError(message)
+    _checked_shape(value, array.shape)
+    return array

@@ -1,0 +1,148 @@
+"""Comparing one output with the truth.
+
+error = rms(output - truth) / rms(truth) in units of u, the unit roundoff of the output's own type. It is judged by the
+noise floor: the same measure for the truth moved by one roundoff of inputs and weights. Up to `factor` times
+the floor passes. Never below `LEAST_FLOOR`: rounding the output itself costs that much.
+
+Agreement that proves nothing is inconclusive: empty outputs, outputs that are constant, NaN and
+infinity at the same places. A different shape or type, or NaN on one side only, is a mismatch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from normonnx.core.dtypes import is_float, largest, unit_roundoff
+from normonnx.core.verdicts import Verdict
+from normonnx.runtime.invocation import Array
+
+LEAST_FLOOR: Final = 0.5  # in u; rounding to nearest moves by at most 1 and 0.4 rms
+FACTOR: Final = 16.0  # correct runs were measured at 0.7 to 5.4 times the floor
+_CONSTANT: Final = 8.0  # in u: a spread below is roundoff
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What comparing one output says; see `normonnx.core.verdicts.Comparison`."""
+
+    verdict: Verdict
+    reason: str = ""
+    error: float = float("nan")
+    floor: float = float("nan")
+    max_abs: float = float("nan")
+    u: float = float("nan")
+
+
+def rms(array: Array) -> float:
+    """Root mean square, without overflow."""
+    top = float(np.max(np.abs(array))) if array.size else 0.0
+    if top == 0 or not np.isfinite(top):
+        return top
+    return top * float(np.sqrt(np.mean(np.square(array / top))))
+
+
+def relative_error(found: Array, truth: Array, u: float) -> float:
+    """rms(found - truth) / rms(truth) in u, over the entries where both are finite."""
+    both = np.isfinite(found) & np.isfinite(truth)
+    difference = rms(found[both] - truth[both]) if both.any() else 0.0
+    size = rms(truth[both]) if both.any() else 0.0
+    if difference == 0:
+        return 0.0
+    return float("inf") if size == 0 else difference / size / u
+
+
+def noise_floor(truth: Array, moved: list[Array], u: float) -> float:
+    """How far the truth moves under perturbation, in u: rms over the draws, at least LEAST_FLOOR."""
+    errors = [relative_error(one, truth, u) for one in moved if one.shape == truth.shape]
+    finite = [error for error in errors if np.isfinite(error)]
+    return max(LEAST_FLOOR, rms(np.asarray(finite, dtype=np.float64))) if finite else LEAST_FLOOR
+
+
+def judge_output(
+    found: Array, truth: Array, dtype: np.dtype[object], moved: list[Array], factor: float
+) -> Judgement:
+    """Judge one output.
+
+    Args:
+        found: What is judged; its own type, or float64 if an oracle made it.
+        truth: The float64 truth.
+        dtype: The type that the model declares for this output.
+        moved: The truth under perturbation, a few draws.
+        factor: Error over floor up to which it passes.
+    """
+    if found.shape != truth.shape:
+        reason = f"has shape {list(found.shape)}, expected {list(truth.shape)}"
+        return Judgement(Verdict.MISMATCH, reason)
+    if found.dtype not in (dtype, truth.dtype):
+        return Judgement(Verdict.MISMATCH, f"has type {found.dtype}, expected {dtype}")
+    if not truth.size:
+        return Judgement(Verdict.INCONCLUSIVE, "is empty, so nothing was compared")
+    if not is_float(dtype):
+        return _judge_exact(found, truth)
+    return _judge_float(found.astype(np.float64), truth, dtype, (moved, factor))
+
+
+def _judge_exact(found: Array, truth: Array) -> Judgement:
+    differing = int(np.count_nonzero(found != truth))
+    if differing:
+        reason = f"{differing} of {truth.size} entries differ"
+        return Judgement(Verdict.MISMATCH, reason, error=float("inf"), floor=0.0)
+    if _is_constant(truth, 0.0):
+        return Judgement(Verdict.INCONCLUSIVE, "is constant, so agreement proves nothing", 0.0, 0.0)
+    return Judgement(Verdict.PASS, error=0.0, floor=0.0, max_abs=0.0)
+
+
+def _judge_float(
+    found: Array, truth: Array, dtype: np.dtype[object], how: tuple[list[Array], float]
+) -> Judgement:
+    moved, factor = how
+    u = unit_roundoff(dtype)
+    odd = _unmatched(found, truth, dtype)
+    if odd:
+        return Judgement(Verdict.MISMATCH, f"{odd} entries are NaN or infinite on one side only", u=u)
+    error, floor = relative_error(found, truth, u), noise_floor(truth, moved, u)
+    both = np.isfinite(found) & np.isfinite(truth)
+    top = float(np.max(np.abs(found[both] - truth[both]))) if both.any() else float("nan")
+    if error > factor * floor:
+        reason = f"error {error:.3g} u is {error / floor:.3g} times the noise floor, allowed is {factor:g}"
+        return Judgement(Verdict.MISMATCH, reason, error, floor, top, u)
+    if not both.all():
+        reason = "holds NaN or infinity at the same places, which proves nothing"
+        return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
+    if _is_constant(truth, _CONSTANT * u):
+        reason = "is constant, so agreement proves nothing"
+        return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
+    return Judgement(Verdict.PASS, "", error, floor, top, u)
+
+
+def _unmatched(found: Array, truth: Array, dtype: np.dtype[object]) -> int:
+    """Number of entries that are NaN or infinite on one side only.
+
+    What is beyond the range of the output's type is infinite there, rightly.
+    """
+    beyond = np.abs(truth) > largest(dtype)
+    expected = np.where(beyond, np.copysign(np.inf, truth), truth)
+    seen = np.where(np.abs(found) > largest(dtype), np.copysign(np.inf, found), found)
+    nan = np.isnan(seen) != np.isnan(expected)
+    infinite = (np.isinf(seen) | np.isinf(expected)) & (seen != expected) & ~np.isnan(seen)
+    return int(np.count_nonzero(nan | infinite))
+
+
+def _is_constant(truth: Array, tolerance: float) -> bool:
+    """Whether all entries are the same, up to a relative tolerance; one zero counts as well."""
+    if truth.dtype.kind in "OUS":
+        return truth.size > 1 and len(set(truth.reshape(-1).tolist())) == 1
+    if not truth.any():
+        return True
+    if truth.size == 1:
+        return False
+    values = truth[np.isfinite(truth)] if truth.dtype.kind == "f" else truth
+    if not values.size:
+        return True
+    low, high = values.min(), values.max()
+    if truth.dtype.kind != "f":
+        return bool(low == high)
+    return float(high - low) <= tolerance * float(np.max(np.abs(values)))

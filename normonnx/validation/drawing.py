@@ -1,8 +1,9 @@
 """Inputs to judge a model on: drawn from a seed, or given by the user.
 
-Two cases are drawn. "random" is N(0, 1). "shifted-mean" is N(0, 1) + 100: a variance computed as
+Two cases are always drawn. "random" is N(0, 1). "shifted-mean" is N(0, 1) + 100: a variance computed as
 E[x²] - E[x]² loses there four digits more than the input's own roundoff explains (Higham, Accuracy and Stability of
-Numerical Algorithms, section 1.9). Integers are drawn from what the graph allows, dynamic dimensions from
+Numerical Algorithms, section 1.9). A third, "page", looks like dark words
+on white and is for networks that saturate on noise. Integers are drawn from what the graph allows, dynamic dimensions from
 a list of sizes until the model accepts them.
 """
 
@@ -27,6 +28,7 @@ SHIFT: Final = 100.0
 _SPATIAL: Final = (64, 224, 32, 256, 128, 320, 512, 16, 8, 48, 1)
 _SEQUENCE: Final = (16, 64, 8, 32, 128, 1, 256, 224)
 _IMAGE_RANK: Final = 4
+_COLOURS: Final = 4
 _TRANSPARENT: Final = frozenset(
     "Cast Concat Expand Flatten Identity Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split()
 )
@@ -78,12 +80,36 @@ def drawn(model: ir.Model, sizes: tuple[int, int], shapes: Shapes, seed: int) ->
     return tuple(cases)
 
 
+def page(model: ir.Model, like: Case, seed: int) -> Case | None:
+    """A case of images like a printed page, from -1 (ink) to 1; None where no input is an image."""
+    source = np.random.default_rng([seed, 99])
+    feeds = dict(like.feeds)
+    for value in required_inputs(model):
+        array = feeds[value.name or ""]
+        if not is_float(array.dtype) or array.ndim != _IMAGE_RANK:
+            continue
+        last = array.shape[3] <= _COLOURS < array.shape[1]  # N, H, W, C
+        height, width = array.shape[1:3] if last else array.shape[2:4]
+        drawing = _words(height, width, source)
+        drawing = drawing[None, :, :, None] if last else drawing[None, None]
+        feeds[value.name or ""] = np.broadcast_to(drawing, array.shape).astype(array.dtype)
+    return Case("page", feeds) if any(feeds[k] is not like.feeds[k] for k in feeds) else None
+
+
+def _words(height: int, width: int, source: np.random.Generator) -> Array:
+    """Blocks of 16 pixels, two thirds of them filled with strokes of 2 pixels."""
+    blocks = np.kron(source.random((height // 16 + 1, width // 16 + 1)) > 0.35, np.ones((16, 16)))
+    strokes = np.kron(source.random((height // 2 + 1, width // 2 + 1)) > 0.5, np.ones((2, 2)))
+    lines = (np.arange(height) % 16 < 10)[:, None]  # noqa: PLR2004
+    return np.asarray(1 - 2 * blocks[:height, :width] * strokes[:height, :width] * lines)
+
+
 def attempts(model: ir.Model, shapes: Shapes) -> Iterator[tuple[int, int]]:
     """Sizes to try for dynamic dimensions, the likeliest first."""
     inputs = required_inputs(model)
     unknown = [value for value in inputs if (value.name or "") not in shapes]
     dims = [dim for value in unknown if value.shape is not None for dim in value.shape]
-    if all(isinstance(dim, int) for dim in dims):
+    if all(_is_static(dim) for dim in dims):
         yield (1, 1)
         return
     image = any(value.shape is not None and len(value.shape) >= _IMAGE_RANK for value in inputs)
@@ -109,13 +135,19 @@ def _chosen_shapes(
             raise UsageError(message)
         dims = []
         for axis, dim in enumerate(value.shape):
-            if isinstance(dim, int):
+            if isinstance(dim, int) and _is_static(dim):
                 dims.append(dim)
                 continue
             size = batch if axis == 0 and len(value.shape) > 1 else other
-            dims.append(size if dim.value is None else symbols.setdefault(str(dim.value), size))
+            symbol = None if isinstance(dim, int) else dim.value
+            dims.append(size if symbol is None else symbols.setdefault(symbol, size))
         found[name] = tuple(dims)
     return found
+
+
+def _is_static(dim: object) -> bool:
+    """Some exporters write -1 for a dynamic dimension."""
+    return isinstance(dim, int) and dim >= 0
 
 
 def _checked_shape(value: ir.Value, shape: Sequence[int]) -> tuple[int, ...]:
@@ -127,7 +159,7 @@ def _checked_shape(value: ir.Value, shape: Sequence[int]) -> tuple[int, ...]:
     if expected is None:
         return found
     fits = len(expected) == len(found) and all(
-        not isinstance(want, int) or want == have for want, have in zip(expected, found, strict=True)
+        not _is_static(want) or want == have for want, have in zip(expected, found, strict=True)
     )
     if not fits:
         wanted = [dim if isinstance(dim, int) else str(dim.value or "?") for dim in expected]

@@ -21,6 +21,7 @@ from normonnx.runtime.invocation import Array
 
 LEAST_FLOOR: Final = 0.5  # in u; rounding to nearest moves by at most 1 and 0.4 rms
 FACTOR: Final = 16.0  # correct runs were measured at 0.7 to 5.4 times the floor
+_DROWNED: Final = 0.5  # a tolerance above half of the truth itself proves nothing
 _CONSTANT: Final = 8.0  # in u: a spread below is roundoff
 
 
@@ -109,6 +110,9 @@ def _judge_float(
     if error > factor * floor:
         reason = f"error {error:.3g} u is {error / floor:.3g} times the noise floor, allowed is {factor:g}"
         return Judgement(Verdict.MISMATCH, reason, error, floor, top, u)
+    if factor * floor * u > _DROWNED:
+        reason = "is not much larger than its own noise floor, so agreement proves nothing"
+        return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
     if not both.all():
         reason = "holds NaN or infinity at the same places, which proves nothing"
         return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
@@ -116,6 +120,13 @@ def _judge_float(
         reason = "is constant, so agreement proves nothing"
         return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
     return Judgement(Verdict.PASS, "", error, floor, top, u)
+
+
+def proves_something(truth: Array, dtype: np.dtype[object], moved: list[Array], factor: float) -> bool:
+    """Whether agreement with this truth would mean anything."""
+    if not is_float(dtype):
+        return True
+    return judge_output(truth, truth, dtype, moved, factor).verdict is Verdict.PASS
 
 
 def _unmatched(found: Array, truth: Array, dtype: np.dtype[object]) -> int:

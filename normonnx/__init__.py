@@ -27,6 +27,7 @@ from normonnx.core.verdicts import (
     ValidationReport,
     Verdict,
 )
+from normonnx.core.version import VERSION
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AffineFound",

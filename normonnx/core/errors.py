@@ -45,7 +45,7 @@ class NormonnxError(Exception):
 
 
 class UsageError(NormonnxError):
-    """The call itself is at fault: a bad option, a missing file, an output that can't be written."""
+    """The call itself is at fault: a bad option, a missing file, an unwritable output."""
 
 
 class UnavailableError(NormonnxError):

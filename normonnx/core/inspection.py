@@ -69,4 +69,5 @@ class Inspection:
     @property
     def foldable(self) -> int:
         """Number of normalizations and affines that can be computed away."""
-        return sum(found.foldable for found in (*self.norms, *self.affines))
+        norms = sum(found.foldable for found in self.norms)
+        return norms + sum(found.foldable for found in self.affines)

@@ -89,6 +89,22 @@ class Comparison:
         return self.error / self.floor if self.floor else float("inf")
 
 
+def conclusion(comparisons: Iterable[Comparison]) -> Verdict:
+    """What several comparisons say together.
+
+    The worst over the outputs, where an output passes when one case proves it and none refutes it:
+    constant inputs that prove nothing don't spoil random ones that do. Inconclusive for none.
+    """
+    by_output: dict[str, set[Verdict]] = {}
+    for comparison in comparisons:
+        by_output.setdefault(comparison.output, set()).add(comparison.verdict)
+    proven = {Verdict.PASS, Verdict.INCONCLUSIVE}
+    return worst_verdict(
+        Verdict.PASS if Verdict.PASS in seen and seen <= proven else worst_verdict(seen)
+        for seen in by_output.values()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Divergence:
     """Where a backend, or a rewritten model, first leaves the truth.

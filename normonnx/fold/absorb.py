@@ -56,6 +56,16 @@ def weight_of(
     return Weight(value, shape, dtype)
 
 
+def refuse_parameters(node: ir.Node, *names: str) -> Refusal | None:
+    """A Refusal when one of these attributes is a parameter of the function the node stands in."""
+    for name in names:
+        if name in node.attributes and node.attributes[name].is_ref():
+            return Refusal(
+                f"{node.op_type}: its attribute {name} is a parameter of the function it stands in"
+            )
+    return None
+
+
 def channel_bias(
     surroundings: Surroundings, node: ir.Node, weight: Weight, affine: ChannelAffine
 ) -> Edit | Refusal | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from normonnx.fold.absorb import Absorbed, Weight, channel_bias, weight_of
+from normonnx.fold.absorb import Absorbed, Weight, channel_bias, refuse_parameters, weight_of
 from normonnx.fold.affine import ChannelAffine
 from normonnx.fold.plan import Edit, Refusal, ScaledWeight, SetInput
 from normonnx.fold.surroundings import Surroundings
@@ -42,6 +42,9 @@ def conv_transpose(
     weight = weight_of(surroundings, node, 1)
     if isinstance(weight, Refusal):
         return weight
+    unknown = refuse_parameters(node, "group")
+    if unknown is not None:
+        return unknown
     group = int(node.attributes["group"].as_int()) if "group" in node.attributes else 1
     shape = weight.shape
     if len(shape) < _LEAST_RANK or group < 1 or shape[0] % group:

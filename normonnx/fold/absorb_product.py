@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
-from normonnx.fold.absorb import Absorbed, Weight, weight_of
+from normonnx.fold.absorb import Absorbed, Weight, refuse_parameters, weight_of
 from normonnx.fold.affine import ChannelAffine
 from normonnx.fold.plan import Edit, NewConstant, Refusal, ScaledWeight, SetAttribute, SetInput
 from normonnx.fold.surroundings import Surroundings
@@ -27,6 +27,9 @@ def gemm(surroundings: Surroundings, node: ir.Node, affine: ChannelAffine) -> Ab
         return weight
     if len(weight.shape) != _MATRIX:
         return Refusal(f"Gemm: B has shape {list(weight.shape)}, expected two dimensions")
+    unknown = refuse_parameters(node, "transB", "beta")
+    if unknown is not None:
+        return unknown
     columns = 0 if _number(node, "transB", 0) else 1
     along = affine.over(1, weight.shape[columns])
     if along is None:

@@ -34,7 +34,7 @@ def merged_chain(
     keeper = next((s for s in sources if s.node.op_type == "BatchNormalization"), None)
     edits = None
     if keeper is not None:
-        edits = _into_batch_normalization(surroundings, keeper, affine)
+        edits = _into_batch_normalization(surroundings, keeper, sources, affine)
     elif affine.is_scale or affine.is_shift:
         keeper = next((s for s in sources if len(s.node.inputs) > 1), sources[0])
         edits = _into_arithmetic(surroundings, keeper, affine)
@@ -47,14 +47,29 @@ def merged_chain(
     return None if isinstance(found, Refusal) else found
 
 
+def _keeps_channels(
+    surroundings: Surroundings, keeper: Source, sources: Sequence[Source]
+) -> bool:
+    """Whether what enters the chain has the channels that the BatchNormalization expects.
+
+    A Mul or Add before it may have enlarged an axis of length 1, unless that length is known.
+    """
+    for source in sources[sources.index(keeper) + 1 :]:
+        dims = surroundings.ranks.dims(source.node.inputs[source.index])
+        is_norm = source.node.op_type == "BatchNormalization"
+        if source.affine.axes and not is_norm and (dims is None or dims[1] is None):
+            return False
+    return True
+
+
 def _into_batch_normalization(
-    surroundings: Surroundings, keeper: Source, affine: ChannelAffine
+    surroundings: Surroundings, keeper: Source, sources: Sequence[Source], affine: ChannelAffine
 ) -> tuple[Edit, ...] | None:
     found = statistics_of(surroundings, keeper.node)
     if not isinstance(found, Statistics):
         return None
     along = affine.over(1, found.scale.size)
-    if along is None:
+    if along is None or not _keeps_channels(surroundings, keeper, sources):
         return None
     vectors = (along.scale * found.deviation, along.shift + along.scale * found.mean)
     edits = []
@@ -77,10 +92,10 @@ def _into_arithmetic(
     constant = next((v for i, v in enumerate(keeper.node.inputs) if i != keeper.index), None)
     kind = surroundings.kind(constant)
     rank = surroundings.ranks.rank(data)
-    if data is None or kind is None or constant is None or (rank is None and affine.axes):
+    if data is None or kind is None or constant is None or rank is None:
         return None
     op_type, vector = ("Mul", affine.scale) if affine.is_scale else ("Add", affine.shift)
-    array = broadcastable(np.asarray(vector), affine.axes, rank or 0)
+    array = broadcastable(np.asarray(vector), affine.axes, rank)
     new = NewConstant(
         array, kind[1], constant.name or "factor", instead_of=constant, is_factor=op_type == "Mul"
     )

@@ -74,6 +74,8 @@ def _sweep(
         for node in reversed(list(graph)):
             if node.graph is not graph or (only is not None and node.op_type not in only):
                 continue
+            if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+                continue  # dead: an edit below would remove it before its own turn
             found = plan(surroundings, node)
             if isinstance(found, Plan):
                 event = Event(

@@ -83,10 +83,14 @@ def _walk(surroundings: Surroundings, chain: _Chain) -> ir.Node | None:
             chain.stop = Refusal(reason, quiet=not _is_normalization(chain))
             return None
         try:
-            chain.affine = chain.affine.after(above.affine)
+            composed = chain.affine.after(above.affine)
         except ValueError:
             chain.stop = Refusal(f"it and {described(producer)} before it differ in channels")
             return None
+        if len(composed.axes) > 1:  # a matrix of numbers to save one node of two vectors
+            chain.stop = Refusal(f"it and {described(producer)} before it vary along different axes")
+            return None
+        chain.affine = composed
         chain.sources.append(above)
         node, index = producer, above.index
 
@@ -133,8 +137,8 @@ def _left_over(
     if found.left is None:
         return tuple(Bypass(source.node, source.index) for source in sources)
     adds = [source for source in sources if source.node.op_type == "Add"]
-    if adds and len(sources) == 1 and not found.edits:
-        return Refusal("the Add is already all that is left", quiet=True)
+    if len(sources) == 1 and not found.edits and sources[0].node.op_type in ("Add", "Sub"):
+        return Refusal("it is already all that is left", quiet=True)
     keeper = adds[0] if adds else sources[0]
     others = [Bypass(s.node, s.index) for s in sources if s is not keeper]
     constant = _added_constant(surroundings, keeper, found)
@@ -157,7 +161,8 @@ def _added_constant(
     if left is None or found.dtype is None or (rank is None and left.axes):
         return Refusal("the number of dimensions of its input is unknown")
     is_add = keeper.node.op_type == "Add"
-    old = keeper.node.inputs[1 - keeper.index] if is_add else keeper.node.inputs[1]
+    constants = [v for i, v in enumerate(keeper.node.inputs) if v is not None and i != keeper.index]
+    old = next(iter(constants), None)
     array = broadcastable(left.shift, left.axes, rank or 0)
     name = (old.name if old is not None else None) or "shift"
     return NewConstant(array, found.dtype, name, instead_of=old if is_add else None)

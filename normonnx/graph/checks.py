@@ -7,36 +7,57 @@ defined once and before its uses (ONNX IR specification, sections "Graphs" and "
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import onnx
 import onnx_ir as ir
 
 from normonnx.core.errors import InvalidModelError
-from normonnx.graph import tensors
+from normonnx.graph import schemas, tensors, walk
 
 LOWEST_OPSET = 7
+LOWEST_IR_VERSION = 3
 _DEFAULT_DOMAINS = ("", "ai.onnx")
+_ELEMENT_TYPES = frozenset(ir.DataType)
+_LARGEST_RANK = 64  # numpy's
+_MOST_ELEMENTS = 1 << 59  # of 16 bytes: what a 64-bit size can count
+_BITS_OF_A_BYTE = 8
+_DEEPEST = 33  # graphs; protobuf nests 100 messages, three for each
+
+Kind = tuple[ir.DataType, tuple[int, ...]]
 
 
 def opset_of(model: ir.Model) -> int:
     """Version of the default operator set; 0 where the model imports none."""
-    return max((model.opset_imports.get(domain, 0) for domain in _DEFAULT_DOMAINS), default=0)
+    imports = model.opset_imports
+    return max((imports[domain] for domain in _DEFAULT_DOMAINS if domain in imports), default=0)
 
 
-def check_opsets(model: ir.Model, name: str) -> None:
-    """Refuse operator set versions that nothing here can interpret.
+def check_versions(model: ir.Model, name: str) -> None:
+    """Refuse versions of the IR and of the default operator set that nothing here can interpret.
 
     Raises:
-        InvalidModelError: The default domain is older than 7 or newer than the onnx package.
+        InvalidModelError: The IR version is below 3, or the opset below 7, or one of them is newer
+            than the onnx package.
     """
+    if not LOWEST_IR_VERSION <= model.ir_version <= onnx.IR_VERSION:
+        message = (
+            f"{name}: IR version {model.ir_version} is not supported, expected {LOWEST_IR_VERSION} to "
+            f"{onnx.IR_VERSION}; export it again, or install a newer onnx than {onnx.__version__}"
+        )
+        raise InvalidModelError(message)
     highest = onnx.defs.onnx_opset_version()
     found = opset_of(model)
-    if not model.opset_imports:
-        message = f"{name}: imports no operator set, expected one of {LOWEST_OPSET} to {highest}; export it again"
+    if not any(domain in model.opset_imports for domain in _DEFAULT_DOMAINS):
+        if model.opset_imports and not _uses_default_domain(model):
+            return
+        message = (
+            f"{name}: imports no default operator set, expected one of {LOWEST_OPSET} to {highest}; "
+            "export it again"
+        )
         raise InvalidModelError(message)
-    if found == 0:
-        return
     if found < LOWEST_OPSET:
         message = (
             f"{name}: opset {found} is not supported, expected {LOWEST_OPSET} to {highest}; "
@@ -51,26 +72,51 @@ def check_opsets(model: ir.Model, name: str) -> None:
         raise InvalidModelError(message)
 
 
+def _uses_default_domain(model: ir.Model) -> bool:
+    return any(node.domain in _DEFAULT_DOMAINS for graph in walk.all_graphs(model) for node in graph)
+
+
+def check_kind(name: str, tensor: onnx.TensorProto) -> Kind:
+    """Element type and shape of a tensor whose bytes lie elsewhere.
+
+    Raises:
+        InvalidModelError: Unknown element type, strings, a negative dimension, or an impossible shape.
+    """
+    where = f"{name}: tensor {tensor.name!r}"
+    known = tensor.data_type in _ELEMENT_TYPES
+    dtype = ir.DataType(tensor.data_type) if known else ir.DataType.UNDEFINED
+    if dtype is ir.DataType.UNDEFINED:
+        message = f"{where} has unknown element type {tensor.data_type}; export it again"
+        raise InvalidModelError(message)
+    if tensor.HasField("segment"):
+        message = f"{where} is stored in segments, which nothing supports; export it again"
+        raise InvalidModelError(message)
+    shape = tuple(tensor.dims)
+    if any(dim < 0 for dim in shape):
+        message = f"{where} has a negative dimension in {list(shape)}; export it again"
+        raise InvalidModelError(message)
+    if len(shape) > _LARGEST_RANK or math.prod(max(dim, 1) for dim in shape) > _MOST_ELEMENTS:
+        message = (
+            f"{where} has the impossible shape {list(shape)}, expected at most {_LARGEST_RANK} "
+            "dimensions and 2^59 elements; export it again"
+        )
+        raise InvalidModelError(message)
+    in_bytes = tensor.HasField("raw_data") or tensor.data_location == onnx.TensorProto.EXTERNAL
+    if dtype is ir.DataType.STRING and in_bytes:
+        message = f"{where} holds strings as bytes, expected string_data; export it again"
+        raise InvalidModelError(message)
+    return dtype, shape
+
+
 def check_tensor(name: str, tensor: onnx.TensorProto) -> None:
     """Refuse a tensor whose stored bytes don't match its type and shape.
 
     Raises:
-        InvalidModelError: Unknown element type, negative dimension, or wrong number of bytes.
+        InvalidModelError: As `check_kind`, or a wrong number of bytes or entries.
     """
-    try:
-        dtype = ir.DataType(tensor.data_type)
-    except ValueError:
-        dtype = ir.DataType.UNDEFINED
-    if dtype is ir.DataType.UNDEFINED:
-        message = f"{name}: tensor {tensor.name!r} has unknown element type {tensor.data_type}; export it again"
-        raise InvalidModelError(message)
-    if any(dim < 0 for dim in tensor.dims):
-        message = f"{name}: tensor {tensor.name!r} has a negative dimension in {list(tensor.dims)}"
-        raise InvalidModelError(message)
-    if dtype is ir.DataType.STRING or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return
+    dtype, shape = check_kind(name, tensor)
     if tensor.HasField("raw_data"):
-        check_length(name, tensor.name, (dtype, tuple(tensor.dims)), len(tensor.raw_data))
+        check_length(name, tensor.name, (dtype, shape), len(tensor.raw_data))
         return
     _check_typed_fields(name, tensor, dtype)
 
@@ -79,9 +125,11 @@ def _check_typed_fields(name: str, tensor: onnx.TensorProto, dtype: ir.DataType)
     field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
     found = len(getattr(tensor, field))
     shape = tuple(tensor.dims)
+    expected = math.prod(shape)
     if dtype in (ir.DataType.COMPLEX64, ir.DataType.COMPLEX128):
-        found //= 2
-    expected = tensors.nbytes(dtype, shape) if dtype.bitwidth < 8 else _count(shape)  # noqa: PLR2004
+        expected *= 2
+    elif dtype is not ir.DataType.STRING and dtype.bitwidth < _BITS_OF_A_BYTE:
+        expected = tensors.nbytes(dtype, shape)
     if found != expected:
         message = (
             f"{name}: tensor {tensor.name!r} of shape {list(shape)} holds {found} entries in {field}, "
@@ -90,9 +138,7 @@ def _check_typed_fields(name: str, tensor: onnx.TensorProto, dtype: ir.DataType)
         raise InvalidModelError(message)
 
 
-def check_length(
-    name: str, tensor_name: str | None, kind: tuple[ir.DataType, tuple[int, ...]], found: int
-) -> None:
+def check_length(name: str, tensor_name: str | None, kind: Kind, found: int) -> None:
     """Refuse a tensor that has too few or too many bytes for its type and shape.
 
     Raises:
@@ -108,56 +154,75 @@ def check_length(
         raise InvalidModelError(message)
 
 
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for dim in shape:
-        total *= dim
-    return total
-
-
 def check_structure(model: ir.Model, name: str) -> None:
-    """Refuse graphs in which a value is undefined, defined twice or used before its definition.
+    """Refuse nodes that don't fit their operator, and values undefined, repeated or used too early.
 
     Raises:
         InvalidModelError: Naming the value and the node.
     """
-    _check_graph(model.graph, set(), name)
+    opsets = model.opset_imports
+    _Checker(name, opsets, model.functions.keys()).check_graph(model.graph, set())
     for function in model.functions.values():
-        _check_nodes(function, {id(value) for value in function.inputs}, name)
+        own = {**opsets, **function.opset_imports}
+        checker = _Checker(name, own, model.functions.keys())
+        checker.check_nodes(function, {id(value) for value in function.inputs}, 0)
 
 
-def _check_graph(graph: ir.Graph, outer: set[int], name: str) -> None:
-    visible = set(outer)
-    visible.update(id(value) for value in graph.inputs)
-    visible.update(id(value) for value in graph.initializers.values())
-    _check_nodes(graph, visible, name)
-    for value in graph.outputs:
-        if id(value) not in visible:
-            message = f"{name}: graph output {value.name!r} is produced by no node; export it again"
+@dataclass(frozen=True, slots=True)
+class _Checker:
+    """Checks the graphs of one model, or of one function with its own operator sets."""
+
+    name: str
+    opsets: Mapping[str, int]
+    functions: Collection[ir.OperatorIdentifier]
+
+    def check_graph(self, graph: ir.Graph, outer: set[int], depth: int = 0) -> None:
+        if depth > _DEEPEST:
+            message = (
+                f"{self.name}: graphs are nested more than {_DEEPEST} deep, which no ONNX file "
+                "can hold; flatten them"
+            )
             raise InvalidModelError(message)
-
-
-def _check_nodes(nodes: Iterable[ir.Node], visible: set[int], name: str) -> None:
-    names: set[str] = set()
-    for node in nodes:
-        for value in node.inputs:
-            if value is not None and value.name and id(value) not in visible:
+        visible = set(outer)
+        visible.update(id(value) for value in graph.inputs)
+        visible.update(id(value) for value in graph.initializers.values())
+        self.check_nodes(graph, visible, depth)
+        for value in graph.outputs:
+            if id(value) not in visible:
                 message = (
-                    f"{name}: node {node.name or node.op_type!r} uses {value.name!r}, which is not "
-                    "defined before it; export it again"
+                    f"{self.name}: graph output {value.name!r} is produced by no node; "
+                    "export it again"
                 )
                 raise InvalidModelError(message)
-        for attribute in node.attributes.values():
-            if attribute.is_ref():
-                continue
-            if attribute.type == ir.AttributeType.GRAPH:
-                _check_graph(attribute.as_graph(), visible, name)
-            elif attribute.type == ir.AttributeType.GRAPHS:
-                for graph in attribute.as_graphs():
-                    _check_graph(graph, visible, name)
-        for value in node.outputs:
-            if value.name and value.name in names:
-                message = f"{name}: {value.name!r} is defined by two nodes; export it again"
-                raise InvalidModelError(message)
-            names.add(value.name or "")
-            visible.add(id(value))
+
+    def check_nodes(self, nodes: Iterable[ir.Node], visible: set[int], depth: int) -> None:
+        names: set[str] = set()
+        for node in nodes:
+            schemas.check_node(node, self.opsets, self.functions, self.name)
+            for value in node.inputs:
+                if value is not None and value.name and id(value) not in visible:
+                    message = (
+                        f"{self.name}: node {node.name or node.op_type!r} uses {value.name!r}, "
+                        "which is not defined before it; export it again"
+                    )
+                    raise InvalidModelError(message)
+            for graph in _bodies(node):
+                self.check_graph(graph, visible, depth + 1)
+            for value in node.outputs:
+                if value.name and value.name in names:
+                    message = (
+                        f"{self.name}: {value.name!r} is defined by two nodes; export it again"
+                    )
+                    raise InvalidModelError(message)
+                names.add(value.name or "")
+                visible.add(id(value))
+
+
+def _bodies(node: ir.Node) -> Iterator[ir.Graph]:
+    for attribute in node.attributes.values():
+        if attribute.is_ref():
+            continue
+        if attribute.type == ir.AttributeType.GRAPH:
+            yield attribute.as_graph()
+        elif attribute.type == ir.AttributeType.GRAPHS:
+            yield from attribute.as_graphs()

@@ -157,7 +157,8 @@ def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
         if node is None or node.domain not in ("", "ai.onnx"):
             return None
         if node.op_type == "Cast":
-            return _numpy_type(ir.DataType(node.attributes["to"].as_int()))
+            target = node.attributes["to"]
+            return None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))
         if node.op_type not in _KEEPS_TYPE or not node.inputs:
             return None
         value = node.inputs[0]

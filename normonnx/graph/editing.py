@@ -101,7 +101,7 @@ class Editor:
             message = f"node {node.name!r} stands in no graph"
             raise ValueError(message)
         tensor.name = self._unique(name)
-        if id(graph) in self._function_graphs:  # functions have no initializers
+        if not self._holds_initializers(graph):
             constant = ir.Node("", "Constant", (), attributes=[ir.AttrTensor("value", tensor)], name="")
             constant.outputs[0].name = tensor.name
             graph.insert_before(node, constant)
@@ -116,6 +116,12 @@ class Editor:
         if graph is self._model.graph and self._model.ir_version < _INPUTS_ARE_DEFAULTS:
             graph.inputs.append(value)
         return value
+
+    def _holds_initializers(self, graph: ir.Graph) -> bool:
+        """Functions have none; in IR version 3 only what can have inputs, the main graph, does."""
+        if self._model.ir_version < _INPUTS_ARE_DEFAULTS:
+            return graph is self._model.graph
+        return id(graph) not in self._function_graphs
 
     def _unique(self, name: str) -> str:
         found, number = name, 0

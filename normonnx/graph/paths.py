@@ -23,7 +23,10 @@ def external_file(model_path: Path, location: str) -> Path:
     """
     named = f"{model_path}: external data {location!r}"
     relative = PurePosixPath(location.replace("\\", "/"))
-    if not location or "\0" in location or relative.is_absolute() or ".." in relative.parts:
+    if not location:
+        message = f"{named} names no file; export the model again"
+        raise InvalidModelError(message)
+    if "\0" in location or relative.is_absolute() or ".." in relative.parts:
         message = (
             f"{named} leaves the model's own folder, which is not allowed; "
             "keep the data file beside the model and name it without '..' or '/'"
@@ -57,7 +60,7 @@ def readable_model(path: str | os.PathLike[str]) -> Path:
     Raises:
         UsageError: It does not exist, is a folder, or can't be read.
     """
-    found = Path(path)
+    found = _usable(path)
     if not found.exists():
         message = f"{found}: no such file; check the path"
         raise UsageError(message)
@@ -86,7 +89,7 @@ def writable_output(
     Raises:
         UsageError: It is a folder, its folder is missing or can't be written, or it is an input.
     """
-    out = Path(path)
+    out = _usable(path)
     folder = out.parent
     if out.is_dir():
         message = f"{out} is a folder; name a file in it, for example {out / 'model.onnx'}"
@@ -108,3 +111,22 @@ def writable_output(
             message = f"{out} is an input and would be overwritten; choose another name or use --force"
             raise UsageError(message)
     return out
+
+
+def _usable(path: str | os.PathLike[str]) -> Path:
+    """`path` as a Path that can be asked about.
+
+    Raises:
+        UsageError: The system can't look at such a path, or ONNX can't hold such a name.
+    """
+    found = Path(path)
+    try:
+        found.exists()
+        if "\0" in str(found):
+            raise ValueError("it holds a zero byte")
+        found.name.encode()
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        message = f"{os.fsencode(found)!r} can't be used as a path: {reason}; choose another name"
+        raise UsageError(message) from None
+    return found

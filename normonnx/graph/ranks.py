@@ -18,6 +18,7 @@ from normonnx.graph.constants import Constants
 logger = logging.getLogger(__name__)
 
 Dims = tuple[int | None, ...]
+_LARGEST_RANK: Final = 64  # numpy's
 Rule = Callable[["Ranks", ir.Node], Dims | None]
 
 
@@ -170,9 +171,10 @@ def _matrix_product(ranks: Ranks, node: ir.Node) -> Dims | None:
 
 def _gemm(ranks: Ranks, node: ir.Node) -> Dims | None:
     weight = ranks.known(node.inputs[1])
-    transposed = "transB" in node.attributes and node.attributes["transB"].as_int() != 0
-    columns = None if weight is None else weight[0 if transposed else 1]
-    return (None, columns)
+    transposed = node.attributes.get("transB")
+    if weight is None or len(weight) != 2 or (transposed is not None and transposed.is_ref()):  # noqa: PLR2004
+        return (None, None)
+    return (None, weight[0 if transposed is not None and transposed.as_int() else 1])
 
 
 def _reshape(ranks: Ranks, node: ir.Node) -> Dims | None:
@@ -182,9 +184,10 @@ def _reshape(ranks: Ranks, node: ir.Node) -> Dims | None:
         constant = ranks.constants.get(node.inputs[1])
         if constant is None:
             shape_of_shape = ranks.known(node.inputs[1])
-            if not shape_of_shape or shape_of_shape[0] is None:
+            length = shape_of_shape[0] if shape_of_shape else None
+            if length is None or not 0 <= length <= _LARGEST_RANK:
                 return None
-            return (None,) * shape_of_shape[0]
+            return (None,) * length
         wanted = [int(dim) for dim in constant.reshape(-1)]
     return tuple(dim if dim > 0 else None for dim in wanted)
 
@@ -193,9 +196,15 @@ def _transpose(ranks: Ranks, node: ir.Node) -> Dims | None:
     data = ranks.known(node.inputs[0])
     if data is None:
         return None
-    if "perm" not in node.attributes:
+    perm = node.attributes.get("perm")
+    if perm is None:
         return data[::-1]
-    return tuple(data[axis] for axis in node.attributes["perm"].as_ints())
+    if perm.is_ref():
+        return (None,) * len(data)
+    axes = perm.as_ints()
+    if sorted(axes) != list(range(len(data))):
+        return None
+    return tuple(data[axis] for axis in axes)
 
 
 def _flatten(_ranks: Ranks, _node: ir.Node) -> Dims:

@@ -6,10 +6,13 @@ whose large tensors are views of the map; external data files are mapped alike.
 
 from __future__ import annotations
 
+import errno
+import logging
 import mmap
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,11 +20,23 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
-from normonnx.core.errors import InvalidModelError, UsageError
-from normonnx.graph import checks, paths, tensors, walk, wire
+from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
+from normonnx.graph import (
+    checks,
+    kept_types,
+    paths,
+    proto_checks,
+    protos,
+    signatures,
+    tensors,
+    walk,
+    wire,
+)
 
-_SOURCE = "normonnx.source"  # key in model.meta: the path a model was loaded from
+_SOURCE = "normonnx.source"  # key in model.meta: the files a model was loaded from
 _EXTERNAL = onnx.TensorProto.EXTERNAL
+_TOKEN_LENGTH = 24  # bytes
+_MAP_FROM = 1 << 16  # bytes; a smaller data file is read: a map holds one of few file descriptors
 
 
 def load(path: str | os.PathLike[str]) -> ir.Model:
@@ -40,21 +55,29 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
             data is missing, too short or outside the model's folder.
     """
     found = paths.readable_model(path)
-    with found.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            message = f"{found} is empty, expected an ONNX model; fetch it again"
-            raise InvalidModelError(message)
-        buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        window = wire.FileWindow(file.fileno())
-        model = parse(buffer, name=str(found), folder=found, window=window)
-    model.meta[_SOURCE] = found
-    return model
+    try:
+        with found.open("rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                message = f"{found} is empty, expected an ONNX model; fetch it again"
+                raise InvalidModelError(message)
+            buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            window = wire.FileWindow(file.fileno())
+            return parse(buffer, name=str(found), folder=found, window=window)
+    except OSError as error:
+        message = f"{found} can't be read: {error.strerror or error}; copy it to a local disk first"
+        raise UsageError(message) from None
 
 
 def source_of(model: ir.Model) -> Path | None:
     """The file that `load` read this model from; None for models from elsewhere."""
+    files = source_files(model)
+    return files[0] if files else None
+
+
+def source_files(model: ir.Model) -> tuple[Path, ...]:
+    """The file that `load` read this model from, then its external data files."""
     found = model.meta.get(_SOURCE)
-    return found if isinstance(found, Path) else None
+    return found if isinstance(found, tuple) else ()
 
 
 def data_locations(path: Path) -> set[str]:
@@ -64,16 +87,11 @@ def data_locations(path: Path) -> set[str]:
         InvalidModelError: The file is no ONNX model.
     """
     with path.open("rb") as file:
-        window = wire.FileWindow(file.fileno())
-        skeleton = wire.strip(window, lambda _: b"", tensors.STREAM_FROM).skeleton
-    try:
-        proto = onnx.ModelProto.FromString(skeleton)
-    except DecodeError:
-        message = f"{path} is damaged or no ONNX model"
-        raise InvalidModelError(message) from None
+        proto, _ = _skeleton(wire.FileWindow(file.fileno()), str(path), b"")
     return {
         entry.value
-        for tensor in onnx.external_data_helper._get_all_tensors(proto)  # noqa: SLF001
+        for tensor in protos.tensors(proto)
+        if tensor.data_location == _EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"
     }
@@ -97,38 +115,69 @@ def parse(
     Raises:
         InvalidModelError: The bytes are not a legal ONNX model.
     """
-    secret = secrets.token_bytes(16)
+    secret = secrets.token_bytes(_TOKEN_LENGTH - 8)
+    proto, embedded = _skeleton(window or buffer, name, secret)
+    reader = _TensorReader(buffer, name, folder, embedded)
+    try:
+        model = _model_of(proto, reader)
+    except NormonnxError:
+        raise
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
+        message = f"{name} is no legal ONNX model: {reason}; export it again"
+        raise InvalidModelError(message) from None
+    if folder is not None:
+        model.meta[_SOURCE] = (folder.absolute(), *reader.files)
+    return model
+
+
+def _skeleton(
+    encoded: wire.Readable, name: str, secret: bytes
+) -> tuple[onnx.ModelProto, dict[bytes, tuple[int, int]]]:
+    """The parsed model with tokens for its large tensors, and where these lie (offset, length)."""
     try:
         stripped = wire.strip(
-            window or buffer, lambda index: secret + index.to_bytes(8, "little"), tensors.STREAM_FROM
+            encoded, lambda index: secret + index.to_bytes(8, "little"), tensors.STREAM_FROM
         )
         proto = onnx.ModelProto.FromString(stripped.skeleton)
     except (DecodeError, InvalidModelError) as error:
         detail = f" ({error})" if isinstance(error, InvalidModelError) else ""
-        message = f"{name} is damaged or no ONNX model{detail}; fetch or export it again"
+        known = signatures.recognised(bytes(encoded[0 : signatures.LONGEST]))
+        way_out = known or "fetch or export it again"
+        message = f"{name} is damaged or no ONNX model{'' if known else detail}; {way_out}"
         raise InvalidModelError(message) from None
-    if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
-        message = f"{name} holds no graph, expected an ONNX model; export it again"
-        raise InvalidModelError(message)
-    embedded = {
-        secret + index.to_bytes(8, "little"): span for index, span in enumerate(stripped.payloads)
-    }
-    reader = _TensorReader(buffer, name, folder, embedded)
-    _prepare(proto, reader)
-    model = _deserialize(proto, name)
-    checks.check_opsets(model, name)
-    checks.check_structure(model, name)
+    places = enumerate(stripped.payloads)
+    return proto, {secret + index.to_bytes(8, "little"): span for index, span in places}
+
+
+def _model_of(proto: onnx.ModelProto, reader: _TensorReader) -> ir.Model:
+    """Check a parsed skeleton and turn it into IR."""
+    proto_checks.check_proto(proto, reader.name)
+    for tensor in protos.tensors(proto):
+        reader.prepare(tensor)
+    for node in protos.nodes(proto):
+        if not node.HasField("name"):
+            node.name = ""  # onnx_ir invents a name where the field is absent
+    kept = kept_types.take_out(proto, reader.name)
+    with _silent_warnings():
+        model = ir.serde.deserialize_model(proto)
+    kept_types.attach(model, kept)
+    checks.check_versions(model, reader.name)
+    checks.check_structure(model, reader.name)
     walk.replace_tensors(model, reader.resolve)
     return model
 
 
-def _deserialize(proto: onnx.ModelProto, name: str) -> ir.Model:
+@contextmanager
+def _silent_warnings() -> Iterator[None]:
+    """Keep onnx_ir from printing what the checks afterwards raise as errors."""
+    found = logging.getLogger("onnx_ir.serde")
+    level = found.level
+    found.setLevel(logging.ERROR)
     try:
-        return ir.serde.deserialize_model(proto)
-    except (ValueError, TypeError, KeyError, RuntimeError, ir.serde.SerdeError) as error:
-        reason = str(error.__cause__ or error).splitlines()[0][:200]
-        message = f"{name} is no legal ONNX model: {reason}; export it again"
-        raise InvalidModelError(message) from None
+        yield
+    finally:
+        found.setLevel(level)
 
 
 @dataclass(slots=True)
@@ -140,18 +189,19 @@ class _TensorReader:
     folder: Path | None
     embedded: Mapping[bytes, tuple[int, int]]
 
+    files: list[Path] = field(default_factory=list)
     _maps: dict[str, memoryview] = field(default_factory=dict)
     _pending: dict[str, tensors.StreamedTensor] = field(default_factory=dict)
 
     def prepare(self, tensor: onnx.TensorProto) -> None:
         """Check a tensor; one to be streamed becomes a reference that `resolve` understands."""
-        span = self.embedded.get(tensor.raw_data) if len(tensor.raw_data) == 24 else None  # noqa: PLR2004
         external = tensor.data_location == _EXTERNAL
-        if span is None:
+        is_token = not external and len(tensor.raw_data) == _TOKEN_LENGTH
+        span = self.embedded.get(tensor.raw_data) if is_token else None
+        if span is None and not external:
             checks.check_tensor(self.name, tensor)
-            if not external:
-                return
-        dtype, shape = ir.DataType(tensor.data_type), tuple(tensor.dims)
+            return
+        dtype, shape = checks.check_kind(self.name, tensor)
         if span is not None:
             offset, length = span
             checks.check_length(self.name, tensor.name, (dtype, shape), length)
@@ -192,7 +242,10 @@ class _TensorReader:
             message = f"{where} has an unreadable offset or length: {entries}; export it again"
             raise InvalidModelError(message) from None
         if length != expected or offset < 0:
-            message = f"{where} has length {length} at offset {offset}, expected {expected} bytes"
+            message = (
+                f"{where} has length {length} at offset {offset}, expected {expected} bytes; "
+                "export it again"
+            )
             raise InvalidModelError(message)
         view = self._map(entries.get("location", ""))
         if offset + length > len(view):
@@ -207,49 +260,22 @@ class _TensorReader:
         if location not in self._maps:
             file_path = paths.external_file(self.folder or Path(), location)
             try:
-                with file_path.open("rb") as file:
-                    empty = os.fstat(file.fileno()).st_size == 0
-                    mapped = b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._maps[location] = _view_of(file_path)
             except OSError as error:
-                message = f"{self.name}: external data {location!r} can't be read: {error.strerror}"
-                raise InvalidModelError(message) from None
-            self._maps[location] = memoryview(mapped)
+                way_out = "check it"
+                if error.errno == errno.EMFILE:
+                    way_out = "allow more open files with `ulimit -n`, or join the data files"
+                message = (
+                    f"{self.name}: external data {location!r} can't be read: {error.strerror}; {way_out}"
+                )
+                raise UsageError(message) from None
+            self.files.append(file_path)
         return self._maps[location]
 
 
-def _prepare(proto: onnx.ModelProto, reader: _TensorReader) -> None:
-    """Check every tensor of a parsed skeleton; keep nameless nodes nameless."""
-    _prepare_graph(proto.graph, reader)
-    for function in proto.functions:
-        for node in function.node:
-            _prepare_node(node, reader)
-
-
-def _prepare_graph(graph: onnx.GraphProto, reader: _TensorReader) -> None:
-    if graph.sparse_initializer:
-        name = graph.sparse_initializer[0].values.name
-        message = f"{reader.name}: sparse initializer {name!r} is not supported; make it dense first"
-        raise UsageError(message)
-    for tensor in graph.initializer:
-        if not tensor.name:
-            message = f"{reader.name}: an initializer of graph {graph.name!r} has no name; export it again"
-            raise InvalidModelError(message)
-        reader.prepare(tensor)
-    for node in graph.node:
-        _prepare_node(node, reader)
-
-
-def _prepare_node(node: onnx.NodeProto, reader: _TensorReader) -> None:
-    if not node.HasField("name"):
-        node.name = ""  # onnx_ir invents a name where the field is absent
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.TENSOR and attribute.HasField("t"):
-            reader.prepare(attribute.t)
-        elif attribute.type == onnx.AttributeProto.TENSORS:
-            for tensor in attribute.tensors:
-                reader.prepare(tensor)
-        elif attribute.type == onnx.AttributeProto.GRAPH and attribute.HasField("g"):
-            _prepare_graph(attribute.g, reader)
-        elif attribute.type == onnx.AttributeProto.GRAPHS:
-            for graph in attribute.graphs:
-                _prepare_graph(graph, reader)
+def _view_of(path: Path) -> memoryview:
+    """The content of a data file, mapped unless it is small."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size < _MAP_FROM:
+            return memoryview(file.read())
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))

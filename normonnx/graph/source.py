@@ -6,6 +6,7 @@ import os
 
 import onnx
 import onnx_ir as ir
+from google.protobuf.message import EncodeError
 
 from normonnx.core.errors import InvalidModelError, UsageError
 from normonnx.graph import checks, reading
@@ -26,7 +27,7 @@ def as_model(model: ModelLike) -> ir.Model:
         InvalidModelError: The model is damaged or no legal ONNX model.
     """
     if isinstance(model, ir.Model):
-        checks.check_opsets(model, _SOURCE_NAME)
+        checks.check_versions(model, _SOURCE_NAME)
         checks.check_structure(model, _SOURCE_NAME)
         return model
     if isinstance(model, onnx.ModelProto):
@@ -59,7 +60,7 @@ def own_model(model: ModelLike) -> ir.Model:
 def _parse_proto(proto: onnx.ModelProto) -> ir.Model:
     try:
         encoded = proto.SerializeToString()
-    except ValueError as error:
+    except (EncodeError, ValueError) as error:
         message = f"the ModelProto given can't be encoded ({error}); above 2 GB pass a path instead"
         raise InvalidModelError(message) from None
     if not encoded:

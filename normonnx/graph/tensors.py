@@ -9,6 +9,7 @@ StreamedTensor is an ordinary tensor.
 from __future__ import annotations
 
 import math
+import mmap
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,19 +28,23 @@ _collector: ContextVar[Collector | None] = ContextVar("normonnx_collector", defa
 
 
 class Collector:
-    """Remembers the large tensors met while a model is serialized, in order."""
+    """Remembers the large tensors met while a model is serialized, in order.
+
+    Attributes:
+        tensors: The tensors met.
+        secret: What every token starts with; the index of its tensor follows.
+        token_length: Length of a token in bytes.
+    """
 
     def __init__(self) -> None:
         self.tensors: list[StreamedTensor] = []
-        self.tokens: list[bytes] = []
-        self._secret = secrets.token_bytes(24)
+        self.secret = secrets.token_bytes(24)
+        self.token_length = len(self.secret) + 8
 
     def take(self, tensor: StreamedTensor) -> bytes:
         """Remember a tensor; what is returned stands for its bytes until they are filled in."""
-        token = self._secret + len(self.tensors).to_bytes(8, "little")
         self.tensors.append(tensor)
-        self.tokens.append(token)
-        return token
+        return self.secret + (len(self.tensors) - 1).to_bytes(8, "little")
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -101,9 +106,22 @@ class StreamedTensor(ir.LazyTensor):
 
     def tofile(self, file: BinaryIO) -> None:
         """Write its bytes to an open file, in pieces."""
+        file.writelines(self.chunks())
+
+    def chunks(self) -> Iterator[memoryview]:
+        """Its bytes in pieces; what is mapped from a file leaves memory behind the reader.
+
+        Raises:
+            ValueError: There are more or fewer bytes than its type and shape need.
+        """
         buffer = self._buffer()
+        if len(buffer) != self.nbytes:
+            message = f"tensor {self.name!r} has {len(buffer)} bytes, expected {self.nbytes}"
+            raise ValueError(message)
         for start in range(0, len(buffer), _CHUNK):
-            file.write(buffer[start : start + _CHUNK])
+            chunk = buffer[start : start + _CHUNK]
+            yield chunk
+            _release(chunk)
 
 
 def array_of(
@@ -114,6 +132,21 @@ def array_of(
         proto = onnx.TensorProto(data_type=dtype.value, dims=shape, raw_data=bytes(buffer))
         return np.asarray(onnx.numpy_helper.to_array(proto))
     return np.frombuffer(buffer, dtype=dtype.numpy()).reshape(shape)
+
+
+def _release(chunk: memoryview) -> None:
+    """Take the pages of a mapped file out of this process; they come back when they are read."""
+    if not isinstance(chunk.obj, mmap.mmap):
+        return
+    start = _address(chunk) - _address(chunk.obj)
+    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = (start + len(chunk)) // mmap.PAGESIZE * mmap.PAGESIZE
+    if last > first:
+        chunk.obj.madvise(mmap.MADV_DONTNEED, first, last - first)
+
+
+def _address(buffer: memoryview | mmap.mmap) -> int:
+    return int(np.frombuffer(buffer, dtype=np.uint8).ctypes.data)
 
 
 def nbytes(dtype: ir.DataType, shape: tuple[int, ...]) -> int:

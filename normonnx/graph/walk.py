@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 
 import onnx_ir as ir
 
+Attributes = MutableMapping[str, ir.Attr]
 ReplaceTensor = Callable[[ir.TensorProtocol], ir.TensorProtocol | None]
 
 
@@ -19,19 +20,19 @@ def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:
 
 
 def all_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
-    """Every initializer and every attribute tensor, in all graphs."""
+    """Every initializer and every attribute tensor, in all graphs and defaults of functions."""
     for graph in all_graphs(model):
         for value in graph.initializers.values():
             if value.const_value is not None:
                 yield value.const_value
-        for node in graph:
-            for attribute in node.attributes.values():
-                if attribute.is_ref():
-                    continue
-                if attribute.type == ir.AttributeType.TENSOR:
-                    yield attribute.as_tensor()
-                elif attribute.type == ir.AttributeType.TENSORS:
-                    yield from attribute.as_tensors()
+    for attributes in _all_attributes(model):
+        for attribute in attributes.values():
+            if attribute.is_ref():
+                continue
+            if attribute.type == ir.AttributeType.TENSOR:
+                yield attribute.as_tensor()
+            elif attribute.type == ir.AttributeType.TENSORS:
+                yield from attribute.as_tensors()
 
 
 def replace_tensors(model: ir.Model, replace: ReplaceTensor) -> None:
@@ -40,19 +41,28 @@ def replace_tensors(model: ir.Model, replace: ReplaceTensor) -> None:
         for value in graph.initializers.values():
             if value.const_value is not None and (found := replace(value.const_value)) is not None:
                 value.const_value = found
+    for attributes in _all_attributes(model):
+        _replace_attribute_tensors(attributes, replace)
+
+
+def _all_attributes(model: ir.Model) -> Iterator[Attributes]:
+    """The attributes of every node, and the default values of every function's attributes."""
+    for graph in all_graphs(model):
         for node in graph:
-            _replace_attribute_tensors(node, replace)
+            yield node.attributes
+    for function in model.functions.values():
+        yield function.attributes
 
 
-def _replace_attribute_tensors(node: ir.Node, replace: ReplaceTensor) -> None:
-    for name, attribute in list(node.attributes.items()):
+def _replace_attribute_tensors(attributes: Attributes, replace: ReplaceTensor) -> None:
+    for name, attribute in list(attributes.items()):
         if attribute.is_ref():
             continue
         if attribute.type == ir.AttributeType.TENSOR:
             if (found := replace(attribute.as_tensor())) is not None:
-                node.attributes[name] = ir.AttrTensor(name, found, attribute.doc_string)
+                attributes[name] = ir.AttrTensor(name, found, attribute.doc_string)
         elif attribute.type == ir.AttributeType.TENSORS:
             old = attribute.as_tensors()
             new = [replace(tensor) or tensor for tensor in old]
             if any(a is not b for a, b in zip(old, new, strict=True)):
-                node.attributes[name] = ir.AttrTensors(name, new, attribute.doc_string)
+                attributes[name] = ir.AttrTensors(name, new, attribute.doc_string)

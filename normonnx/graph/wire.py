@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol, overload
 
@@ -76,7 +76,9 @@ class FileWindow:
             parts.append(part)
             start += len(part)
         return b"".join(parts)
-Schema = Mapping[int, "str"]
+
+
+Schema = Mapping[int, str]
 
 _MODEL: Final = "ModelProto"
 _TENSOR: Final = "TensorProto"
@@ -302,6 +304,18 @@ def write(pieces: Pieces, emit: Callable[[Buffer], object], stream: Callable[[in
             emit(part)
 
 
-def find_tokens(skeleton: bytes, tokens: Sequence[bytes]) -> dict[int, int]:
-    """Offset of each token in `skeleton`, in bytes, to its index."""
-    return {skeleton.index(token): index for index, token in enumerate(tokens)}
+def find_tokens(skeleton: bytes, secret: bytes, length: int) -> dict[int, int]:
+    """Offset of each token in `skeleton`, in bytes, to its index.
+
+    Args:
+        skeleton: The encoded ModelProto.
+        secret: What every token starts with; its index follows, little-endian.
+        length: Length of a token in bytes.
+    """
+    found = {}
+    offset = skeleton.find(secret)
+    while offset >= 0:
+        index = skeleton[offset + len(secret) : offset + length]
+        found[offset] = int.from_bytes(index, "little")
+        offset = skeleton.find(secret, offset + length)
+    return found

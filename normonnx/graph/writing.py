@@ -1,9 +1,9 @@
 """Save a model: streamed, atomic, byte-identical for the same model.
 
 Everything is written to temporary files beside the target, flushed to the disk and renamed at the
-end, the data file first. A data file that an older model at the same path still needs is never replaced:
-the new one then carries a digest of its content in its name, and the old one goes when nothing
-refers to it any more. So the old model is whole until the new one is.
+end, the data file first. A data file that an older model at the same path still needs is never
+replaced: the new one then carries a digest of its content in its name, and the old one goes when
+no model in the folder refers to it any more. So the old model is whole until the new one is.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
 import onnx
 import onnx_ir as ir
+from google.protobuf.message import EncodeError
 
 from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
-from normonnx.graph import paths, reading, tensors, walk, wire
+from normonnx.graph import kept_types, paths, protos, reading, tensors, walk, wire
 
 _LARGEST_MESSAGE: Final = 2**31 - 1  # bytes; protobuf's limit
 _ALIGNMENT: Final = 64  # bytes; what vector loads like
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14  # fields of TensorProto
 _BUFFERING: Final = 1 << 20
+_HOLE_FROM: Final = 1 << 20  # bytes
 
 
 def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
@@ -43,33 +47,53 @@ def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) 
         force: Allow replacing the file that `model` was loaded from.
 
     Raises:
-        UsageError: The path can't be written, is the model's own source, or the disk is full.
+        UsageError: The path can't be written, is one of the files that `model` was loaded from, or
+            the disk is full.
+        InvalidModelError: `model` can't be represented as ONNX.
     """
-    source = reading.source_of(model)
-    inputs = (source,) if source is not None else ()
-    out = paths.writable_output(path, inputs=inputs, force=force)
+    out = paths.writable_output(path, inputs=reading.source_files(model), force=force)
     skeleton, collected = _skeleton(model)
-    offsets = wire.find_tokens(skeleton, collected.tokens)
+    offsets = wire.find_tokens(skeleton, collected.secret, collected.token_length)
     sizes = [tensor.nbytes for tensor in collected.tensors]
     everything = len(skeleton) + sum(sizes) + 64 * len(sizes) > _LARGEST_MESSAGE
     external = [everything or tensor.external for tensor in collected.tensors]
     layout = _Layout.of(sizes, external)
     try:
-        with _Attempt(out).files() as attempt:
+        with _Attempt(out, reading.source_files(model)).files() as attempt:
             location = attempt.write_data(collected.tensors, layout) if any(external) else ""
             pieces = wire.fill(skeleton, offsets, lambda i: _pieces(i, sizes[i], layout, location))
             attempt.write_model(pieces, collected.tensors)
     except OSError as error:
         message = f"can't write {out}: {error.strerror or error}; nothing was changed"
         raise UsageError(message) from error
+    except ValueError as error:
+        message = f"can't write {out}: {error}; nothing was changed"
+        raise InvalidModelError(message) from error
 
 
 def _skeleton(model: ir.Model) -> tuple[bytes, tensors.Collector]:
     """Serialize a model with tokens in place of its large tensors."""
     collector = tensors.Collector()
-    with collector.active():
-        proto = ir.serde.serialize_model(_with_streamed_tensors(model))
+    try:
+        with collector.active():
+            proto = ir.serde.serialize_model(_with_streamed_tensors(model))
+        kept_types.put_back(proto, model)
+        for tensor in protos.tensors(proto):
+            _drop_repeated_metadata(tensor)
         return proto.SerializeToString(deterministic=True), collector
+    except (EncodeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
+        message = f"the model can't be written as ONNX: {reason}; check what was added to it"
+        raise InvalidModelError(message) from error
+
+
+def _drop_repeated_metadata(tensor: onnx.TensorProto) -> None:
+    """Undo onnx_ir's writing the metadata of a tensor again behind those that it copied."""
+    if len(tensor.metadata_props) > 1:
+        found = {entry.key: entry.value for entry in tensor.metadata_props}
+        del tensor.metadata_props[:]
+        for key, value in found.items():
+            tensor.metadata_props.add(key=key, value=value)
 
 
 def _with_streamed_tensors(model: ir.Model) -> ir.Model:
@@ -126,11 +150,12 @@ def _pieces(index: int, size: int, layout: _Layout, location: str) -> wire.Piece
 class _Attempt:
     """One try at replacing a model and its data file; leaves nothing behind if it fails."""
 
-    def __init__(self, out: Path) -> None:
+    def __init__(self, out: Path, sources: Sequence[Path]) -> None:
         self._out = out
-        suffix = f".{secrets.token_hex(6)}.tmp"
-        self._model = out.with_name(f".{out.name}{suffix}")
-        self._data = out.with_name(f".{out.name}.data{suffix}")
+        self._sources = sources
+        name = f".normonnx-{secrets.token_hex(6)}"
+        self._model = out.with_name(f"{name}.tmp")
+        self._data = out.with_name(f"{name}.data.tmp")
         self._data_name: str | None = None
 
     @contextmanager
@@ -149,7 +174,7 @@ class _Attempt:
             for tensor, offset in zip(collected, layout.offsets, strict=True):
                 if offset is not None:
                     file.write(bytes(offset - file.tell()))
-                    tensor.tofile(file)
+                    _stream(tensor, file)
         self._data_name = self._free_data_name()
         return self._data_name
 
@@ -158,7 +183,7 @@ class _Attempt:
     ) -> None:
         """Write the model file."""
         with _durable(self._model) as file:
-            wire.write(pieces, file.write, lambda index: collected[index].tofile(file))
+            wire.write(pieces, file.write, lambda index: _stream(collected[index], file))
 
     def _free_data_name(self) -> str:
         name = f"{self._out.name}.data"
@@ -170,29 +195,68 @@ class _Attempt:
         return f"{self._out.name}.{digest}.data"
 
     def _commit(self) -> None:
-        obsolete = _data_files_of(self._out) - {self._data_name}
-        if self._data_name is not None:
-            self._data.replace(self._out.with_name(self._data_name))
-        self._model.replace(self._out)
-        _flush_folder(self._out.parent)
-        for name in obsolete:
-            self._out.with_name(name).unlink(missing_ok=True)
+        obsolete = self._obsolete()
+        new_data = None if self._data_name is None else self._out.with_name(self._data_name)
+        added = new_data is not None and not os.path.lexists(new_data)
+        if self._out.exists():
+            mode = stat.S_IMODE(self._out.stat().st_mode)
+            self._model.chmod(mode)
+            if new_data is not None:
+                self._data.chmod(mode)
+        if new_data is not None:
+            self._data.replace(new_data)
+        try:
+            self._model.replace(self._out)
+        except OSError:
+            if added and new_data is not None:
+                new_data.unlink(missing_ok=True)
+            raise
+        with suppress(OSError):  # the new model is in place: what follows can't undo that
+            _flush_folder(self._out.parent)
+            for name in obsolete:
+                self._out.with_name(name).unlink(missing_ok=True)
+
+    def _obsolete(self) -> set[str]:
+        """Data files of the old model at this path that no model will need any more."""
+        found = _data_files_of(self._out) - {self._data_name}
+        if not found or not _is_among(self._out, self._sources):
+            found -= {source.name for source in self._sources}
+        if found:
+            for other in self._out.parent.glob("*.onnx"):
+                if other.name != self._out.name:
+                    found -= _locations(other)
+        return found
+
+
+def _is_among(path: Path, others: Sequence[Path]) -> bool:
+    return any(path.exists() and other.exists() and path.samefile(other) for other in others)
 
 
 def _same_content(existing: Path, new: Path) -> bool:
     return existing.is_file() and filecmp.cmp(existing, new, shallow=False)
 
 
-def _data_files_of(out: Path) -> set[str | None]:
+def _data_files_of(out: Path) -> set[str]:
     """Data files that `save` once wrote for the model now at `out`."""
-    if not out.is_file():
-        return set()
-    try:
-        old = reading.data_locations(out)
-    except (NormonnxError, InvalidModelError):
-        return set()
     ours = re.compile(re.escape(out.name) + r"(\.[0-9a-f]{12})?\.data")
-    return {name for name in old if ours.fullmatch(name)}
+    return {name for name in _locations(out) if ours.fullmatch(name)}
+
+
+def _locations(path: Path) -> set[str]:
+    """Data files that the model at `path` names; none if there is no model."""
+    try:
+        return reading.data_locations(path) if path.is_file() else set()
+    except (NormonnxError, OSError):
+        return set()
+
+
+def _stream(tensor: tensors.StreamedTensor, file: BinaryIO) -> None:
+    """Write the bytes of a tensor; long stretches of zeros become holes of the file."""
+    for chunk in tensor.chunks():
+        if len(chunk) >= _HOLE_FROM and not np.frombuffer(chunk, dtype=np.uint8).max():
+            file.seek(len(chunk), os.SEEK_CUR)
+        else:
+            file.write(chunk)
 
 
 @contextmanager
@@ -200,6 +264,7 @@ def _durable(path: Path) -> Iterator[BinaryIO]:
     """A new file that is on the disk when the context ends."""
     with path.open("xb", buffering=_BUFFERING) as file:
         yield file
+        file.truncate()  # a hole at the end counts, too
         file.flush()
         os.fsync(file.fileno())
 

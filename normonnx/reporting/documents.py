@@ -12,7 +12,8 @@ import math
 import os
 import secrets
 import sys
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy as np
 from normonnx.core.errors import ExitCode, UsageError
 from normonnx.core.version import VERSION
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _SCHEMA_VERSION = 1
 
@@ -55,24 +56,27 @@ def plain(value: object) -> Json:
     """
     if isinstance(value, Enum):
         return plain(value.value)
-    if value is None or isinstance(value, str | bool):
-        return value
     if isinstance(value, np.generic):
         return plain(value.item())
-    if isinstance(value, int):
-        return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    return _collected(value)
+
+
+def _collected(value: object) -> Json:
+    """A dataclass or a collection, entry by entry."""
     if is_dataclass(value) and not isinstance(value, type):
         return {name: plain(getattr(value, name)) for name in _names(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, AbstractSet):
+        return [plain(item) for item in sorted(value, key=str)]
     if isinstance(value, Sequence | np.ndarray) and not isinstance(value, bytes | bytearray):
         return [plain(item) for item in value]
-    if isinstance(value, Set):
-        return [plain(item) for item in sorted(value, key=str)]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
     message = f"{type(value).__name__} has no JSON form: {value!r}"
     raise TypeError(message)
 
@@ -103,10 +107,10 @@ def check_destination(destination: str) -> None:
         return
     path = Path(destination)
     if path.is_dir():
-        message = f"--json {path} is a folder; name a file in it, for example {path / 'report.json'}"
+        message = f"--json {path} is a folder; name a file in it, such as {path / 'report.json'}"
         raise UsageError(message)
     if not path.parent.is_dir():
-        message = f"can't write --json {path}: its folder {path.parent} does not exist; create it first"
+        message = f"can't write --json {path}: there is no folder {path.parent}; create it first"
         raise UsageError(message)
     target = path if _is_stream(path) else path.parent
     if not os.access(target, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):

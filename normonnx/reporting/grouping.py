@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from normonnx.core.events import Event
 from normonnx.core.inspection import AffineFound, NormFound
-from normonnx.core.verdicts import Comparison, Verdict, worst_verdict
+from normonnx.core.verdicts import Comparison, Verdict, conclusion
 
 _QUOTED: Final = re.compile(r"""\s*(?<!\w)('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)""")
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class Judged:
     Attributes:
         question: "computes" or "equivalent".
         backend: What ran.
-        verdict: The worst of their verdicts.
+        verdict: What they say together.
         cases: Number of different inputs.
         outputs: Number of different outputs.
         worst: The comparison to show: the largest error over floor among those of that verdict.
@@ -92,7 +92,7 @@ def judge(comparisons: Iterable[Comparison]) -> tuple[Judged, ...]:
 
 
 def _judged(items: list[Comparison]) -> Judged:
-    verdict = worst_verdict(item.verdict for item in items)
+    verdict = conclusion(items)
     decisive = [item for item in items if item.verdict is verdict]
     worst = max(decisive, key=lambda item: -1.0 if math.isnan(item.ratio) else item.ratio)
     reasons = dict.fromkeys(f"{item.output!r}: {item.reason}" for item in decisive if item.reason)
@@ -107,7 +107,9 @@ def _judged(items: list[Comparison]) -> Judged:
     )
 
 
-def _gather(items: Iterable[T], key: Callable[[T], tuple[str, str]]) -> dict[tuple[str, str], list[T]]:
+def _gather(
+    items: Iterable[T], key: Callable[[T], tuple[str, str]]
+) -> dict[tuple[str, str], list[T]]:
     gathered: dict[tuple[str, str], list[T]] = {}
     for item in items:
         gathered.setdefault(key(item), []).append(item)

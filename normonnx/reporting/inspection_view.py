@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rich.console import RenderableType
 
-from normonnx.core.inspection import Inspection
+from normonnx.core.inspection import AffineFound, Inspection, NormFound
 from normonnx.reporting import terminal
 from normonnx.reporting.figures import count, listed, printable, size
 from normonnx.reporting.grouping import group
@@ -61,13 +61,15 @@ def _facts(found: Inspection, nbytes: int | None) -> Iterator[tuple[str, str]]:
 
 
 def _whose(nodes: tuple[str, ...]) -> str:
-    return listed(nodes, most=2)
+    return listed(nodes, most=1)
 
 
 def _listing(found: Inspection) -> RenderableType:
+    everything: tuple[NormFound | AffineFound, ...] = (*found.norms, *found.affines)
     rows = [
-        (one.node, one.op_type, "yes" if one.foldable else "no", one.reason)
-        for one in (*found.norms, *found.affines)
+        (one.node, one.op_type, "yes" if one.foldable else "no", one.reason) for one in everything
     ]
     title = terminal.heading(f"{count(len(rows), 'node')} in full")
-    return terminal.stacked((title, terminal.indented(terminal.table(("node", "operator", "folds", "why"), rows))))
+    return terminal.stacked(
+        (title, terminal.indented(terminal.table(("node", "operator", "folds", "why"), rows)))
+    )

@@ -15,7 +15,10 @@ _NORM = "BatchNormalization"
 
 
 def rewrites(
-    report: OptimizeReport, *, sizes: tuple[int | None, int | None] = (None, None), explain: bool = False
+    report: OptimizeReport,
+    *,
+    sizes: tuple[int | None, int | None] = (None, None),
+    explain: bool = False,
 ) -> RenderableType:
     """Before and after, what was rewritten, and what stays with its reason.
 
@@ -35,7 +38,7 @@ def _blocks(
         if events:
             yield terminal.heading(f"{title}: {len(events)}")
             rows = [
-                (str(one.count), one.op_type, one.reason, listed(one.nodes, most=2))
+                (str(one.count), one.op_type, one.reason, listed(one.nodes, most=1))
                 for one in group(events)
             ]
             yield terminal.indented(terminal.table((">", "operator", "what", "nodes"), rows))
@@ -55,8 +58,8 @@ def _figures(
         if op_type in before or op_type in after:
             yield op_type, str(before.get(op_type, 0)), str(after.get(op_type, 0))
     yield "opset", str(report.opset_before), str(report.opset_after)
-    if sizes[0] is not None or sizes[1] is not None:
-        yield "file", *("-" if nbytes is None else size(nbytes) for nbytes in sizes)
+    if sizes[0] is not None:
+        yield "bytes", size(sizes[0]), "-" if sizes[1] is None else size(sizes[1])
 
 
 def _explained(report: OptimizeReport) -> RenderableType:

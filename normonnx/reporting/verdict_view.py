@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -20,6 +21,10 @@ _QUESTIONS: Final = {
 _TITLES: Final = (
     "question", "by", ">inputs", ">outputs", ">error (u)", ">floor (u)", ">error/floor", "verdict",
 )  # fmt: skip
+_EVERY: Final = (
+    "by", "inputs", "output", ">error (u)", ">floor (u)", ">error/floor", ">largest", "verdict",
+    "why",
+)  # fmt: skip
 
 
 def validation(report: ValidationReport, *, every_comparison: bool = False) -> RenderableType:
@@ -35,11 +40,11 @@ def validation(report: ValidationReport, *, every_comparison: bool = False) -> R
 def sentence(report: ValidationReport) -> Text:
     """The verdict in one line, with the error that decided it."""
     said = Text("verdict: ").append_text(terminal.verdict(report.verdict))
-    judged = [one for one in judge(report.comparisons) if one.verdict is report.verdict]
-    if judged:
-        worst = max(judged, key=lambda one: one.worst.ratio).worst
-        said.append(f": {_error(worst)}" if worst.error == worst.error else "")  # noqa: PLR0124  # not NaN
-        said.append(f" (up to {multiple(report.factor)} passes)")
+    decisive = [one.worst for one in judge(report.comparisons) if one.verdict is report.verdict]
+    measured = [worst for worst in decisive if not math.isnan(worst.error)]
+    if measured:
+        worst = max(measured, key=lambda one: one.ratio)
+        said.append(f": {_error(worst)} (up to {multiple(report.factor)} passes)")
     elif not report.comparisons:
         said.append(": nothing was compared")
     return said
@@ -99,7 +104,4 @@ def _listing(report: ValidationReport) -> RenderableType:
          multiple(one.ratio), f"{one.max_abs:.3g}", terminal.verdict(one.verdict), one.reason)
         for one in report.comparisons
     ]  # fmt: skip
-    titles = (
-        "by", "inputs", "output", ">error (u)", ">floor (u)", ">error/floor", ">largest", "verdict", "",
-    )  # fmt: skip
-    return terminal.indented(terminal.table(titles, rows))
+    return terminal.indented(terminal.table(_EVERY, rows))

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.core.errors import UnsupportedOperatorError
+
 if TYPE_CHECKING:
     from normonnx.runtime.oracle import _Run, _Scope
 
-_ENDLESS = 1 << 40
+_ENDLESS = 1 << 63
+_UNBATCHED = 9  # Scan 8 had a batch dimension and lengths of its own
+_PATIENCE = 1_000_000  # rounds; a loop that only its condition ends may never end
 
 
 def run(
@@ -27,6 +31,9 @@ def run(
         return _body(runner, attributes[branch].as_graph(), [], scope)
     if node.op_type == "Loop":
         return _loop(runner, attributes["body"].as_graph(), inputs, scope)
+    if scope.opsets.get(node.domain, _UNBATCHED) < _UNBATCHED:
+        message = f"the oracle can't evaluate Scan before opset {_UNBATCHED} (node {node.name!r})"
+        raise UnsupportedOperatorError(message)
     return _scan(runner, attributes, inputs, scope)
 
 
@@ -44,6 +51,9 @@ def _loop(runner: _Run, body: ir.Graph, inputs: list[Any], scope: _Scope) -> lis
     scanned: list[list[Any]] = [[] for _ in range(len(body.outputs) - 1 - len(carried))]
     iteration = 0
     while condition and iteration < trips:
+        if iteration >= _PATIENCE:
+            message = f"the oracle gave up on a Loop after {_PATIENCE} rounds; validate with inputs that end it"
+            raise UnsupportedOperatorError(message)
         arguments = [np.asarray(iteration, np.int64), np.asarray(condition), *carried]
         results = _body(runner, body, arguments, scope)
         condition = bool(np.asarray(results[0]).reshape(-1)[0])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 
 from normonnx.core.errors import UnsupportedOperatorError
 from normonnx.runtime.invocation import Inputs, Invocation
@@ -31,7 +33,7 @@ def run(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
             for k, value in enumerate(node.inputs)
             if value is not None and inputs[k] is not None
         }
-        return tuple(session.run(None, feeds))
+        return _aligned(node, session.run(None, feeds))
     except UnsupportedOperatorError:
         raise
     except Exception as error:
@@ -42,6 +44,12 @@ def run(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
             f"(node {node.name or node.outputs[0].name!r}): {type(error).__name__}: {first}"
         )
         raise UnsupportedOperatorError(message) from error
+
+
+def _aligned(node: ir.Node, found: Sequence[Any]) -> tuple[Any, ...]:
+    """One result per output of the node; the evaluator leaves out those without a name."""
+    results = iter(found)
+    return tuple(next(results, None) if value.name else None for value in node.outputs)
 
 
 def _session(call: Invocation) -> Any:  # noqa: ANN401  # an onnx.reference.ReferenceEvaluator

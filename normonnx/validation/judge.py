@@ -27,6 +27,7 @@ from normonnx.core.verdicts import (
     Comparison,
     ValidationReport,
     Verdict,
+    conclusion,
     worst_verdict,
 )
 from normonnx.graph import files
@@ -108,7 +109,7 @@ def equivalence(
     settings = _Settings(seed, _checked_factor(factor))
     try:
         truths = _truths(original, None, {}, settings)
-    except UnsupportedOperatorError as error:
+    except (UnsupportedOperatorError, UsageError) as error:  # no inputs, so nothing to compare
         return _unknown(original, (), str(error), settings)
     found = _compared(original, rewritten, truths, settings)
     return _report(found, (), settings)
@@ -143,7 +144,7 @@ def _truths(
                 more = (*more, page) if page is not None else more
             return [first, *(_truth(model, case, settings, draws=1) for case in more)]
     message = f"no inputs were found that the model accepts; give --shape or --inputs ({problem})"
-    raise InvalidModelError(message)
+    raise UnsupportedOperatorError(message)
 
 
 def _all_prove_something(model: ir.Model, truth: _Truth, settings: _Settings) -> bool:
@@ -345,7 +346,7 @@ def _unknown(
 def _with_verdict(run: BackendRun, found: Sequence[Comparison]) -> BackendRun:
     if run.verdict is not Verdict.PASS:
         return run
-    verdict = _aggregated(found)
+    verdict = conclusion(found)
     return BackendRun(run.backend, verdict, run.reason, run.placement, run.settings)
 
 
@@ -355,7 +356,7 @@ def _report(
     verdicts = [run.verdict for run in runs]
     rest = [found for found in comparisons if found.question == "equivalent"]
     if rest or not runs:
-        verdicts.append(_aggregated(rest))
+        verdicts.append(conclusion(rest))
     return ValidationReport(
         worst_verdict(verdicts),
         tuple(comparisons),
@@ -363,18 +364,6 @@ def _report(
         factor=settings.factor,
         seed=settings.seed,
     )
-
-
-def _aggregated(found: Sequence[Comparison]) -> Verdict:
-    """Worst over the outputs; an output passes when one case proves it and none refutes it."""
-    by_output: dict[str, set[Verdict]] = {}
-    for comparison in found:
-        by_output.setdefault(comparison.output, set()).add(comparison.verdict)
-    verdicts = []
-    for seen in by_output.values():
-        proven = Verdict.PASS in seen and Verdict.MISMATCH not in seen
-        verdicts.append(Verdict.PASS if proven else worst_verdict(seen))
-    return worst_verdict(verdicts)
 
 
 @contextmanager

@@ -38,7 +38,9 @@ def _verdict(verdict: Verdict) -> ValidationReport:
 def test_report_says_what_was_done_and_what_was_not(proto: onnx.ModelProto) -> None:
     """One BatchNormalization follows a Conv and folds; the other follows a Relu and can't."""
     report = normonnx.optimize(proto).report
-    assert [(event.node, event.removed, event.added) for event in report.applied] == [("first", 1, 0)]
+    assert [(event.node, event.removed, event.added) for event in report.applied] == [
+        ("first", 1, 0)
+    ]
     assert "folded into Conv 'conv'" in report.applied[0].reason
     assert [event.node for event in report.refused] == ["second"]
     assert "Relu" in report.refused[0].reason

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Final
 
 import numpy as np
 
 from normonnx.runtime.invocation import Array, Inputs, Invocation, Kernel
 from normonnx.runtime.kernels.windows import Window
+
+_UNROLLED_BYTES: Final = 1 << 26  # of windows copied out at a time
 
 
 def conv(call: Invocation, inputs: Inputs) -> tuple[Array]:
@@ -30,22 +33,35 @@ def _grouped(
     x: Array, w: Array, group: int, geometry: tuple[Window, tuple[int, ...]]
 ) -> Array:
     window, positions = geometry
-    count = len(positions)
     m, per_group = w.shape[0], w.shape[1]
-    y = np.empty((x.shape[0], m, math.prod(positions)))
+    y = np.empty((x.shape[0], m, *positions))
     pointwise = math.prod(window.kernel) == 1 and not any((*window.begins, *window.ends))
     for n, g in itertools.product(range(x.shape[0]), range(group)):
         part = x[n : n + 1, g * per_group : (g + 1) * per_group]
         rows = slice(g * (m // group), (g + 1) * (m // group))
+        weights = w[rows].reshape(m // group, -1)
         if pointwise:
             steps = tuple(slice(None, None, step) for step in window.strides)
             columns = part[(0, slice(None), *steps)].reshape(per_group, -1)
+            np.matmul(weights, columns, out=y[n, rows].reshape(m // group, -1))
         else:
-            view = window.view(part, 0.0, positions)[0]
-            order = (0, *range(1 + count, 1 + 2 * count), *range(1, 1 + count))
-            columns = view.transpose(order).reshape(per_group * math.prod(window.kernel), -1)
-        np.matmul(w[rows].reshape(m // group, -1), columns, out=y[n, rows])
+            _unrolled(weights, window.view(part, 0.0, positions)[0], y[n, rows])
     return y.reshape(x.shape[0], m, *positions)
+
+
+def _unrolled(weights: Array, view: Array, y: Array) -> None:
+    """y [M, positions...] = weights [M, C k...] times the windows [C, positions..., k...], in slices.
+
+    Windows overlap, so copied out whole they would take many times the memory of the input.
+    """
+    count = y.ndim - 1
+    order = (0, *range(1 + count, 1 + 2 * count), *range(1, 1 + count))
+    row = max(1, view.itemsize * view.size // max(1, y.shape[1]))
+    step = max(1, _UNROLLED_BYTES // row)
+    for start in range(0, y.shape[1], step):
+        part = view[:, start : start + step].transpose(order)
+        columns = part.reshape(weights.shape[1], -1)
+        y[:, start : start + step] = np.matmul(weights, columns).reshape(-1, *part.shape[1 + count :])
 
 
 def _depthwise(x: Array, w: Array, window: Window, positions: tuple[int, ...]) -> Array:

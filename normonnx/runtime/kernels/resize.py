@@ -78,7 +78,8 @@ def _coordinates(transformation: str, sizes: tuple[int, int], scale: float) -> A
     before, after = sizes
     index = np.arange(after, dtype=np.float64)
     if transformation == "align_corners":
-        return index * (before - 1) / (after - 1) if after > 1 else index * 0
+        stretched = scale * before  # before rounding down to `after`
+        return index * (before - 1) / (stretched - 1) if after > 1 else index * 0
     if transformation == "asymmetric":
         return index / scale
     if transformation == "pytorch_half_pixel" and after <= 1:

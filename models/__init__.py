@@ -1,0 +1,56 @@
+"""Reference networks in plain torch, one file each, for tests, the demo and benchmarks.
+
+`NETWORKS[name]` is a function `build(*, size="full"|"test", seed=0) -> Network`. A new network is
+one file with such a function, and one row below. Naming networks needs no torch; building does.
+
+    python -m models resnet50 --exporter legacy -o resnet50.onnx
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from models.network import Network, Size
+
+__all__ = ["NETWORKS", "Builder"]
+
+
+class Builder(Protocol):
+    """Makes a network with seeded weights, in eval mode."""
+
+    def __call__(self, *, size: Size = "full", seed: int = 0) -> Network:
+        """Build it at full size, or small enough for a test."""
+
+
+class _Networks(Mapping[str, Builder]):
+    """Name to builder; a network's file is imported when it is asked for."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = modules
+
+    def __getitem__(self, name: str) -> Builder:
+        return cast("Builder", import_module(self._modules[name]).build)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._modules
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+
+NETWORKS: Mapping[str, Builder] = _Networks(
+    {
+        "resnet50": "models.resnet50",
+        "mobilenet_v2": "models.mobilenet_v2",
+        "densenet121": "models.densenet121",
+        "unet": "models.unet",
+        "mlp": "models.mlp",
+        "demo": "models.demo_net",
+    }
+)

@@ -1,0 +1,1 @@
+"""The command line, one thin file per verb. With normonnx/__init__.py it wires the rooms."""

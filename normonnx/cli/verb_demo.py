@@ -1,0 +1,95 @@
+"""`normonnx demo`: the whole story on a model inside the package, nothing to download."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from normonnx.cli.options import check_json, json_option, report
+from normonnx.core.errors import ExitCode, UsageError
+
+MODEL = "demo.onnx"
+OPTIMIZED = "demo.optimized.onnx"
+_NO_RUNTIME = "onnxruntime is not installed, so nothing was run: pip install 'normonnx[cpu]'"
+
+
+@click.command("demo")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Keep the model and its optimized form in this folder.",
+)
+@json_option
+def demo(out: Path | None, *, json_to: str | None) -> ExitCode:
+    """Show the whole story on a bundled model.
+
+    Inspects, optimizes and validates it; needs no torch and no network. The model has BatchNorm
+    after Conv and ConvTranspose, a LayerNorm, and a GroupNorm and an LRN taken apart.
+    """
+    check_json(json_to)
+    with _folder(out) as folder:
+        return _tell(folder, kept=out is not None, json_to=json_to)
+
+
+@contextmanager
+def _folder(out: Path | None) -> Iterator[Path]:
+    """The folder asked for, or one that goes away.
+
+    Raises:
+        UsageError: The folder can't be made, or holds files of the demo's names.
+    """
+    if out is None:
+        with TemporaryDirectory(prefix="normonnx-demo-") as name:
+            yield Path(name)
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"can't make the folder {out}: {error.strerror}; choose another with --out"
+        raise UsageError(message) from error
+    for name in (MODEL, OPTIMIZED):
+        if (out / name).exists():
+            message = f"{out / name} exists already; choose an empty folder with --out"
+            raise UsageError(message)
+    yield out
+
+
+def _tell(folder: Path, *, kept: bool, json_to: str | None) -> ExitCode:
+    import normonnx
+    from normonnx.cli.disk import size_on_disk
+    from normonnx.reporting import inspection_view, rewrite_view, terminal, verdict_view
+
+    model, optimized = folder / MODEL, folder / OPTIMIZED
+    with as_file(files("normonnx.cli") / MODEL) as resource:
+        model.write_bytes(resource.read_bytes())
+    found = normonnx.inspect(model)
+    with terminal.progress("optimizing"):
+        result = normonnx.optimize(model)
+    normonnx.save(result.model, optimized)
+    has_runtime = find_spec("onnxruntime") is not None
+    with terminal.progress("validating"):
+        judged = normonnx.validate(
+            optimized, against=model, backends=("ort:cpu",) if has_runtime else ()
+        )
+    before, after = size_on_disk(model), size_on_disk(optimized)
+    blocks = (
+        terminal.heading("1. normonnx inspect demo.onnx"),
+        inspection_view.inspection(found, name=MODEL, nbytes=before),
+        terminal.line(""),
+        terminal.heading(f"2. normonnx optimize {MODEL} -o {OPTIMIZED}"),
+        rewrite_view.rewrites(result.report, sizes=(before, after)),
+        terminal.line(""),
+        terminal.heading(f"3. normonnx validate {OPTIMIZED} --against {MODEL}"),
+        *([] if has_runtime else [terminal.line(_NO_RUNTIME)]),
+        *([terminal.line(f"{model} and {optimized} written")] if kept else []),
+        verdict_view.validation(judged),
+    )
+    content = {"inspection": found, "optimization": result.report, "validation": judged}
+    return report("demo", judged.verdict.exit_code, content, *blocks, json_to=json_to)

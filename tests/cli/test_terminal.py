@@ -1,0 +1,74 @@
+"""On a real terminal: colour, width and progress."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import Models
+
+_ROOT = Path(__file__).parents[2]
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def _on_terminal(*arguments: str, **env: str) -> str:
+    """What a terminal of 60 columns gets to see, stdout and stderr together."""
+    leader, follower = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    environment |= {"PYTHONPATH": str(_ROOT), "TERM": "xterm", "COLUMNS": "60", **env}
+    with subprocess.Popen(
+        [sys.executable, "-m", "normonnx", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+    ) as process:
+        os.close(follower)
+        seen = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not part:
+                break
+            seen += part
+    os.close(leader)
+    assert process.returncode == 0, seen
+    return seen.decode()
+
+
+@pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_there_is_colour_unless_it_is_not_wanted(
+    models: Models, env: dict[str, str], *, coloured: bool
+) -> None:
+    """A terminal gets styles; NO_COLOR leaves bold and dim at most, as its convention allows."""
+    seen = _on_terminal("optimize", str(models.conv_bn), "--dry-run", **env)
+    colours = {code for code in _STYLE.findall(seen) if re.search(r"[34]\d", code)}
+    assert bool(colours) is coloured
+
+
+def test_rows_fit_the_terminal_and_lose_nothing(models: Models) -> None:
+    """At 60 columns the reason is folded over rows, never cut off."""
+    seen = _ESCAPE.sub("", _on_terminal("inspect", str(models.conv_bn)))
+    rows = [row.split("\r")[-1] for row in seen.replace("\r\n", "\n").splitlines()]
+    tables = [row for row in rows if row.startswith("  ")]
+    assert max(map(len, tables)) <= 60
+    assert "…" not in seen
+    words = " ".join(" ".join(rows).split())
+    for word in ("BatchNormalization", "'b'", "folded", "Conv", "'c'"):
+        assert word in words
+
+
+def test_progress_is_shown_and_wiped_away(models: Models) -> None:
+    """A person sees that something is going on; afterwards the line is clear."""
+    seen = _on_terminal("inspect", str(models.conv_bn))
+    assert "reading" in seen
+    assert "\x1b[2K" in seen

@@ -1,0 +1,290 @@
+"""What Gemm and MatMul absorb, and what they refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.rewriting import rewritten
+
+GEMM = [
+    pytest.param("<>", "", "[N,3]", "[3,4]", id="plain"),
+    pytest.param("<transB=1>", "", "[N,3]", "[4,3]", id="transB"),
+    pytest.param("<transA=1>", "", "[3,N]", "[3,4]", id="transA"),
+    pytest.param("<transA=1, transB=1, alpha=0.5>", "[4]", "[3,N]", "[4,3]", id="all but beta"),
+    pytest.param("<alpha=-2.0>", "", "[N,3]", "[3,4]", id="alpha"),
+    pytest.param("<beta=0.25>", "[4]", "[N,3]", "[3,4]", id="beta"),
+    pytest.param("<beta=0.0>", "[4]", "[N,3]", "[3,4]", id="beta 0: C is not read"),
+    pytest.param("<beta=0.5>", "[]", "[N,3]", "[3,4]", id="C is ()"),
+    pytest.param("<>", "[1]", "[N,3]", "[3,4]", id="C is (1)"),
+    pytest.param("<alpha=1.5>", "[1,4]", "[N,3]", "[3,4]", id="C is (1,N)"),
+    pytest.param("<beta=2.0>", "[2,1]", "[2,3]", "[3,4]", id="C is (M,1)"),
+    pytest.param("<>", "[2,4]", "[2,3]", "[3,4]", id="C is (M,N)"),
+    pytest.param("<>", "[4,1]", "[4,3]", "[3,4]", id="C is (M,1) and M equals N"),
+    pytest.param("<transB=1>", "", "[N,4]", "[4,4]", id="transB and a square weight"),
+]
+
+
+@pytest.mark.parametrize(("attributes", "bias", "data", "weight"), GEMM)
+@pytest.mark.parametrize(
+    "affine",
+    ["BN(c)", "Mul(c, bias)", "Sub(bias, c)", "Div(c, var)", "Add(c, mean)", "Neg(c)"],
+    ids=lambda text: text[:3].strip("("),
+)
+def test_gemm_absorbs(attributes: str, bias: str, data: str, weight: str, affine: str) -> None:
+    """Scaling goes into the columns of B, alpha stays; C and beta become the new bias."""
+    declared, operand = (f", float{bias} k", ", k") if bias else ("", "")
+    names = "NORM4" if "BN" in affine else "float[4] bias, float[4] mean, float[4] var"
+    unread = {"Mul": "mean var", "Sub": "mean var", "Div": "bias mean", "Add": "bias var"}
+    text = f"""
+        g (float{data} x) => (float[a,4] y) <float{weight} w{declared}, {names}> {{
+            c = Gemm{attributes if attributes != "<>" else ""}(x, w{operand})
+            y = {affine}
+        }}"""
+    for name in unread.get(affine[:3], "bias mean var" if "Neg" in affine else "").split():
+        text = text.replace(f", float[4] {name}", "")
+    found = rewritten(text)
+    assert found.ops == "Gemm"
+    if "beta=0.0" in attributes and affine in ("BN(c)", "Add(c, mean)", "Sub(bias, c)"):
+        assert "beta" not in found.attributes("Gemm")
+
+
+def test_gemm_with_computed_bias_of_beta_zero() -> None:
+    """With beta 0 the bias is not read, so it may be anything, and it goes, with what computed it."""
+    found = rewritten("""
+        g (float[N,3] x, float[4] v) => (float[N,4] y) <float[3,4] w, NORM4> {
+            k = Tanh(v) c = Gemm<beta = 0.0>(x, w, k) y = BN(c)
+        }""")
+    assert found.ops == "Gemm"
+    assert found.weight("k_folded").shape == (4,)
+
+
+MATMUL = [
+    # text, operators afterwards
+    pytest.param(
+        "g (float[N,3] x) => (float[N,4] y) <float[3,4] w, NORM4> { c = MatMul(x, w) y = BN(c) }",
+        "MatMul Add",
+        id="BN leaves one Add",
+    ),
+    pytest.param(
+        "g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] k> { c = MatMul(x, w) y = Mul(c, k) }",
+        "MatMul",
+        id="Mul leaves nothing",
+    ),
+    pytest.param(
+        "g (float[3] x) => (float[4] y) <float[3,4] w, float k> { c = MatMul(x, w) y = Mul(c, k) }",
+        "MatMul",
+        id="vector input, scalar Mul",
+    ),
+    pytest.param(
+        "g (float[N,T,3] x) => (float[N,T,4] y) <float[3,4] w, float[4] k> { c = MatMul(x, w) y = Mul(k, c) }",
+        "MatMul",
+        id="rank 3",
+    ),
+    pytest.param(
+        """g (float[N,T,H,3] x) => (float[N,T,H,4] y) <float[3,4] w, float[1,1,1,4] k> {
+            c = MatMul(x, w) y = Mul(k, c) }""",
+        "MatMul",
+        id="rank 4",
+    ),
+    pytest.param(
+        """g (float[N,T,3] x) => (float[N,T,4] y) <float[3,4] w, float[4] b, float[4] k> {
+            c = MatMul(x, w) d = Add(c, b) y = Mul(d, k) }""",
+        "MatMul Add",
+        id="LayerScale after MatMul and Add",
+    ),
+    pytest.param(
+        """g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[1,4] b, NORM4> {
+            c = MatMul(x, w) d = Add(b, c) y = BN(d) }""",
+        "MatMul Add",
+        id="MatMul and Add, constant first, and BN",
+    ),
+    pytest.param(
+        """g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] b, NORM4> {
+            c = MatMul(x, w) e = BN(c) y = Sub(b, e) }""",
+        "MatMul Add",
+        id="BN and Sub from a constant",
+    ),
+    pytest.param(
+        """g (float[N,3] x) => (float[N,4] y) <float[3,4] w, NORM4> {
+            c = MatMul(x, w) e = BN(c) y = Neg(e) }""",
+        "MatMul Add",
+        id="BN and Neg, which has no constant to name the Add after",
+    ),
+    pytest.param(
+        "g (float[3,N] x) => (float[4,N] y) <float[4,3] w, float[4,1] k> { c = MatMul(w, x) y = Mul(c, k) }",
+        "MatMul",
+        id="weight at the left scales rows",
+    ),
+    pytest.param(
+        "g (float[T,3,N] x) => (float[T,4,N] y) <float[4,3] w, NORM4> { c = MatMul(w, x) y = BN(c) }",
+        "MatMul Add",
+        id="weight at the left and BN, whose channels are the rows",
+    ),
+    pytest.param(
+        """g (float[N,3,T,5] x) => (float[N,3,T,4] y) <float[3,5,4] w, float[4] k> {
+            c = MatMul(x, w) y = Mul(c, k) }""",
+        "MatMul",
+        id="batched weight, last axis",
+    ),
+    pytest.param(
+        """g (float[N,3,T,5] x) => (float[N,3,T,4] y) <float[3,5,4] w, NORM3> {
+            c = MatMul(x, w) y = BN(c) }""",
+        "MatMul Add",
+        id="batched weight, batch axis",
+    ),
+    pytest.param(
+        """g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] b> {
+            c = MatMul(x, w) n = Neg(c) y = Sub(n, b) }""",
+        "MatMul Add",
+        id="Neg and Sub",
+    ),
+    pytest.param(
+        """g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] b, float d> {
+            c = MatMul(x, w) n = Add(c, b) y = Sub(n, d) }""",
+        "MatMul Add",
+        id="two shifts become one",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "ops"), MATMUL)
+def test_matmul_absorbs(text: str, ops: str) -> None:
+    """The scale goes into the weight; a shift is left as one Add."""
+    assert rewritten(text).ops == ops
+
+
+REFUSED = [
+    pytest.param(
+        "g (float[N,3] x, float[3,4] w) => (float[N,4] y) <NORM4> { c = Gemm(x, w) [bn] y = BN(c) }",
+        "Gemm: its weight 'w' is an input of the graph, not a constant",
+        id="Gemm: weight is an input",
+    ),
+    pytest.param(
+        "g (float[3,4] x) => (float[3,4] y) <float[3,3] a, NORM4> { c = Gemm(a, x) [bn] y = BN(c) }",
+        "Gemm: its weight 'x' is an input",
+        id="Gemm: A is the constant",
+    ),
+    pytest.param(
+        "g (float[4,3] x) => (float[4,4] y) <float[3,4] w, float[4,1] k> { c = Gemm(x, w) [bn] y = Mul(c, k) }",
+        "Gemm: its 4 columns are axis 1, but the affine has shape [4] over axes (0,)",
+        id="Gemm: rows, as many as columns",
+    ),
+    pytest.param(
+        """g (float[N,3] x, float[4] v) => (float[N,4] y) <float[3,4] w, NORM4> {
+            k = Tanh(v) c = Gemm(x, w, k) [bn] y = BN(c) }""",
+        "Gemm: its bias C 'k' is computed at run time",
+        id="Gemm: bias is computed",
+    ),
+    pytest.param(
+        "g (float[N,4] x) => (float[N,4] y) <float[4,1] w, float[4] k> { c = Gemm(x, w) [bn] y = Mul(c, k) }",
+        "its constant of shape [4] enlarges its input along axis 1",
+        id="Gemm: one column enlarged",
+    ),
+    pytest.param(
+        "g (float[N,3] x, float[3,4] w) => (float[N,4] y) <NORM4> { c = MatMul(x, w) [bn] y = BN(c) }",
+        "MatMul: neither operand is a constant weight",
+        id="MatMul: no constant",
+    ),
+    pytest.param(
+        "g (float[N,4,3] x) => (float[N,4,4] y) <float[3,4] w, NORM4> { c = MatMul(x, w) [bn] y = BN(c) }",
+        "MatMul: the affine varies along axes (1,) of its output, which is not an axis of the weight",
+        id="MatMul: BN on the rows, as many as columns",
+    ),
+    pytest.param(
+        "g (float[4,4] x) => (float[4,4] y) <float[4,4] w, float[4,1] k> { c = MatMul(x, w) [bn] y = Mul(c, k) }",
+        "along axes (0,) of its output, which is not an axis of the weight",
+        id="MatMul: rows of a square product",
+    ),
+    pytest.param(
+        "g (float[4,4] x) => (float[4,4] y) <float[4,4] w, float[4] k> { c = MatMul(w, x) [bn] y = Mul(c, k) }",
+        "along axes (1,) of its output, which is not an axis of the weight",
+        id="MatMul: weight at the left, columns of a square product",
+    ),
+    pytest.param(
+        "g (float[N,4] x) => (float[N] y) <float[4] w, float k> { c = MatMul(x, w) [bn] y = Mul(c, k) }",
+        "MatMul: its weight is a vector",
+        id="MatMul: weight is a vector",
+    ),
+    pytest.param(
+        "g (float[3] x) => (float[4] y) <float[3,4] w, float[4] k> { c = MatMul(x, w) [bn] y = Mul(c, k) }",
+        "MatMul: its input is a vector",
+        id="MatMul: input is a vector",
+    ),
+    pytest.param(
+        """g (float[N,4,T,5] x) => (float[N,4,T,4] y) <float[1,5,4] w, NORM4> {
+            c = MatMul(x, w) [bn] y = BN(c) }""",
+        "MatMul: the weight has 1 entries along that axis, the affine 4",
+        id="MatMul: weight broadcast along its batch",
+    ),
+    pytest.param(
+        "g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] k> { c = MatMul(x, w) [bn] y = Add(c, k) }",
+        None,
+        id="MatMul: the Add is its bias",
+    ),
+    pytest.param(
+        "g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] k> { c = MatMul(x, w) [bn] y = Sub(c, k) }",
+        None,
+        id="MatMul: a Sub is as good as an Add",
+    ),
+    pytest.param(
+        """g (float[N,5,3] x) => (float[N,5,4] y) <float[3,4] w, float[5,1] k, float[4] m> {
+            c = MatMul(x, w) d = Add(c, k) [bn] y = Add(d, m) }""",
+        "vary along different axes",
+        id="MatMul: two vectors don't become a matrix",
+    ),
+    pytest.param(
+        "g (int32[N,3] x) => (int32[N,4] y) <int32[3,4] w, int32[4] k> { c = MatMul(x, w) [bn] y = Mul(c, k) }",
+        None,
+        id="integers are no affine",
+    ),
+    pytest.param(
+        "g (int32[N,3] x) => (int32[N,4] y) <int32[3,4] w> { c = MatMul(x, w) [bn] y = Neg(c) }",
+        "MatMul: neither operand is a constant weight",
+        id="integers negated",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), REFUSED)
+def test_products_refuse(text: str, words: str | None) -> None:
+    """Nothing is changed, and where something was expected the reason is said."""
+    found = rewritten(text)
+    assert not found.report.modified
+    assert ("bn" in found.refused) == (words is not None)
+    assert words is None or words in found.refused["bn"]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "weight"), [("transB", "float[2,2]"), ("beta", "float[2,2]")]
+)
+def test_parameters_of_a_function_refuse(attribute: str, weight: str) -> None:
+    """An attribute that the caller of a function gives is not known inside."""
+    kind, value = ("int", "1") if attribute == "transB" else ("float", "2.0")
+    found = rewritten(f"""
+        <ir_version: 8, opset_import: ["": 17, "local": 1]>
+        g (float[N,2] x) => (float[N,2] y) {{ y = local.f<given = {value}>(x) }}
+        <domain: "local", opset_import: ["": 17]>
+        f <given> (x) => (y) {{
+            w = Constant<value = {weight} {{1, 2, 3, 4}}>()
+            s = Constant<value = float[2] {{5, 6}}>()
+            c = Gemm<{attribute}: {kind} = @given>(x, w, s)
+            [bn] y = Mul(c, s)
+        }}""")
+    assert not found.report.modified
+    assert f"its attribute {attribute} is a parameter of the function" in found.refused["bn"]
+
+
+def test_new_bias_is_rounded_once() -> None:
+    """Scale, beta and shift meet in float64: the new C is the rounded exact result."""
+    found = rewritten(
+        """g (float[N,2] x) => (float[N,2] y)
+        <float[2,2] w, float[2] k = {0.1, 0.7}, float[2] s = {3.3, -0.9}, float[2] t = {0.2, 1e-3}> {
+            c = Gemm<beta = 0.3>(x, w, k) d = Mul(c, s) y = Add(d, t)
+        }"""
+    )
+    k, s, t, beta = (
+        np.asarray(numbers, np.float32).astype(np.float64)
+        for numbers in ([0.1, 0.7], [3.3, -0.9], [0.2, 1e-3], 0.3)
+    )
+    assert np.array_equal(found.weight("k"), (s * (beta * k) + t).astype(np.float32))

@@ -1,0 +1,187 @@
+"""Inspections, rewrites and verdicts as a person reads them."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from rich.console import Console, RenderableType
+
+from normonnx.core.events import Event, OptimizeReport
+from normonnx.core.inspection import AffineFound, Inspection, NormFound
+from normonnx.core.verdicts import BackendRun, Comparison, Divergence, ValidationReport, Verdict
+from normonnx.reporting import terminal
+from normonnx.reporting.inspection_view import inspection
+from normonnx.reporting.rewrite_view import rewrites
+from normonnx.reporting.verdict_view import sentence, validation
+
+_BN = "BatchNormalization"
+
+
+def _shown(capsys: pytest.CaptureFixture[str], *blocks: RenderableType) -> str:
+    terminal.show(*blocks)
+    return capsys.readouterr().out
+
+
+def _folds(name: str) -> NormFound:
+    reason = f"{_BN} '{name}' folded into Conv 'c_{name}'"
+    return NormFound(name, _BN, "BatchNorm", "", foldable=True, reason=reason)
+
+
+def _inspection(number: int = 2) -> Inspection:
+    layer_norm = NormFound(
+        "ln", "LayerNormalization", "LayerNorm", "", foldable=False, reason="has statistics"
+    )
+    return Inspection(
+        norms=(*(_folds(f"bn{i}") for i in range(number)), layer_norm),
+        affines=(AffineFound("m", "Mul", "", foldable=False, reason="kept as asked for"),),
+        nodes={"Conv": 2, _BN: number},
+        opset=17,
+        ir_version=8,
+    )
+
+
+def test_an_inspection_groups_norms_and_says_what_folds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Equal reasons are one row; what folds comes first; an unknown producer is said."""
+    out = _shown(capsys, inspection(_inspection(5), name="m.onnx", nbytes=2000))
+    assert "normalizations: 6, of which 5 would fold" in out
+    assert "per-channel affines: 1, of which 0 would fold" in out
+    row = next(row for row in out.splitlines() if "folded into Conv" in row)
+    assert row.split(None, 3)[:3] == ["5", _BN, "yes"]
+    assert row.endswith("bn0 and 4 more")
+    assert out.index("folded into Conv") < out.index("has statistics")
+    assert "unknown" in out
+    assert "2.0 kB" in out
+
+
+def test_an_inspection_in_full_lists_every_node(capsys: pytest.CaptureFixture[str]) -> None:
+    """With every_node there is a row for each norm and each affine."""
+    out = _shown(capsys, inspection(_inspection(5), name="m.onnx", every_node=True))
+    assert "7 nodes in full" in out
+    assert all(f"'bn{i}' folded into Conv 'c_bn{i}'" in out for i in range(5))
+
+
+def test_a_model_without_norms_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Silence would look like a failure."""
+    assert "no normalization found" in _shown(capsys, inspection(Inspection(), name="m.onnx"))
+
+
+def _report() -> OptimizeReport:
+    return OptimizeReport(
+        applied=(Event("fold-affine", "bn", _BN, f"{_BN} 'bn' folded into Conv 'c'", removed=1),),
+        refused=(Event("fold-affine", "b2", _BN, "kept as asked for"),),
+        nodes_before={_BN: 2, "Conv": 1},
+        nodes_after={_BN: 1, "Conv": 1},
+        opset_before=17,
+        opset_after=17,
+    )
+
+
+def test_rewrites_show_before_and_after(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only operators whose number changed are listed, BatchNormalization always."""
+    out = _shown(capsys, rewrites(_report(), sizes=(2000, 1500)))
+    rows = [tuple(row.split()) for row in out.splitlines()]
+    assert ("nodes", "3", "2") in rows
+    assert (_BN, "2", "1") in rows
+    assert ("bytes", "2.0", "kB", "1.5", "kB") in rows
+    assert not any(row[:1] == ("Conv",) for row in rows)
+    assert "left as they are: 1" in out
+
+
+def test_explain_lists_each_plan_with_its_nodes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Done and refused plans are told apart, with the change in the number of nodes."""
+    out = _shown(capsys, rewrites(_report(), explain=True))
+    done, refused = (
+        next(row for row in out.splitlines() if row.split()[:1] == [word])
+        for word in ("done", "refused")
+    )
+    assert done.endswith("-1")
+    assert refused.endswith("kept as asked for")
+
+
+def test_a_model_with_nothing_to_rewrite_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Silence would look like a failure."""
+    assert "nothing to rewrite" in _shown(capsys, rewrites(OptimizeReport()))
+
+
+def _validation(verdict: Verdict, error: float = 3.0, floor: float = 2.0) -> ValidationReport:
+    compared = Comparison(
+        "computes", "ort:cpu", "random", "y", verdict, "because", error, floor, 0.1, 2**-24
+    )
+    return ValidationReport(
+        verdict,
+        (compared,),
+        (BackendRun("ort:cpu", verdict, placement={"CPUExecutionProvider": 3}),),
+        Divergence("n", "Conv", "t", 9.0, 1.0) if verdict is Verdict.MISMATCH else None,
+        factor=16.0,
+    )
+
+
+def test_a_validation_ends_with_its_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line answers the question, with the figure that decided it."""
+    out = _shown(capsys, validation(_validation(Verdict.PASS)))
+    assert out.splitlines()[-1] == (
+        "verdict: pass: error 3.0 u, 1.5 times the noise floor (up to 16 passes)"
+    )
+    assert "3 nodes on CPUExecutionProvider" in out
+
+
+def test_a_mismatch_says_why_and_where(capsys: pytest.CaptureFixture[str]) -> None:
+    """The reason and the first node that is off are in the text."""
+    out = _shown(capsys, validation(_validation(Verdict.MISMATCH, 100.0)))
+    assert "output 'y': because" in out
+    assert "first goes wrong at Conv 'n', tensor 't': adds 9.0 u to the 1.0 u" in out
+
+
+def test_what_did_not_run_never_reads_as_a_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unavailable backend is said with its reason, and the word pass is nowhere."""
+    run = BackendRun("ort:cuda", Verdict.UNAVAILABLE, "not installed")
+    out = _shown(capsys, validation(ValidationReport(Verdict.UNAVAILABLE, (), (run,), factor=16.0)))
+    assert "ort:cuda: unavailable, not installed" in out
+    assert "nothing was compared" in out
+    assert "pass" not in out.lower()
+
+
+def test_a_perfect_match_is_no_division_by_zero() -> None:
+    """Error 0 over floor 0 reads as no difference."""
+    assert "no difference" in sentence(_validation(Verdict.PASS, 0.0, 0.0)).plain
+
+
+def test_every_comparison_is_listed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    """The full list has the largest difference and the reason."""
+    out = _shown(capsys, validation(_validation(Verdict.MISMATCH), every_comparison=True))
+    assert any("random" in row and "because" in row and "0.1" in row for row in out.splitlines())
+
+
+def test_in_a_pipe_rows_are_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    """No colour, no wrapping, no trailing blanks: a row can be found with grep."""
+    name = "n" * 500
+    made = terminal.table(("name", "verdict"), [(name, terminal.verdict(Verdict.PASS)), ("a", "b")])
+    rows = _shown(capsys, made).splitlines()
+    assert len(rows) == 3
+    assert rows[1] == f"{name}  pass"
+    assert all(row == row.rstrip() and "\x1b" not in row for row in rows)
+
+
+def test_on_a_narrow_terminal_nothing_is_cut_off() -> None:
+    """Long cells are folded: every character is still there."""
+    name = "x" * 100
+    stream = io.StringIO()
+    Console(file=stream, width=40, markup=False).print(terminal.table(("name",), [(name,)]))
+    assert stream.getvalue().count("x") == 100
+    assert max(map(len, stream.getvalue().splitlines())) <= 40
+
+
+def test_names_are_never_markup_nor_escapes(capsys: pytest.CaptureFixture[str]) -> None:
+    """A node called "[red]" is shown so, one with an escape sequence is defused."""
+    out = _shown(capsys, terminal.table(("name",), [("[red]a[/red] :smile: \x1b[31m",)]))
+    assert "[red]a[/red] :smile: \\x1b[31m" in out
+
+
+def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Logs of a pipeline hold no spinner."""
+    assert not sys.stderr.isatty()
+    with terminal.progress("working"):
+        pass
+    assert capsys.readouterr() == ("", "")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from normonnx.core.events import Event
@@ -54,7 +55,8 @@ def fold_affines(
     applier = Applier(surroundings, Editor(model, keep))
     applied: list[Event] = []
     while True:
-        found = _sweep(surroundings, applier, only, observer)
+        with np.errstate(all="ignore"):  # numbers that are not finite are refused by name
+            found = _sweep(surroundings, applier, only, observer)
         applied += found.applied
         applier.editor.finish()
         if not found.applied:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -52,12 +52,12 @@ class ScaledTensor(StreamedTensor):
         _multiply(self.base, self.factors, product)
         return product.reshape(tuple(self.shape.numpy()))
 
-    def tofile(self, file: BinaryIO) -> None:
-        """Write the product block by block."""
+    def chunks(self) -> Iterator[memoryview]:
+        """The bytes of the product, block by block."""
         for block, factors in blocks(self.base, self.factors):
             product = np.empty(block.shape, block.dtype)
             _multiply(block, factors, product)
-            file.write(product.reshape(-1).view(np.uint8))
+            yield product.reshape(-1).view(np.uint8).data
 
 
 def _multiply(

@@ -1,8 +1,9 @@
 """Is this a legal model? Structure only, in one pass, weights untouched.
 
 onnx.checker needs the serialized model in memory and stops at 2 GB; what normonnx relies on is
-checked here: operator set versions, tensors whose bytes match their shape, and graphs in which every value is
-defined once and before its uses (ONNX IR specification, sections "Graphs" and "Names").
+checked here: versions, tensors whose bytes match their shape, nodes that fit their operator, and
+graphs in which every value is defined once and before its uses (ONNX IR specification, sections
+"Graphs" and "Names").
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def check_versions(model: ir.Model, name: str) -> None:
     """
     if not LOWEST_IR_VERSION <= model.ir_version <= onnx.IR_VERSION:
         message = (
-            f"{name}: IR version {model.ir_version} is not supported, expected {LOWEST_IR_VERSION} to "
-            f"{onnx.IR_VERSION}; export it again, or install a newer onnx than {onnx.__version__}"
+            f"{name}: IR version {model.ir_version} is not supported, expected "
+            f"{LOWEST_IR_VERSION} to {onnx.IR_VERSION}; export it again, or install a newer onnx "
+            f"than {onnx.__version__}"
         )
         raise InvalidModelError(message)
     highest = onnx.defs.onnx_opset_version()
@@ -54,8 +56,8 @@ def check_versions(model: ir.Model, name: str) -> None:
         if model.opset_imports and not _uses_default_domain(model):
             return
         message = (
-            f"{name}: imports no default operator set, expected one of {LOWEST_OPSET} to {highest}; "
-            "export it again"
+            f"{name}: imports no default operator set, expected one of {LOWEST_OPSET} to "
+            f"{highest}; export it again"
         )
         raise InvalidModelError(message)
     if found < LOWEST_OPSET:
@@ -73,14 +75,16 @@ def check_versions(model: ir.Model, name: str) -> None:
 
 
 def _uses_default_domain(model: ir.Model) -> bool:
-    return any(node.domain in _DEFAULT_DOMAINS for graph in walk.all_graphs(model) for node in graph)
+    return any(
+        node.domain in _DEFAULT_DOMAINS for graph in walk.all_graphs(model) for node in graph
+    )
 
 
 def check_kind(name: str, tensor: onnx.TensorProto) -> Kind:
     """Element type and shape of a tensor whose bytes lie elsewhere.
 
     Raises:
-        InvalidModelError: Unknown element type, strings, a negative dimension, or an impossible shape.
+        InvalidModelError: Unknown element type, strings, or an impossible shape.
     """
     where = f"{name}: tensor {tensor.name!r}"
     known = tensor.data_type in _ELEMENT_TYPES
@@ -132,8 +136,8 @@ def _check_typed_fields(name: str, tensor: onnx.TensorProto, dtype: ir.DataType)
         expected = tensors.nbytes(dtype, shape)
     if found != expected:
         message = (
-            f"{name}: tensor {tensor.name!r} of shape {list(shape)} holds {found} entries in {field}, "
-            f"expected {expected}; the file is damaged or truncated, fetch it again"
+            f"{name}: tensor {tensor.name!r} of shape {list(shape)} holds {found} entries in "
+            f"{field}, expected {expected}; the file is damaged or truncated, fetch it again"
         )
         raise InvalidModelError(message)
 
@@ -148,8 +152,8 @@ def check_length(name: str, tensor_name: str | None, kind: Kind, found: int) -> 
     expected = tensors.nbytes(dtype, shape)
     if found != expected:
         message = (
-            f"{name}: tensor {tensor_name!r} of type {dtype} and shape {list(shape)} holds {found} bytes, "
-            f"expected {expected}; the file is damaged or truncated, fetch it again"
+            f"{name}: tensor {tensor_name!r} of type {dtype} and shape {list(shape)} holds "
+            f"{found} bytes, expected {expected}; the file is damaged or truncated, fetch it again"
         )
         raise InvalidModelError(message)
 

@@ -24,6 +24,7 @@ from normonnx.graph import folding
 LARGEST_COMPUTED: Final = 1 << 24  # elements
 _INPUTS_ARE_DEFAULTS: Final = 4  # first IR version in which an initializer that is an input is a default
 _UNKNOWN: Final = object()
+_NOT_FOLDED: Final = (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)
 _TYPE_ONLY: Final[Mapping[str, frozenset[int]]] = {
     "Shape": frozenset({0}),
     "Size": frozenset({0}),
@@ -109,7 +110,7 @@ class Constants:
     def _initializer(self, value: ir.Value) -> npt.NDArray[Any] | None:
         if not self.is_initializer(value) or value.const_value is None:
             return None
-        if value.const_value.dtype is ir.DataType.STRING:
+        if value.const_value.dtype in _NOT_FOLDED:
             return None
         array = value.const_value.numpy().view()
         array.flags.writeable = False
@@ -131,7 +132,7 @@ def constant_attribute(node: ir.Node) -> npt.NDArray[Any] | None:
             return None
         if name == "value":
             tensor = attribute.as_tensor()
-            return None if tensor.dtype is ir.DataType.STRING else tensor.numpy()
+            return None if tensor.dtype in _NOT_FOLDED else tensor.numpy()
         if name in ("value_float", "value_floats"):
             return np.asarray(attribute.value, dtype=np.float32)
         if name in ("value_int", "value_ints"):

@@ -1,7 +1,7 @@
 """Types that onnx_ir can't represent (maps, opaque types), kept aside between load and save.
 
-scikit-learn's classifiers return a sequence of maps. No pass here reads such a value, but its type must
-still be there when the model is saved: ONNX Runtime refuses a graph output without one.
+scikit-learn's classifiers return a sequence of maps. No pass here reads such a value, but its type
+must still be there when the model is saved: ONNX Runtime refuses a graph output without one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def take_out(proto: onnx.ModelProto, name: str) -> KeptTypes:
     """
     for attribute in protos.attributes(proto):
         if any(map(_is_gap, (attribute.tp, *attribute.type_protos))):
-            message = f"{name}: attribute {attribute.name!r} holds a map type, which is not supported"
+            message = (
+                f"{name}: attribute {attribute.name!r} holds a map type, which is not supported"
+            )
             raise UsageError(message)
     kept: dict[str, bytes] = {}
     for graph in protos.graphs(proto):

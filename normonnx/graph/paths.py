@@ -1,8 +1,8 @@
 """Where an external data file may lie, and where a model may be written.
 
 A model names its data files relative to its own folder. Following such a name out of that folder
-would let a downloaded model read any file of the user, so it is refused; but Hugging Face caches keep
-model and data as links into one folder of blobs, which is legal: the data must lie, links
+would let a downloaded model read any file of the user, so it is refused; but Hugging Face caches
+keep model and data as links into one folder of blobs, which is legal: the data must lie, links
 resolved, beside or below the model file, links resolved or not (CVE-2024-27318, CVE-2022-25882).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from normonnx.core.errors import InvalidModelError, UsageError
@@ -108,7 +109,9 @@ def writable_output(
         raise UsageError(message)
     for source in inputs:
         if not force and out.exists() and source.exists() and out.samefile(source):
-            message = f"{out} is an input and would be overwritten; choose another name or use --force"
+            message = (
+                f"{out} is an input and would be overwritten; choose another name or use --force"
+            )
             raise UsageError(message)
     return out
 
@@ -121,10 +124,9 @@ def _usable(path: str | os.PathLike[str]) -> Path:
     """
     found = Path(path)
     try:
-        found.exists()
-        if "\0" in str(found):
-            raise ValueError("it holds a zero byte")
         found.name.encode()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found.stat()
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         message = f"{os.fsencode(found)!r} can't be used as a path: {reason}; choose another name"

@@ -1,7 +1,8 @@
 """What a parsed ModelProto may not hold, checked before it becomes onnx_ir.
 
-onnx_ir keeps names in dictionaries: of two initializers, attributes or functions with one name the last would
-silently win. What is illegal is refused here, and so is what is legal but would be lost on the way.
+onnx_ir keeps names in dictionaries: of two initializers, attributes or functions with one name the
+last would silently win. What is illegal is refused here, and so is what is legal but would be lost
+on the way.
 """
 
 from __future__ import annotations
@@ -110,7 +111,9 @@ def check_attribute(attribute: onnx.AttributeProto, where: str) -> None:
     """
     _require_text(where, (attribute.name, attribute.ref_attr_name))
     if attribute.type in _SPARSE:
-        message = f"{where}: sparse attribute {attribute.name!r} is not supported; make it dense first"
+        message = (
+            f"{where}: sparse attribute {attribute.name!r} is not supported; make it dense first"
+        )
         raise UsageError(message)
     if attribute.type == _A.UNDEFINED:
         message = f"{where}: attribute {attribute.name!r} has no type; export the model again"
@@ -136,6 +139,8 @@ def _refuse_repeated(where: str, what: str, names: Iterable[str]) -> None:
     for found in names:
         _require_text(where, (found,))
         if found in seen:
-            message = f"{where}: {what} {found!r} occurs twice, expected once; export the model again"
+            message = (
+                f"{where}: {what} {found!r} occurs twice, expected once; export the model again"
+            )
             raise InvalidModelError(message)
         seen.add(found)

@@ -40,17 +40,12 @@ class Ranks:
         """Dimensions of a value, None for each that is not static; None when the rank is unknown."""
         if value is None:
             return None
-        if id(value) in self._known:
-            return self._known[id(value)][1]
-        chain = self._sources_first(value)
-        for current in chain:
-            if id(current) not in self._known:
+        if id(value) not in self._known:
+            for current in self._sources_first(value):
                 self._known[id(current)] = (current, self._by_rule(current))
+        # What the rules say must not depend on what was asked before, so inference stays apart.
         found = self._known[id(value)][1]
-        if found is None:
-            found = self._by_inference(value)
-            self._known[id(value)] = (value, found)
-        return found
+        return self._by_inference(value) if found is None else found
 
     def _sources_first(self, value: ir.Value) -> list[ir.Value]:
         """The values that the rules need for this one, each after what it needs itself."""

@@ -51,8 +51,8 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
 
     Raises:
         UsageError: There is no such file, or it can't be read.
-        InvalidModelError: The file is damaged, is not ONNX, has an unsupported opset, or its external
-            data is missing, too short or outside the model's folder.
+        InvalidModelError: The file is damaged, is not ONNX, has an unsupported opset, or its
+            external data is missing, too short or outside the model's folder.
     """
     found = paths.readable_model(path)
     try:
@@ -250,8 +250,8 @@ class _TensorReader:
         view = self._map(entries.get("location", ""))
         if offset + length > len(view):
             message = (
-                f"{where}: the file {entries['location']!r} has {len(view)} bytes, expected at least "
-                f"{offset + length}; it is truncated, fetch it again"
+                f"{where}: the file {entries['location']!r} has {len(view)} bytes, expected at "
+                f"least {offset + length}; it is truncated, fetch it again"
             )
             raise InvalidModelError(message)
         return view[offset : offset + length]
@@ -266,7 +266,8 @@ class _TensorReader:
                 if error.errno == errno.EMFILE:
                     way_out = "allow more open files with `ulimit -n`, or join the data files"
                 message = (
-                    f"{self.name}: external data {location!r} can't be read: {error.strerror}; {way_out}"
+                    f"{self.name}: external data {location!r} can't be read: {error.strerror}; "
+                    f"{way_out}"
                 )
                 raise UsageError(message) from None
             self.files.append(file_path)

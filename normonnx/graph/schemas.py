@@ -1,8 +1,8 @@
 """Does a node fit its operator's definition? Number of inputs and outputs, types of attributes.
 
-The rest of normonnx reads `node.inputs[1]` or the attribute `axis` of a standard operator without asking
-whether it is there; this check, made once for each node, is why it may. Operators that onnx does not
-define are left alone.
+The rest of normonnx reads `node.inputs[1]` or the attribute `axis` of a standard operator without
+asking whether it is there; this check, made once for each node, is why it may. Operators that onnx
+does not define are left alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class _Definition:
 
 
 def check_node(
-    node: ir.Node, opsets: Mapping[str, int], functions: Collection[ir.OperatorIdentifier], name: str
+    node: ir.Node,
+    opsets: Mapping[str, int],
+    functions: Collection[ir.OperatorIdentifier],
+    name: str,
 ) -> None:
     """Refuse a node of a standard operator that does not fit the operator's definition.
 
@@ -86,6 +89,10 @@ def _count(inputs: Collection[ir.Value | None]) -> int:
     return max((i + 1 for i, value in enumerate(inputs) if value is not None), default=0)
 
 
+def _type_of(attribute: onnx.defs.OpSchema.Attribute) -> ir.AttributeType:
+    return ir.AttributeType[str(getattr(attribute.type, "name"))]  # noqa: B009  # not in its stubs
+
+
 @lru_cache(maxsize=1024)
 def _definition(op_type: str, domain: str, version: int) -> _Definition | None:
     """What onnx says about an operator; None where it says nothing, or that it is deprecated."""
@@ -102,6 +109,6 @@ def _definition(op_type: str, domain: str, version: int) -> _Definition | None:
         required_inputs=tuple(
             index for index, given in enumerate(schema.inputs) if given.option == _Option.Single
         ),
-        attribute_types={name: ir.AttributeType[found.type.name] for name, found in attributes},
+        attribute_types={name: _type_of(found) for name, found in attributes},
         required_attributes=tuple(name for name, found in attributes if found.required),
     )

@@ -9,7 +9,10 @@ LONGEST: Final = 256  # bytes looked at
 # What the file starts with, what it is, and the way out.
 _STARTS: Final[tuple[tuple[bytes, str], ...]] = (
     (b"version https://git-lfs", "it is a Git LFS pointer: run `git lfs pull` in its folder"),
-    (b"PK\x03\x04", "it is a zip archive, perhaps a PyTorch or Keras file: export it to ONNX first"),
+    (
+        b"PK\x03\x04",
+        "it is a zip archive, perhaps a PyTorch or Keras file: export it to ONNX first",
+    ),
     (b"\x1f\x8b", "it is gzip-compressed: unpack it first"),
     (b"BZh", "it is bzip2-compressed: unpack it first"),
     (b"\xfd7zXZ\x00", "it is xz-compressed: unpack it first"),

@@ -92,7 +92,11 @@ class StreamedTensor(ir.LazyTensor):
         """The tensor as a read-only array; a view of the buffer except for sub-byte types."""
         return array_of(self._buffer(), self.dtype, tuple(self.shape.numpy()))
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:  # noqa: ANN401
+    def __array__(  # numpy prescribes the arguments
+        self,
+        dtype: Any = None,  # noqa: ANN401
+        copy: bool | None = None,  # noqa: FBT001
+    ) -> npt.NDArray[Any]:
         """The tensor as an array, for numpy."""
         del copy
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
@@ -124,9 +128,7 @@ class StreamedTensor(ir.LazyTensor):
             _release(chunk)
 
 
-def array_of(
-    buffer: memoryview, dtype: ir.DataType, shape: tuple[int, ...]
-) -> npt.NDArray[Any]:
+def array_of(buffer: memoryview, dtype: ir.DataType, shape: tuple[int, ...]) -> npt.NDArray[Any]:
     """View little-endian `raw_data` bytes as an array of the given type and shape."""
     if dtype.bitwidth < 8:  # noqa: PLR2004  # packed: onnx knows how
         proto = onnx.TensorProto(data_type=dtype.value, dims=shape, raw_data=bytes(buffer))
@@ -159,7 +161,7 @@ def of_array(array: npt.NDArray[Any], name: str | None = None) -> StreamedTensor
     contiguous = np.ascontiguousarray(array).reshape(array.shape)
     flat = contiguous.reshape(-1).view(np.uint8)
     return StreamedTensor(
-        lambda: memoryview(flat),
+        lambda: flat.data,
         ir.DataType.from_numpy(contiguous.dtype),
         ir.Shape(contiguous.shape),
         name=name,

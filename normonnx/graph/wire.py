@@ -38,7 +38,7 @@ class Readable(Protocol):
 class FileWindow:
     """A file as bytes, read in small windows.
 
-    Walking over the headers of a mapped file would bring up to 2 MB around each of them into memory.
+    Walking over the headers of a mapped file would bring up to 2 MB around each into memory.
     """
 
     _SIZE: Final = 1 << 14  # bytes
@@ -218,11 +218,14 @@ def strip(buffer: Readable, token: Callable[[int], bytes], threshold: int) -> St
     pieces = _rewrite(buffer, _Span(_MODEL, 0, len(buffer)), worth_entering, replace)
     if pieces is None:
         return Stripped(bytes(buffer[0 : len(buffer)]), ())
-    return Stripped(b"".join(part for part in pieces.parts if not isinstance(part, int)),
-                    tuple(payloads))
+    return Stripped(
+        b"".join(part for part in pieces.parts if not isinstance(part, int)), tuple(payloads)
+    )
 
 
-def fill(skeleton: bytes, token_at: Mapping[int, int], pieces_of: Callable[[int], Pieces]) -> Pieces:
+def fill(
+    skeleton: bytes, token_at: Mapping[int, int], pieces_of: Callable[[int], Pieces]
+) -> Pieces:
     """Put tensors into an encoded ModelProto whose `raw_data` fields hold tokens.
 
     Args:
@@ -295,7 +298,9 @@ def _rewrite(
     return Pieces(tuple(parts), length + span.end - copied)
 
 
-def write(pieces: Pieces, emit: Callable[[Buffer], object], stream: Callable[[int], object]) -> None:
+def write(
+    pieces: Pieces, emit: Callable[[Buffer], object], stream: Callable[[int], object]
+) -> None:
     """Write pieces in order: `emit` takes bytes, `stream` the index of a tensor."""
     for part in pieces.parts:
         if isinstance(part, int):

@@ -178,9 +178,7 @@ class _Attempt:
         self._data_name = self._free_data_name()
         return self._data_name
 
-    def write_model(
-        self, pieces: wire.Pieces, collected: Sequence[tensors.StreamedTensor]
-    ) -> None:
+    def write_model(self, pieces: wire.Pieces, collected: Sequence[tensors.StreamedTensor]) -> None:
         """Write the model file."""
         with _durable(self._model) as file:
             wire.write(pieces, file.write, lambda index: _stream(collected[index], file))

@@ -67,7 +67,9 @@ def run(backend: str, request: Request) -> Outcome:
     """
     if not backend.startswith("ort:"):
         known = ", ".join(BACKENDS)
-        return _failed(backend, Verdict.UNAVAILABLE, f"there is no backend {backend!r}; choose from {known}")
+        return _failed(
+            backend, Verdict.UNAVAILABLE, f"there is no backend {backend!r}; choose from {known}"
+        )
     with tempfile.TemporaryDirectory(prefix="normonnx-") as folder:
         place = Path(folder)
         _write_request(place, backend, request)

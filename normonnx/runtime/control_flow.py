@@ -1,4 +1,4 @@
-"""If, Loop and Scan of the oracle (ONNX operator specification); bodies see the values around them."""
+"""If, Loop and Scan of the oracle (ONNX specification); bodies see the values around them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(
         branch = "then_branch" if bool(np.asarray(inputs[0]).reshape(-1)[0]) else "else_branch"
         return _body(runner, attributes[branch].as_graph(), [], scope)
     if node.op_type == "Loop":
-        return _loop(runner, attributes["body"].as_graph(), inputs, scope)
+        return _loop(runner, node, attributes["body"].as_graph(), (inputs, scope))
     if scope.opsets.get(node.domain, _UNBATCHED) < _UNBATCHED:
         message = f"the oracle can't evaluate Scan before opset {_UNBATCHED} (node {node.name!r})"
         raise UnsupportedOperatorError(message)
@@ -44,7 +44,10 @@ def _body(runner: _Run, graph: ir.Graph, arguments: list[Any], scope: _Scope) ->
     return runner.graph(graph, inner, list(graph.outputs))
 
 
-def _loop(runner: _Run, body: ir.Graph, inputs: list[Any], scope: _Scope) -> list[Any]:
+def _loop(
+    runner: _Run, node: ir.Node, body: ir.Graph, given: tuple[list[Any], _Scope]
+) -> list[Any]:
+    inputs, scope = given
     trips = _ENDLESS if inputs[0] is None else int(np.asarray(inputs[0]).reshape(-1)[0])
     condition = inputs[1] is None or bool(np.asarray(inputs[1]).reshape(-1)[0])
     carried = list(inputs[2:])
@@ -52,7 +55,10 @@ def _loop(runner: _Run, body: ir.Graph, inputs: list[Any], scope: _Scope) -> lis
     iteration = 0
     while condition and iteration < trips:
         if iteration >= _PATIENCE:
-            message = f"the oracle gave up on a Loop after {_PATIENCE} rounds; validate with inputs that end it"
+            message = (
+                f"the oracle gave up on Loop {node.name!r} after {_PATIENCE} rounds; "
+                "validate with inputs that end it"
+            )
             raise UnsupportedOperatorError(message)
         arguments = [np.asarray(iteration, np.int64), np.asarray(condition), *carried]
         results = _body(runner, body, arguments, scope)
@@ -61,7 +67,10 @@ def _loop(runner: _Run, body: ir.Graph, inputs: list[Any], scope: _Scope) -> lis
         for collected, result in zip(scanned, results[1 + len(carried) :], strict=True):
             collected.append(result)
         iteration += 1
-    return [*carried, *(_stacked(c, v) for c, v in zip(scanned, body.outputs[1 + len(carried) :], strict=True))]
+    return [
+        *carried,
+        *(_stacked(c, v) for c, v in zip(scanned, body.outputs[1 + len(carried) :], strict=True)),
+    ]
 
 
 def _stacked(collected: list[Any], value: ir.Value) -> Any:  # noqa: ANN401
@@ -93,7 +102,9 @@ def _scan(
             collected.append(result)
     stacked = []
     for i, collected in enumerate(scanned):
-        found = _stacked(collected[::-1] if out_directions[i] else collected, body.outputs[len(states) + i])
+        found = _stacked(
+            collected[::-1] if out_directions[i] else collected, body.outputs[len(states) + i]
+        )
         stacked.append(np.moveaxis(found, 0, out_axes[i]))
     return [*states, *stacked]
 

@@ -12,6 +12,8 @@ import onnx
 import onnx_ir as ir
 
 Array = npt.NDArray[Any]
+Integer = int  # Invocation.int hides the type of that name
+Integers = list[int]
 Inputs = Sequence[Any]  # arrays, None for one left out, lists for sequences
 MAX_BYTES = 16 << 30  # what one value may take
 
@@ -42,13 +44,13 @@ class Invocation:
         """A string attribute."""
         return str(self.attributes[name].as_string()) if name in self.attributes else default
 
-    def ints(self, name: str) -> list[int] | None:
+    def ints(self, name: str) -> Integers | None:
         """A list attribute; None when absent."""
         if name not in self.attributes:
             return None
         return [int(number) for number in self.attributes[name].as_ints()]
 
-    def axes(self, inputs: Inputs, index: int = 1, name: str = "axes") -> list[int] | None:
+    def axes(self, inputs: Inputs, index: Integer = 1, name: str = "axes") -> Integers | None:
         """Axes and the like: an attribute in older versions, an input in newer ones."""
         found = self.ints(name)
         if found is None and len(inputs) > index and inputs[index] is not None:
@@ -56,7 +58,7 @@ class Invocation:
         return found
 
     @property
-    def outputs(self) -> int:
+    def outputs(self) -> Integer:
         """Number of outputs that the node declares."""
         return len(self.node.outputs)
 

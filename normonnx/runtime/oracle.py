@@ -25,7 +25,7 @@ from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOp
 from normonnx.graph.constants import constant_attribute
 from normonnx.runtime import reference
 from normonnx.runtime.invocation import Array, Invocation
-from normonnx.runtime.kernels import KERNELS
+from normonnx.runtime.kernels import KERNELS_BY_DOMAIN
 from normonnx.runtime.kernels.movement import promoted
 
 _STANDARD: Final = ("", "ai.onnx")
@@ -43,6 +43,9 @@ _STEERING: Final[Mapping[str, frozenset[int]]] = {
 }
 
 
+# Sums of products: rounding what has been summed so far costs more than moving the terms, which averages
+# out when all have one sign. A sum on its own (ReduceMean, pools) is not excused: a variance as E[x²] - E[x]² lives there.
+_PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
 # Kernels compute these as 1/2 + tanh/2 or clamp their input: right to a roundoff of 1, not of the result.
 _ABSOLUTE: Final = frozenset({"Sigmoid"})
 
@@ -145,9 +148,7 @@ class _Run:
             return promoted(given)
         return self._perturb.moved(promoted(given), given.dtype)
 
-    def graph(
-        self, graph: ir.Graph, scope: _Scope, wanted: Sequence[ir.Value]
-    ) -> list[Any]:
+    def graph(self, graph: ir.Graph, scope: _Scope, wanted: Sequence[ir.Value]) -> list[Any]:
         """Evaluate the nodes of a graph in order and return the wanted values."""
         needed = {id(value) for value in wanted}
         dying = self._dying(graph)
@@ -177,9 +178,7 @@ class _Run:
             self._last_uses[id(graph)] = found
         return self._last_uses[id(graph)]
 
-    def _read(
-        self, value: ir.Value | None, scope: _Scope, node: ir.Node | None, index: int
-    ) -> Any:  # noqa: ANN401
+    def _read(self, value: ir.Value | None, scope: _Scope, node: ir.Node | None, index: int) -> Any:  # noqa: ANN401
         if value is None or not value.name:
             return None
         if id(value) in scope.values:
@@ -210,8 +209,17 @@ class _Run:
         except MemoryError:
             message = f"out of memory in {_described(node)}; validate with smaller inputs"
             raise UnsupportedOperatorError(message) from None
-        except (ValueError, IndexError, TypeError, KeyError, AttributeError, ZeroDivisionError) as error:
-            shapes = [list(np.shape(x)) for x in inputs if x is not None and not isinstance(x, list)]
+        except (
+            ValueError,
+            IndexError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            ZeroDivisionError,
+        ) as error:
+            shapes = [
+                list(np.shape(x)) for x in inputs if x is not None and not isinstance(x, list)
+            ]
             message = f"{_described(node)} can't be evaluated on inputs of shapes {shapes}: {error}"
             raise InvalidModelError(message) from error
 
@@ -223,7 +231,7 @@ class _Run:
         domain = "" if node.domain in _STANDARD else node.domain
         if domain == "":
             if node.op_type in ("If", "Loop", "Scan"):
-                from normonnx.runtime import control_flow  # noqa: PLC0415  # it calls back
+                from normonnx.runtime import control_flow  # it calls back
 
                 return control_flow.run(self, node, attributes, (inputs, scope))
             if node.op_type == "Constant":
@@ -232,11 +240,15 @@ class _Run:
             (scope.opsets.get(name, 0) for name in _STANDARD), default=0
         )
         call = Invocation(node, attributes, version)
-        kernel = KERNELS.get(node.op_type) if domain == "" else None
+        kernel = KERNELS_BY_DOMAIN.get(domain, {}).get(node.op_type)
         results = reference.run(call, inputs) if kernel is None else kernel(call, inputs)
         if self._perturb is not None and domain == "":
             if node.op_type == "Cast":
                 return (self._rounded(results[0], attributes),)
+            if node.op_type in _PRODUCTS and self._perturb.kernels:
+                if results[0].dtype.kind != "f":
+                    return results
+                return (self._perturb.moved(results[0], _float_type(node.outputs[0])),)
             if node.op_type in _ABSOLUTE and self._perturb.kernels:
                 return (self._perturb.shifted(results[0], _float_type(node.outputs[0])),)
         return results
@@ -249,12 +261,12 @@ class _Run:
             return result
         return self._perturb.moved(result, target.numpy())
 
-    def _constant(
-        self, node: ir.Node, attributes: Mapping[str, ir.Attr], scope: _Scope
-    ) -> Any:  # noqa: ANN401
+    def _constant(self, node: ir.Node, attributes: Mapping[str, ir.Attr], scope: _Scope) -> Any:  # noqa: ANN401
         array = constant_attribute(node)
         if array is None:
-            return promoted(reference.run(Invocation(node, attributes, scope.opsets.get("", 1)), [])[0])
+            return promoted(
+                reference.run(Invocation(node, attributes, scope.opsets.get("", 1)), [])[0]
+            )
         readers = list(node.outputs[0].uses())
         first = readers[0] if readers else None
         return self._weight(array, first.node if first else None, first.idx if first else 0)

@@ -7,7 +7,6 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
-import onnx
 import onnx_ir as ir
 
 from normonnx.core.errors import UnsupportedOperatorError
@@ -53,7 +52,7 @@ def _aligned(node: ir.Node, found: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _session(call: Invocation) -> Any:  # noqa: ANN401  # an onnx.reference.ReferenceEvaluator
-    import onnx.reference  # noqa: PLC0415  # slow to import, not always needed
+    import onnx.reference  # slow to import, not always needed
 
     proto = call.proto()
     domain = proto.domain or ""
@@ -73,7 +72,7 @@ def _session(call: Invocation) -> Any:  # noqa: ANN401  # an onnx.reference.Refe
     if domain:
         opsets.append(onnx.helper.make_opsetid("", onnx.defs.onnx_opset_version()))
     session = onnx.reference.ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
-    if len(key) < 1 << 16:  # noqa: PLR2004  # big attributes are not worth remembering
+    if len(key) < 1 << 16:  # big attributes are not worth remembering
         _sessions[key] = session
         if len(_sessions) > _REMEMBERED:
             _sessions.popitem(last=False)

@@ -196,7 +196,9 @@ def _tensor(model: onnx.ModelProto, rng: random.Random) -> None:
     tensor = _any(_tensors(model), rng)
     if tensor is None:
         return
-    shape = rng.choice(((), (0,), (1,), (8,), (8, 1, 1), (1, 8, 1, 1), (8, 3, 3, 3), (3, 8), (8, 8)))
+    shape = rng.choice(
+        ((), (0,), (1,), (8,), (8, 1, 1), (1, 8, 1, 1), (8, 3, 3, 3), (3, 8), (8, 8))
+    )
     kind = rng.choice((np.float32, np.float32, np.float16, np.float64, np.int64, np.bool_))
     numbers = np.random.default_rng(rng.randrange(1000)).uniform(-1, 3, shape)
     special = rng.choice((None, None, None, np.nan, np.inf, 0.0, -1.0, 1e38, 1e-45))
@@ -228,7 +230,9 @@ def _type(model: onnx.ModelProto, rng: random.Random) -> None:
         return
     if rng.random() < 0.4:
         info.ClearField("type")
-    dims = rng.choice((None, [], [8], ["n", 8], [2, 3, 6, 6], ["?", "a b", "-1", "n*2"], [-5, 2**62]))
+    dims: Any = rng.choice(
+        (None, [], [8], ["n", 8], [2, 3, 6, 6], ["?", "a b", "-1", "n*2"], [-5, 2**62])
+    )
     info.type.CopyFrom(helper.make_tensor_type_proto(rng.choice((1, 1, 10, 7, 11, 99)), dims))
 
 
@@ -255,12 +259,66 @@ _MUTATIONS: Final[tuple[Mutation, ...]] = (
     _type,
     _version,
 )
-_OPERATORS: Final = (
-    "Add BatchNormalization Cast CastLike Concat Constant ConstantOfShape Conv ConvTranspose Div "
-    "Expand Flatten Gather Gemm Identity If InstanceNormalization Loop MatMul Mul Neg Pad Relu "
-    "Reshape Shape Size Slice Split Squeeze Sub Sum Transpose Unsqueeze Where f Unheard"
-).split(" ")
-_ATTRIBUTES: Final = (
-    "alpha auto_pad axes axis beta dilations dtype epsilon group keepdims momentum output_shape "
-    "pads perm shape spatial strides to training_mode transA transB value value_int"
-).split(" ")
+_OPERATORS: Final = [
+    "Add",
+    "BatchNormalization",
+    "Cast",
+    "CastLike",
+    "Concat",
+    "Constant",
+    "ConstantOfShape",
+    "Conv",
+    "ConvTranspose",
+    "Div",
+    "Expand",
+    "Flatten",
+    "Gather",
+    "Gemm",
+    "Identity",
+    "If",
+    "InstanceNormalization",
+    "Loop",
+    "MatMul",
+    "Mul",
+    "Neg",
+    "Pad",
+    "Relu",
+    "Reshape",
+    "Shape",
+    "Size",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Sub",
+    "Sum",
+    "Transpose",
+    "Unsqueeze",
+    "Where",
+    "f",
+    "Unheard",
+]
+_ATTRIBUTES: Final = [
+    "alpha",
+    "auto_pad",
+    "axes",
+    "axis",
+    "beta",
+    "dilations",
+    "dtype",
+    "epsilon",
+    "group",
+    "keepdims",
+    "momentum",
+    "output_shape",
+    "pads",
+    "perm",
+    "shape",
+    "spatial",
+    "strides",
+    "to",
+    "training_mode",
+    "transA",
+    "transB",
+    "value",
+    "value_int",
+]

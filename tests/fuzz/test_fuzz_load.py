@@ -14,8 +14,8 @@ from normonnx.core.errors import NormonnxError
 from normonnx.graph import files
 from tests.fuzz import mutations
 
-BYTE_CASES = 250  # for each seed model
-STRUCTURE_CASES = 250
+BYTE_CASES = 150  # for each seed model
+STRUCTURE_CASES = 150
 
 
 def through(path: Path, out: Path) -> bool:
@@ -24,10 +24,12 @@ def through(path: Path, out: Path) -> bool:
         normonnx.inspect(path)
         files.save(normonnx.optimize(path).model, out)
     except NormonnxError as error:
-        assert "\n" not in str(error), f"more than one line: {error}"
-        assert str(error)
-        return False
-    return True
+        problem = str(error)
+    else:
+        return True
+    assert problem
+    assert "\n" not in problem
+    return False
 
 
 def interface(path: Path) -> tuple[list[str], list[str]] | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from normonnx.runtime.invocation import Array, Inputs, Invocation, Kernel
 from normonnx.runtime.kernels.windows import Window
 
+_Index = tuple[Any, ...]
 _UNROLLED_BYTES: Final = 1 << 26  # of windows copied out at a time
 
 
@@ -29,9 +30,7 @@ def conv(call: Invocation, inputs: Inputs) -> tuple[Array]:
     return (y,)
 
 
-def _grouped(
-    x: Array, w: Array, group: int, geometry: tuple[Window, tuple[int, ...]]
-) -> Array:
+def _grouped(x: Array, w: Array, group: int, geometry: tuple[Window, tuple[int, ...]]) -> Array:
     window, positions = geometry
     m, per_group = w.shape[0], w.shape[1]
     y = np.empty((x.shape[0], m, *positions))
@@ -41,8 +40,8 @@ def _grouped(
         rows = slice(g * (m // group), (g + 1) * (m // group))
         weights = w[rows].reshape(m // group, -1)
         if pointwise:
-            steps = tuple(slice(None, None, step) for step in window.strides)
-            columns = part[(0, slice(None), *steps)].reshape(per_group, -1)
+            steps: _Index = (0, slice(None), *(slice(None, None, s) for s in window.strides))
+            columns = part[steps].reshape(per_group, -1)
             np.matmul(weights, columns, out=y[n, rows].reshape(m // group, -1))
         else:
             _unrolled(weights, window.view(part, 0.0, positions)[0], y[n, rows])
@@ -59,9 +58,9 @@ def _unrolled(weights: Array, view: Array, y: Array) -> None:
     row = max(1, view.itemsize * view.size // max(1, y.shape[1]))
     step = max(1, _UNROLLED_BYTES // row)
     for start in range(0, y.shape[1], step):
-        part = view[:, start : start + step].transpose(order)
-        columns = part.reshape(weights.shape[1], -1)
-        y[:, start : start + step] = np.matmul(weights, columns).reshape(-1, *part.shape[1 + count :])
+        target = y[:, start : start + step]
+        columns = view[:, start : start + step].transpose(order).reshape(weights.shape[1], -1)
+        target[...] = np.matmul(weights, columns).reshape(target.shape)
 
 
 def _depthwise(x: Array, w: Array, window: Window, positions: tuple[int, ...]) -> Array:
@@ -71,8 +70,9 @@ def _depthwise(x: Array, w: Array, window: Window, positions: tuple[int, ...]) -
     weights = w.reshape(x.shape[1], multiplier, *window.kernel)
     ones = (1,) * len(positions)
     for offset in itertools.product(*(range(size) for size in window.kernel)):
-        tap = weights[(slice(None), slice(None), *offset)].reshape(1, x.shape[1], multiplier, *ones)
-        y += view[(..., *offset)][:, :, None] * tap
+        last: _Index = (..., *offset)
+        tap = weights[last].reshape(1, x.shape[1], multiplier, *ones)
+        y += view[last][:, :, None] * tap
     return y.reshape(x.shape[0], w.shape[0], *positions)
 
 

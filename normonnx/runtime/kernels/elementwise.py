@@ -44,7 +44,8 @@ def _power(a: Array, b: Array) -> Array:
     return np.asarray(np.power(a, b).astype(a.dtype))
 
 
-def _sigmoid(x: Array) -> Array:
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow."""
     small = np.exp(-np.abs(x))
     return np.asarray(np.where(x >= 0, 1 / (1 + small), small / (1 + small)))
 
@@ -198,7 +199,7 @@ ELEMENTWISE: dict[str, Kernel] = {
     "ReduceSum": _reduction(np.sum),
     "ReduceSumSquare": _reduction(_sum_of_squares),
     "Relu": _unary(lambda x: np.maximum(x, 0)),
-    "Sigmoid": _unary(_sigmoid),
+    "Sigmoid": _unary(sigmoid),
     "Sin": _unary(np.sin),
     "Softmax": softmax,
     "Softplus": _unary(lambda x: np.logaddexp(x, 0)),

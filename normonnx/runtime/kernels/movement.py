@@ -1,4 +1,4 @@
-"""Operators that move, select or retype: Cast, Reshape, Gather and so on (ONNX operator specification).
+"""Operators that move, select or retype: Cast, Reshape, Gather and so on (ONNX specification).
 
 A cast to a floating-point type is the identity here: the oracle computes in float64 throughout.
 """
@@ -68,11 +68,11 @@ def _converted(x: Array, dtype: np.dtype[Any]) -> Array:
     if is_float(dtype):
         return x.astype(np.float64)
     if dtype == np.bool_:
-        return x != 0
+        return np.asarray(x != 0)
     with np.errstate(invalid="ignore"):
         if dtype in _NO_SATURATION:
             return x.astype(np.int8).astype(dtype)
-        return x.astype(dtype)
+        return np.asarray(x.astype(dtype))
 
 
 def constant_of_shape(call: Invocation, inputs: Inputs) -> tuple[Array]:
@@ -149,6 +149,17 @@ def gather_elements(call: Invocation, inputs: Inputs) -> tuple[Array]:
     return (x[tuple(index)],)
 
 
+def scatter(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
+    """Scatter, the old name of ScatterElements."""
+    x, indices, updates = inputs
+    axis = call.int("axis", 0) % x.ndim
+    index = list(np.ix_(*(range(size) for size in indices.shape)))
+    index[axis] = np.where(indices < 0, indices + x.shape[axis], indices)
+    y = x.copy()
+    y[tuple(index)] = updates
+    return (y,)
+
+
 def shape(call: Invocation, inputs: Inputs) -> tuple[Array]:
     """Dimensions from start to end."""
     dims = np.shape(inputs[0])
@@ -163,7 +174,7 @@ def identity(_call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
 
 def where(_call: Invocation, inputs: Inputs) -> tuple[Array]:
     """Choose by condition."""
-    return (np.where(inputs[0], inputs[1], inputs[2]),)
+    return (np.asarray(np.where(inputs[0], inputs[1], inputs[2])),)
 
 
 MOVEMENTS: dict[str, Kernel] = {
@@ -177,6 +188,7 @@ MOVEMENTS: dict[str, Kernel] = {
     "GatherElements": gather_elements,
     "Identity": identity,
     "Reshape": reshape,
+    "Scatter": scatter,
     "Shape": shape,
     "Squeeze": squeeze,
     "Tile": tile,

@@ -1,8 +1,9 @@
 """Normalizations in float64, each centered before it squares.
 
-Definitions: ONNX operator specification. BatchNormalization 7 to 15 (Ioffe and Szegedy, 2015), LayerNormalization 17
-(Ba et al., 2016), GroupNormalization 18 and 21 (Wu and He, 2018), InstanceNormalization 6 (Ulyanov et al., 2016),
-RMSNormalization 23 (Zhang and Sennrich, 2019), LRN 1 and 13 (Krizhevsky et al., 2012).
+Definitions: ONNX operator specification. BatchNormalization 7 to 15 (Ioffe and Szegedy, 2015),
+LayerNormalization 17 (Ba et al., 2016), GroupNormalization 18 and 21 (Wu and He, 2018),
+InstanceNormalization 6 (Ulyanov et al., 2016), RMSNormalization 23 (Zhang and Sennrich, 2019),
+LRN 1 and 13 (Krizhevsky et al., 2012).
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def batch_normalization(call: Invocation, inputs: Inputs) -> tuple[Array, ...]:
 def _batch_statistics(call: Invocation, inputs: Inputs, epsilon: float) -> tuple[Array, ...]:
     x, scale, bias, running_mean, running_var = inputs[:5]
     if call.outputs > 3:  # noqa: PLR2004
-        message = f"the oracle can't evaluate BatchNormalization with saved outputs ({call.node.name!r})"
+        message = (
+            f"the oracle can't evaluate BatchNormalization with saved outputs ({call.node.name!r})"
+        )
         raise UnsupportedOperatorError(message)
     axes = (0, *range(2, x.ndim))
     centered, mean, var = _centered(x, axes)

@@ -14,7 +14,7 @@ from normonnx.runtime.kernels.windows import Window
 def max_pool(call: Invocation, inputs: Inputs) -> tuple[Array, ...]:
     """Largest entry of each window; padding never wins. Indices are left to the reference."""
     x = inputs[0]
-    if call.outputs > 1 and call.node.outputs[1].name or x.dtype.kind != "f":
+    if (call.outputs > 1 and call.node.outputs[1].name) or x.dtype.kind != "f":
         return reference.run(call, inputs)
     window = Window.of(call, call.ints("kernel_shape") or [], x.shape[2:])
     positions = window.positions(x.shape[2:], ceil=call.int("ceil_mode", 0) != 0)

@@ -1,7 +1,7 @@
 """RNN, GRU and LSTM in float64 (ONNX operator specification, versions 7 to 22).
 
-onnx's reference knows neither other activations, nor clip, input_forget and sequence lengths: it ignores
-them, silently. Per step, with gates stacked along the rows of W and R, and bias Wb + Rb:
+onnx's reference knows neither other activations, nor clip, input_forget and sequence lengths: it
+ignores them, silently. Per step, with gates stacked along the rows of W and R, and bias Wb + Rb:
 
     RNN   H = f(x W' + h R' + Wb + Rb)
     GRU   z, r = f(...), n = g(x Wn' + Wbn + r*(h Rn' + Rbn)) or (r*h) Rn', H = (1 - z) n + z h
@@ -28,7 +28,11 @@ _ACTIVATIONS: Final[dict[str, Activation]] = {
     "softsign": lambda x: x / (1 + np.abs(x)),
     "tanh": np.tanh,
 }
-_DEFAULTS: Final = {"RNN": ("Tanh",), "GRU": ("Sigmoid", "Tanh"), "LSTM": ("Sigmoid", "Tanh", "Tanh")}
+_DEFAULTS: Final = {
+    "RNN": ("Tanh",),
+    "GRU": ("Sigmoid", "Tanh"),
+    "LSTM": ("Sigmoid", "Tanh", "Tanh"),
+}
 _GATES: Final = {"RNN": 1, "GRU": 3, "LSTM": 4}
 
 
@@ -43,6 +47,7 @@ class _Direction:
     peepholes: Array
     activations: tuple[Activation, ...]
     clip: float
+    backward: bool
 
 
 _Step = Callable[[Invocation, _Direction, Array, Array, Array], tuple[Array, Array]]
@@ -80,10 +85,8 @@ def _lstm_step(
     total = x @ one.w.T + h @ one.r.T + one.input_bias + one.hidden_bias
     i, o, forget, cell = np.split(total, 4, axis=-1)
     i = f(_clipped(i + peep_i * c, one.clip))
-    if call.int("input_forget", 0):
-        forget = 1 - i
-    else:
-        forget = f(_clipped(forget + peep_f * c, one.clip))
+    coupled = call.int("input_forget", 0) != 0
+    forget = 1 - i if coupled else f(_clipped(forget + peep_f * c, one.clip))
     following = forget * c + i * g(_clipped(cell, one.clip))
     o = f(_clipped(o + peep_o * following, one.clip))
     return o * out(following), following
@@ -110,7 +113,8 @@ def recurrent(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
         _run(call, _direction(call, given, number), (x, h[number], c[number], lengths))
         for number in range(directions)
     ]
-    y, last, cell = (np.stack(parts, axis=axis) for parts, axis in zip(zip(*found, strict=True), (1, 0, 0), strict=True))
+    y = np.stack([one[0] for one in found], axis=1)
+    last, cell = (np.stack([one[state] for one in found]) for state in (1, 2))
     if batch_first:
         y, last, cell = y.transpose(2, 0, 1, 3), last.swapaxes(0, 1), cell.swapaxes(0, 1)
     return (y, last, cell)[: call.outputs]
@@ -136,6 +140,7 @@ def _direction(call: Invocation, given: Sequence[Any], number: int) -> _Directio
         peepholes,
         _activations(call, number),
         call.float("clip", 0.0),
+        backward=number == 1 or call.text("direction", "forward") == "reverse",
     )
 
 
@@ -158,9 +163,17 @@ def _activations(call: Invocation, number: int) -> tuple[Activation, ...]:
 def _run(
     call: Invocation, one: _Direction, given: tuple[Array, Array, Array, Array]
 ) -> tuple[Array, Array, Array]:
-    """One direction over time; a sequence that has ended keeps its state and outputs zeros."""
+    """One direction over time; where a sequence has ended its state stays and its output is 0."""
     x, h, c, lengths = given
-    kind = call.node.op_type
-    wanted = call.text("direction", "forward")
-    backward = wanted == "reverse" or (wanted == "bidirectional" and one.w is not None and call_is_second(call, one))
-    raise NotImplementedError
+    step = _STEPS[call.node.op_type]
+    y = np.zeros((x.shape[0], *h.shape))
+    times = range(x.shape[0])
+    for time in reversed(times) if one.backward else times:
+        running = (time < lengths)[:, None]
+        following, cell = step(call, one, x[time], h, c)
+        h, c = np.where(running, following, h), np.where(running, cell, c)
+        y[time] = np.where(running, following, 0.0)
+    return y, h, c
+
+
+RECURRENCES: dict[str, Kernel] = dict.fromkeys(_STEPS, recurrent)

@@ -1,7 +1,7 @@
-"""Resize and Upsample in float64: one interpolation matrix per axis (ONNX operator specification, Resize).
+"""Resize and Upsample in float64: one interpolation matrix per axis (ONNX specification, Resize).
 
-Every mode is linear in x and separable, so along each axis the output is a matrix times the input. What
-is not covered (antialias, crop and resize, aspect ratio policies) goes to onnx's reference.
+Every mode is linear in x and separable, so along each axis the output is a matrix times the input.
+What is not covered (antialias, crop and resize, aspect ratio policies) goes to onnx's reference.
 """
 
 from __future__ import annotations

@@ -9,8 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import pytest
 from google.protobuf.message import Message
 from onnx import TensorProto, helper, numpy_helper
+
+from normonnx.core.errors import ExitCode, InvalidModelError, NormonnxError
+from normonnx.graph import files
 
 CONVOLUTION = """
 <ir_version: 8, opset_import: ["" : 17]>
@@ -276,3 +280,21 @@ def without_value_info(model: onnx.ModelProto, names: Iterable[str]) -> onnx.Mod
         for node in graph.node:
             waiting += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
     return copy
+
+
+def refused(path: Path, kind: type[NormonnxError], *words: str) -> None:
+    """Loading fails with one line that names the path, or what is in it, and says the words."""
+    with pytest.raises(NormonnxError) as caught:
+        files.load(path)
+    text = str(caught.value)
+    assert type(caught.value) is kind, text
+    assert "\n" not in text
+    assert all(word in text for word in (path.name, *words)), text
+    assert kind.exit_code is (ExitCode.INVALID if kind is InvalidModelError else ExitCode.USAGE)
+
+
+def written(folder: Path, content: bytes | onnx.ModelProto) -> Path:
+    """A file with this content."""
+    path = folder / "bad.onnx"
+    path.write_bytes(content if isinstance(content, bytes) else content.SerializeToString())
+    return path

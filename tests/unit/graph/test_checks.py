@@ -50,6 +50,7 @@ ILLEGAL = {
 
 
 def model(text: str) -> ir.Model:
+    """A model from its text, opset 17."""
     return ir.from_onnx_text(f'<ir_version: 8, opset_import: ["" : 17]> {text}')
 
 

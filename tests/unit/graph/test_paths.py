@@ -87,7 +87,7 @@ def test_a_data_pipe_is_refused(model: Path) -> None:
 
 
 def test_unreadable_and_unwritable(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Missing permissions are named before any work (asked of the system, so simulated for root)."""
+    """Missing permissions are named before any work (simulated: root lacks none)."""
     denied: set[tuple[Path, int]] = set()
     monkeypatch.setattr(os, "access", lambda path, mode: (Path(path), mode) not in denied)
     assert paths.readable_model(model) == model

@@ -81,7 +81,8 @@ def test_a_proto_above_two_gigabytes_is_refused() -> None:
 
     class Large:
         def SerializeToString(self) -> bytes:  # noqa: N802  # protobuf's name
-            raise EncodeError("Failed to serialize proto")
+            message = "Failed to serialize proto"
+            raise EncodeError(message)
 
     with pytest.raises(InvalidModelError, match="above 2 GB pass a path instead"):
         source._parse_proto(Large())  # type: ignore[arg-type]
@@ -97,7 +98,7 @@ def test_ir_is_checked_too() -> None:
     first = model.graph.node(0)
     model.graph.remove(first)
     model.graph.append(first)
-    with pytest.raises(InvalidModelError, match="the model given: node .* uses 'c'"):
+    with pytest.raises(InvalidModelError, match=r"the model given: node .* uses 'c'"):
         source.as_model(model)
 
 

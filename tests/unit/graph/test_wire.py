@@ -18,6 +18,7 @@ SECRET = b"sixteen bytes...sixteen bytes..."
 
 
 def token(index: int) -> bytes:
+    """What stands for the index-th weight."""
     return SECRET + index.to_bytes(8, "little")
 
 
@@ -100,7 +101,7 @@ def test_a_file_window_reads_what_the_file_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", [1, 3, 10, 100, 700, -1000, -100, -2, -1])
 def test_a_truncated_message_is_refused(kept: int) -> None:
-    """Cut inside a field, the bytes don't parse: an InvalidModelError, or protobuf's own refusal later."""
+    """Cut inside a field, the bytes don't parse, here or in protobuf."""
     encoded = samples.convolution().SerializeToString()[:kept]
     with pytest.raises((InvalidModelError, DecodeError)) as caught:
         onnx.ModelProto.FromString(wire.strip(encoded, token, 1024).skeleton)

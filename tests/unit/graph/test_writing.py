@@ -10,9 +10,10 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import onnxruntime as ort
@@ -20,7 +21,7 @@ import pytest
 
 import normonnx
 from normonnx.core.errors import InvalidModelError, UsageError
-from normonnx.graph import files, tensors, writing
+from normonnx.graph import files, source, tensors, writing
 from tests.unit.graph import samples
 
 
@@ -30,12 +31,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def stored(folder: Path, model: onnx.ModelProto, name: str = "m.onnx") -> Path:
+    """Write a model without normonnx's help."""
     path = folder / name
     path.write_bytes(model.SerializeToString())
     return path
 
 
-def run(path: Path) -> list[np.ndarray]:  # type: ignore[type-arg]
+def run(path: Path) -> list[npt.NDArray[Any]]:
     """What ONNX Runtime computes for `linear` and for `convolution`."""
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
@@ -59,7 +61,8 @@ def test_optimize_without_a_pass_loses_nothing(tmp_path: Path, form: str) -> Non
     """Whatever form the model is passed in, the result is the same bytes as load and save."""
     path = stored(tmp_path, samples.rich())
     files.save(files.load(path), tmp_path / "saved.onnx")
-    given = {"path": path, "proto": samples.rich(), "ir": files.load(path)}[form]
+    forms: dict[str, source.ModelLike] = {"path": path, "proto": samples.rich()}
+    given = forms.get(form, files.load(path))
     files.save(normonnx.optimize(given, passes=()).model, tmp_path / "optimized.onnx")
     assert (tmp_path / "optimized.onnx").read_bytes() == (tmp_path / "saved.onnx").read_bytes()
 
@@ -235,7 +238,9 @@ def test_the_mode_of_a_replaced_file_stays(tmp_path: Path) -> None:
     out = tmp_path / "out.onnx"
     out.touch(mode=0o600)
     files.save(files.load(samples.external(tmp_path)), out)
-    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("out.onnx", "out.onnx.data")}
+    modes = {
+        stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("out.onnx", "out.onnx.data")
+    }
     assert modes == {0o600}
 
 

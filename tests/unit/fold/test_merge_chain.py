@@ -1,0 +1,70 @@
+"""What becomes of several affines in a row where nothing above them absorbs them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rewriting import rewritten
+
+HEAD = "g (float[N,4,H,W] x) => (float[N,4,H,W] y) "
+MERGED = [
+    pytest.param("<NORM4> { r = Relu(x) a = BN(r) y = BN(a) }", "Relu BatchNormalization", id="BN, BN"),
+    pytest.param("<NORM4> { r = BN(x) y = BN(r) }", "BatchNormalization", id="BN, BN on the input"),
+    pytest.param("<NORM4, float[4,1,1] k> { a = BN(x) y = Mul(a, k) }", "BatchNormalization", id="BN, Mul"),
+    pytest.param("<NORM4, float[4,1,1] k> { a = Add(k, x) y = BN(a) }", "BatchNormalization", id="Add, BN"),
+    pytest.param("<NORM4, float k> { a = Neg(x) b = BN(a) y = Sub(k, b) }", "BatchNormalization", id="Neg, BN, Sub"),
+    pytest.param("<float k, float[4,1,1] h> { a = Mul(x, k) b = Neg(a) y = Div(b, h) }", "Mul", id="scales"),
+    pytest.param("<float k, float[4,1,1] h> { a = Sub(x, k) y = Add(h, a) }", "Add", id="shifts"),
+    pytest.param("<float[4] k, float[1,4] h> { a = Mul(x, k) y = Mul(a, h) }", "Mul", id="scales along W"),
+    pytest.param("<float k> { a = Mul(x, k) b = Identity(a) y = Mul(b, k) }", "Identity Mul", id="through Identity"),
+]
+
+
+@pytest.mark.parametrize(("text", "ops"), MERGED)
+def test_chains_merge(text: str, ops: str) -> None:
+    """A chain becomes one BatchNormalization, Mul or Add."""
+    assert rewritten(HEAD.replace("W]", "4]") + text).ops == ops
+
+
+LEFT = [
+    pytest.param("<float k> { a = Mul(x, k) y = Add(a, k) }", id="a scale and a shift take two nodes"),
+    pytest.param("<NORM4, float[4] k> { a = BN(x) y = Mul(a, k) }", id="(C) on NCHW is W, as many as channels"),
+    pytest.param("<float[4] k, float[4,1] h> { a = Mul(x, k) y = Mul(a, h) }", id="two axes"),
+    pytest.param("{ a = Neg(x) y = Neg(a) }", id="no constant to keep"),
+    pytest.param("<NORM4> { a = BN(x) r = Relu(a) y = BN(r) }", id="something in between"),
+]
+
+
+@pytest.mark.parametrize("text", LEFT)
+def test_chains_that_no_node_can_hold(text: str) -> None:
+    """They stay as they are."""
+    assert not rewritten(HEAD.replace("W]", "4]") + text).report.modified
+
+
+def test_channels_that_may_have_been_enlarged() -> None:
+    """Where the channels of the input are unknown, a Mul before a BN may have enlarged them from 1."""
+    text = "g (float[N,{},H,W] x) => (float[N,4,H,W] y) <float[4,1,1] k, NORM4> {{ a = Mul(x, k) y = BN(a) }}"
+    assert rewritten(text.format(4)).ops == "BatchNormalization"
+    assert not rewritten(text.format("D"), compare=False).report.modified
+
+
+def test_unknown_rank_is_left_alone() -> None:
+    """A constant of shape (1) may raise a scalar to a vector."""
+    found = rewritten(
+        "g (float[N,4] x) => (float[a] y) <float[1] k> { v = local.Any(x) a = Mul(v, k) y = Mul(a, k) }"
+    )
+    assert not found.report.modified
+
+
+@pytest.mark.parametrize("scale", ["1e-4", "6e4"], ids=["underflow", "overflow"])
+def test_merged_parameters_must_fit(scale: str) -> None:
+    """Two fp16 norms whose product leaves the range of fp16 stay two."""
+    found = rewritten(
+        f"""g (float16[N,2,H,W] x) => (float16[N,2,H,W] y)
+            <float[2] s32 = {{1, {scale}}}, float16[2] bias, float16[2] mean, float16[2] var> {{
+            s = Cast<to = 10>(s32)
+            a = BatchNormalization(x, s, bias, mean, var)
+            [bn] y = BatchNormalization(a, s, bias, mean, var) }}"""
+    )
+    assert not found.report.modified
+    assert "would not fit float16 in channel 1" in found.refused["bn"]

@@ -39,7 +39,7 @@ _ROLES: Mapping[tuple[str, int], Role] = {
     ("Add", 1): "bias",
 }
 _VIEWS = frozenset({"Reshape", "Unsqueeze"})
-_GAIN = {"Sum": 0.35, "Softmax": 0.5}
+_GAIN = {"Sum": 0.35, "Softmax": 0.25}
 """What ends a residual branch is damped, and so are logits: a Softmax at 0 and 1 hides errors."""
 _NEGATIVE_SHARE = 0.125
 _KEEPING = 0.84

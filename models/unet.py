@@ -53,9 +53,7 @@ class UNet(nn.Module):
         super().__init__()
         self.stem = _double_conv(channels, width)
         self.downs = nn.ModuleList(
-            nn.Sequential(
-                nn.MaxPool2d(2), _double_conv(width << level, width << (level + 1))
-            )
+            nn.Sequential(nn.MaxPool2d(2), _double_conv(width << level, width << (level + 1)))
             for level in range(_LEVELS)
         )
         self.ups = nn.ModuleList(Up(width << level) for level in range(_LEVELS, 0, -1))

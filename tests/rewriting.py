@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -22,8 +21,9 @@ import onnxruntime
 from onnx import numpy_helper
 
 import normonnx
+from normonnx.core.dtypes import is_float, unit_roundoff
 from normonnx.core.events import OptimizeReport
-from normonnx.runtime.oracle import Perturbation, evaluate
+from normonnx.runtime.oracle import evaluate
 
 SIZES: Final[Mapping[str, int]] = {"N": 2, "T": 3, "H": 5, "W": 4, "D": 3}
 FLOORS: Final = 16.0  # how many noise floors a rewrite may move the result
@@ -108,7 +108,9 @@ def _fill_weights(graph: onnx.GraphProto, random: np.random.Generator) -> None:
 
 def _drawn(info: onnx.ValueInfoProto, random: np.random.Generator) -> npt.NDArray[Any]:
     tensor = info.type.tensor_type
-    shape = [d.dim_value if d.HasField("dim_value") else SIZES[d.dim_param] for d in tensor.shape.dim]
+    shape = [
+        d.dim_value if d.HasField("dim_value") else SIZES[d.dim_param] for d in tensor.shape.dim
+    ]
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
     if dtype.kind in "iu":
         return random.integers(0, 3, shape).astype(dtype)
@@ -189,15 +191,14 @@ def _check_residue(found: Rewritten) -> None:
     read = {name for graph in graphs for node in graph.node for name in node.input}
     defined: list[str] = []
     for graph in graphs:
-        is_graph = isinstance(graph, onnx.GraphProto)
-        outputs = {o.name for o in graph.output} if is_graph else set(graph.output)  # type: ignore[arg-type, union-attr]
-        if is_graph:
-            assert all(t.name in read | outputs for t in graph.initializer), "unused initializer"  # type: ignore[union-attr]
-            defined += [t.name for t in graph.initializer]  # type: ignore[union-attr]
+        wanted = read | {o if isinstance(o, str) else o.name for o in graph.output}
         for node in graph.node:
-            assert not read.union(outputs).isdisjoint(node.output), f"{node.op_type} is not read"
-            if is_graph:
-                defined += [name for name in node.output if name]
+            assert not wanted.isdisjoint(node.output), f"{node.op_type} is not read"
+        if isinstance(graph, onnx.GraphProto):
+            initializers = [tensor.name for tensor in graph.initializer]
+            assert wanted.issuperset(initializers), "unused initializer"
+            defined += initializers
+            defined += [name for node in graph.node for name in node.output if name]
     assert len(set(defined)) == len(defined), "a name is given twice"
 
 
@@ -224,7 +225,9 @@ def _load(model: onnx.ModelProto) -> None:
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     settings.log_severity_level = 4
     settings.intra_op_num_threads = 1
-    onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), settings, providers=["CPUExecutionProvider"]
+    )
 
 
 def _loads(model: onnx.ModelProto) -> bool:
@@ -265,21 +268,43 @@ def feeds_of(model: onnx.ModelProto, seed: int = 0) -> Iterator[Feeds]:
 
 def check_same_function(was: onnx.ModelProto, now: onnx.ModelProto, feeds: Feeds) -> None:
     """Both models agree in float64 within a few noise floors of the first."""
-    first, second = ir.from_proto(was), ir.from_proto(now)
-    truth, result = evaluate(first, feeds), evaluate(second, feeds)
-    moved = [evaluate(first, feeds, perturb=Perturbation(seed)) for seed in range(_DRAWS)]
+    truth, result = evaluate(ir.from_proto(was), feeds), evaluate(ir.from_proto(now), feeds)
+    draws = [_moved(was, feeds, np.random.default_rng(seed)) for seed in range(_DRAWS)]
     for name, expected in truth.items():
         assert result[name].shape == expected.shape
         assert np.all(np.isfinite(expected)), f"{name} proves nothing"
-        floor = np.sqrt(np.mean([_mean_square(draw[name] - expected) for draw in moved]))
+        floor = np.sqrt(np.mean([_mean_square(draw[name] - expected) for draw in draws]))
         error = np.sqrt(_mean_square(result[name] - expected))
         assert error <= FLOORS * floor, f"{name} is off by {error:.3g}, the floor is {floor:.3g}"
 
 
+def _moved(model: onnx.ModelProto, feeds: Feeds, random: np.random.Generator) -> Feeds:
+    """What a model computes when every weight and input is moved by one roundoff of its type.
+
+    The oracle's own perturbation leaves single numbers alone, which here are weights like any other.
+    """
+    moved = onnx.ModelProto()
+    moved.CopyFrom(model)
+    for tensor in _tensors_of(moved):
+        array = numpy_helper.to_array(tensor)
+        if is_float(array.dtype):
+            tensor.CopyFrom(numpy_helper.from_array(_noisy(array, random), tensor.name))
+    inputs = {name: _noisy(x, random) if is_float(x.dtype) else x for name, x in feeds.items()}
+    return evaluate(ir.from_proto(moved), inputs)
+
+
+def _tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    for graph in graphs_of(model):
+        if isinstance(graph, onnx.GraphProto):
+            yield from graph.initializer
+        for node in graph.node:
+            yield from (a.t for a in node.attribute if a.type == onnx.AttributeProto.TENSOR)
+
+
+def _noisy(array: npt.NDArray[Any], random: np.random.Generator) -> npt.NDArray[Any]:
+    noise = random.uniform(-1, 1, array.shape) * unit_roundoff(array.dtype)
+    return np.asarray(array.astype(np.float64) * (1 + noise))
+
+
 def _mean_square(array: npt.NDArray[Any]) -> float:
     return float(np.mean(np.square(array))) if array.size else 0.0
-
-
-def bfloat16(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rounded to bfloat16."""
-    return np.asarray(array.astype(ml_dtypes.bfloat16))

@@ -30,7 +30,7 @@ def gemm(surroundings: Surroundings, node: ir.Node, affine: ChannelAffine) -> Ab
     unknown = refuse_parameters(node, "transB", "beta")
     if unknown is not None:
         return unknown
-    columns = 0 if _number(node, "transB", 0) else 1
+    columns = 0 if _transposes_b(node) else 1
     along = affine.over(1, weight.shape[columns])
     if along is None:
         return Refusal(
@@ -50,7 +50,7 @@ def _gemm_bias(
     surroundings: Surroundings, node: ir.Node, weight: Weight, along: ChannelAffine
 ) -> tuple[Edit, ...] | Refusal:
     value = node.inputs[2] if len(node.inputs) > 2 else None  # noqa: PLR2004
-    beta = _number(node, "beta", 1.0)
+    beta = _beta(node)
     dtype = weight.dtype
     instead_of = None
     bias: FloatArray = along.shift
@@ -129,8 +129,9 @@ def _scaled(weight: Weight, axis: int, scale: FloatArray) -> ScaledWeight:
     return ScaledWeight(weight.value, weight.shape, scale.reshape(shape))
 
 
-def _number(node: ir.Node, name: str, default: float) -> float:
-    if name not in node.attributes:
-        return default
-    attribute = node.attributes[name]
-    return attribute.as_float() if isinstance(default, float) else attribute.as_int()
+def _beta(node: ir.Node) -> float:
+    return node.attributes["beta"].as_float() if "beta" in node.attributes else 1.0
+
+
+def _transposes_b(node: ir.Node) -> bool:
+    return "transB" in node.attributes and node.attributes["transB"].as_int() != 0

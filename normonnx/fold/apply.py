@@ -58,10 +58,10 @@ class Applier:
                 array = self.surroundings.constants.get(tensor.value)
             product = scaled(tensor.value, array, tensor.view, tensor.factors)
             return check_scaled(product) or product
-        array = rounded(tensor)
-        if isinstance(array, Refusal):
-            return array
-        new = tensors.of_array(array)
+        small = rounded(tensor)
+        if isinstance(small, Refusal):
+            return small
+        new = tensors.of_array(small)
         old = tensor.instead_of.const_value if tensor.instead_of is not None else None
         new.external = isinstance(old, tensors.StreamedTensor) and old.external
         return new

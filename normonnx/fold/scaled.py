@@ -37,7 +37,7 @@ class ScaledTensor(StreamedTensor):
         name: str | None,
     ) -> None:
         super().__init__(
-            lambda: memoryview(self.numpy().reshape(-1).view(np.uint8)),
+            lambda: self.numpy().reshape(-1).view(np.uint8).data,
             ir.DataType.from_numpy(base.dtype),
             ir.Shape(shape),
             external=external,
@@ -76,6 +76,8 @@ def scaled(
     Args:
         value: The constant; its tensor may itself be a ScaledTensor.
         array: Its content, needed where it is not an initializer.
+        view: Shape to look at it in.
+        factors: What to multiply by; broadcast against `view`.
     """
     tensor = value.const_value
     external = isinstance(tensor, StreamedTensor) and tensor.external
@@ -134,7 +136,7 @@ def _by_channel(
 def _largest(block: npt.NDArray[Any], axes: tuple[int, ...]) -> npt.NDArray[Any]:
     highest = block.max(axis=axes, keepdims=True)
     lowest = block.min(axis=axes, keepdims=True)
-    return np.maximum(highest, -lowest)
+    return np.asarray(np.maximum(highest, -lowest))
 
 
 def _out_of_range(base: npt.NDArray[Any], factors: FloatArray) -> npt.NDArray[np.bool_]:

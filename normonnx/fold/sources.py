@@ -184,7 +184,7 @@ def _along_channels(
 def _negation(surroundings: Surroundings, node: ir.Node) -> Source | None:
     if surroundings.constants.get(node.inputs[0]) is not None:
         return None
-    return Source(node, 0, ChannelAffine((), np.float64(-1).reshape(()), np.zeros(())))
+    return Source(node, 0, ChannelAffine((), np.full((), -1.0), np.zeros(())))
 
 
 Reader = Callable[[Surroundings, ir.Node], Source | Refusal | None]

@@ -42,7 +42,9 @@ class Surroundings:
     ) -> Surroundings:
         """What is known about `model`; `keep` names nodes or values that must stay."""
         constants = Constants(model, keep_inputs)
-        return cls(model, constants, Ranks(model, constants), frozenset(keep))
+        ranks = Ranks(model, constants)
+        constants.learn_shapes(ranks.certain_dims)
+        return cls(model, constants, ranks, frozenset(keep))
 
     def opset(self, node: ir.Node) -> int:
         """Version of the default operator set that a node is written in."""

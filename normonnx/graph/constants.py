@@ -8,11 +8,14 @@ so a ConstantOfShape of 10 TB is simply not constant.
 An initializer that is also a graph input can be overridden by the caller from IR version 4 on and
 is no constant then; in IR version 3 every initializer has to be an input, and only those named by the
 user (`keep_inputs`) are left to the caller.
+
+The Shape of a value that is not constant is, where the dimensions asked for are known: exporters write
+scale and bias as Expand(1, Shape<start=1, end=2>(x)).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -23,8 +26,9 @@ from normonnx.graph import folding
 
 LARGEST_COMPUTED: Final = 1 << 24  # elements
 _INPUTS_ARE_DEFAULTS: Final = 4  # first IR version in which an initializer that is an input is a default
-_UNKNOWN: Final = object()
+_DEEPEST: Final = 32  # shapes that depend on constants that depend on shapes
 _NOT_FOLDED: Final = (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)
+Dims = tuple[int | None, ...]
 _TYPE_ONLY: Final[Mapping[str, frozenset[int]]] = {
     "Shape": frozenset({0}),
     "Size": frozenset({0}),
@@ -42,6 +46,12 @@ class Constants:
             if model.ir_version >= _INPUTS_ARE_DEFAULTS or value.name in keep_inputs
         }
         self._known: dict[int, tuple[ir.Value, npt.NDArray[Any] | None]] = {}
+        self._shape_of: Callable[[ir.Value], Dims | None] | None = None
+        self._depth = 0
+
+    def learn_shapes(self, shape_of: Callable[[ir.Value], Dims | None]) -> None:
+        """Ask `shape_of` for the dimensions of values that are not constant; it must be certain."""
+        self._shape_of = shape_of
 
     def get(self, value: ir.Value | None) -> npt.NDArray[Any] | None:
         """The constant content of a value, read-only; None when it is not a known constant."""
@@ -98,6 +108,8 @@ class Constants:
             return None
         if node.op_type in ("Shape", "Size"):
             inputs: list[npt.NDArray[Any] | None] = [self._shape_only(node.inputs[0])]
+            if inputs[0] is None and node.op_type == "Shape" and node.inputs[0] is not None:
+                return folding.shape_within(node, self._dims(node.inputs[0]))
         elif node.op_type == "CastLike":
             inputs = [self.get(node.inputs[0]), _typed(node.inputs[1])]
         else:
@@ -123,6 +135,16 @@ class Constants:
         if self.is_initializer(value) and value.const_value is not None:
             return np.broadcast_to(np.int8(0), tuple(value.const_value.shape.numpy()))
         return self.get(value)
+
+
+    def _dims(self, value: ir.Value) -> Dims | None:
+        if self._shape_of is None or self._depth >= _DEEPEST:
+            return None
+        self._depth += 1
+        try:
+            return self._shape_of(value)
+        finally:
+            self._depth -= 1
 
 
 def constant_attribute(node: ir.Node) -> npt.NDArray[Any] | None:

@@ -143,6 +143,7 @@ class Editor:
                 self._maybe_unread[id(value)] = value
             elif node.graph is not None and self._is_unread(node):
                 waiting += node.inputs
+                waiting += _released(node)
                 node.graph.remove(node, safe=True)
 
     def finish(self) -> None:
@@ -165,7 +166,20 @@ class Editor:
             if graph is not self._model.graph or self._model.ir_version >= _INPUTS_ARE_DEFAULTS:
                 return
             graph.inputs.remove(value)
-        del graph.initializers[value.name]
+        del graph.initializers[value.name or ""]
+
+
+def _released(node: ir.Node) -> list[ir.Value | None]:
+    """Let go of what the bodies of an If, Loop or Scan read; what that was."""
+    released: list[ir.Value | None] = []
+    for attribute in node.attributes.values():
+        if attribute.is_ref() or attribute.type != ir.AttributeType.GRAPH:
+            continue
+        for inner in attribute.as_graph().all_nodes():
+            released += inner.inputs
+            for index in range(len(inner.inputs)):
+                inner.replace_input_with(index, None)
+    return released
 
 
 def _all_names(model: ir.Model) -> set[str]:

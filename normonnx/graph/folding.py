@@ -153,8 +153,15 @@ def _flatten(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
 
 def _shape(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
     shape = _array(inputs, 0).shape
-    end = _int(node, "end", len(shape))
-    return np.asarray(shape[_int(node, "start", 0) : end], dtype=np.int64)
+    return np.asarray(shape[_int(node, "start", 0) : _int(node, "end", len(shape))], dtype=np.int64)
+
+
+def shape_within(node: ir.Node, dims: tuple[int | None, ...] | None) -> npt.NDArray[Any] | None:
+    """What a Shape node gives for these dimensions; None unless all that it asks for are known."""
+    if dims is None or any(attribute.is_ref() for attribute in node.attributes.values()):
+        return None
+    wanted = dims[_int(node, "start", 0) : _int(node, "end", len(dims))]
+    return None if None in wanted else np.asarray(wanted, dtype=np.int64)
 
 
 def _size(_node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:

@@ -17,6 +17,8 @@ from normonnx.graph import protos
 
 _KEY: Final = "normonnx.kept_types"  # in model.meta: encoded TypeProto by name of the value
 
+_HOLD_TYPES: Final = (onnx.AttributeProto.TYPE_PROTO, onnx.AttributeProto.TYPE_PROTOS)
+
 KeptTypes = Mapping[str, bytes]
 
 
@@ -27,6 +29,8 @@ def take_out(proto: onnx.ModelProto, name: str) -> KeptTypes:
         UsageError: An attribute holds such a type.
     """
     for attribute in protos.attributes(proto):
+        if attribute.type not in _HOLD_TYPES:
+            continue
         if any(map(_is_gap, (attribute.tp, *attribute.type_protos))):
             message = (
                 f"{name}: attribute {attribute.name!r} holds a map type, which is not supported"

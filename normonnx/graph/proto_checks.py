@@ -38,6 +38,22 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
             "`del model.training_info[:]`"
         )
         raise UsageError(message)
+    _check_names(proto, name)
+    for graph in protos.main_graphs(proto):
+        _check_graph(graph, name, in_function=False)
+    for graph in protos.function_graphs(proto):
+        _check_graph(graph, name, in_function=True)
+    for function in proto.functions:
+        where = f"{name}: function {function.name!r}"
+        _refuse_repeated(where, "input", function.input)
+        for attribute in function.attribute_proto:
+            _check_attribute(attribute, where)
+        for node in function.node:
+            _check_node(node, name, in_function=True)
+
+
+def _check_names(proto: onnx.ModelProto, name: str) -> None:
+    """Names of functions, operator sets and metadata."""
     _require_text(name, (entry.key for entry in proto.metadata_props))
     _require_text(name, (imported.domain for imported in proto.opset_import))
     domains = (imported.domain or "ai.onnx" for imported in proto.opset_import)
@@ -46,34 +62,9 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
         _require_text(name, (function.name, function.domain, function.overload, *function.output))
     functions = (f"{f.domain}::{f.name}:{f.overload}" for f in proto.functions)
     _refuse_repeated(name, "function", functions)
-    for graph in protos.graphs(proto):
-        _check_graph(graph, name)
-        for node in graph.node:
-            _check_node(node, name)
-    _refuse_references(proto, name)
-    for function in proto.functions:
-        where = f"{name}: function {function.name!r}"
-        _refuse_repeated(where, "input", function.input)
-        for attribute in function.attribute_proto:
-            check_attribute(attribute, where)
-        for node in function.node:
-            _check_node(node, name)
 
 
-def _refuse_references(proto: onnx.ModelProto, name: str) -> None:
-    for graph in protos.main_graphs(proto):
-        for node in graph.node:
-            for attribute in node.attribute:
-                if attribute.ref_attr_name:
-                    message = (
-                        f"{name}: node {node.name or node.op_type!r} refers to attribute "
-                        f"{attribute.ref_attr_name!r} of a function, but stands in none; "
-                        "export the model again"
-                    )
-                    raise InvalidModelError(message)
-
-
-def _check_graph(graph: onnx.GraphProto, name: str) -> None:
+def _check_graph(graph: onnx.GraphProto, name: str, *, in_function: bool) -> None:
     _require_text(name, (graph.name,))
     where = f"{name}: graph {graph.name!r}"
     if graph.sparse_initializer:
@@ -90,25 +81,27 @@ def _check_graph(graph: onnx.GraphProto, name: str) -> None:
             message = f"{where}: an {what} has no name; export it again"
             raise InvalidModelError(message)
     _refuse_repeated(where, "input", (value.name for value in graph.input))
+    for node in graph.node:
+        _check_node(node, name, in_function=in_function)
 
 
-def _check_node(node: onnx.NodeProto, name: str) -> None:
+def _check_node(node: onnx.NodeProto, name: str, *, in_function: bool) -> None:
     where = f"{name}: node {node.name or node.op_type!r}"
     _require_text(where, (node.name, node.op_type, node.domain, *node.input, *node.output))
     if not node.attribute:
         return
     _refuse_repeated(where, "attribute", (attribute.name for attribute in node.attribute))
     for attribute in node.attribute:
-        check_attribute(attribute, where)
+        _check_attribute(attribute, where)
+        if attribute.ref_attr_name and not in_function:
+            message = (
+                f"{where} refers to attribute {attribute.ref_attr_name!r} of a function, but "
+                "stands in none; export the model again"
+            )
+            raise InvalidModelError(message)
 
 
-def check_attribute(attribute: onnx.AttributeProto, where: str) -> None:
-    """Refuse an attribute without a type or content, or with a sparse tensor.
-
-    Raises:
-        InvalidModelError: It has no type, or nothing of its type.
-        UsageError: It is a sparse tensor.
-    """
+def _check_attribute(attribute: onnx.AttributeProto, where: str) -> None:
     _require_text(where, (attribute.name, attribute.ref_attr_name))
     if attribute.type in _SPARSE:
         message = (

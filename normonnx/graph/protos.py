@@ -12,6 +12,11 @@ _GRAPH, _GRAPHS = onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS
 def graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
     """The main graph, and every graph that an attribute holds, in functions too."""
     yield from main_graphs(proto)
+    yield from function_graphs(proto)
+
+
+def function_graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """Every graph that an attribute in a function holds."""
     for function in proto.functions:
         yield from _nested(_graphs_of(function.attribute_proto))
         yield from _nested(_graphs_of(a for node in function.node for a in node.attribute))

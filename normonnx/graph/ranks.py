@@ -13,11 +13,10 @@ from typing import Final
 
 import onnx_ir as ir
 
-from normonnx.graph.constants import Constants
+from normonnx.graph.constants import Constants, Dims
 
 logger = logging.getLogger(__name__)
 
-Dims = tuple[int | None, ...]
 _LARGEST_RANK: Final = 64  # numpy's
 Rule = Callable[["Ranks", ir.Node], Dims | None]
 
@@ -40,12 +39,15 @@ class Ranks:
         """Dimensions of a value, None for each that is not static; None when the rank is unknown."""
         if value is None:
             return None
+        found = self.certain_dims(value)
+        return self._by_inference(value) if found is None else found
+
+    def certain_dims(self, value: ir.Value) -> Dims | None:
+        """Dimensions by the rules alone: what they say doesn't depend on what was asked before."""
         if id(value) not in self._known:
             for current in self._sources_first(value):
                 self._known[id(current)] = (current, self._by_rule(current))
-        # What the rules say must not depend on what was asked before, so inference stays apart.
-        found = self._known[id(value)][1]
-        return self._by_inference(value) if found is None else found
+        return self._known[id(value)][1]
 
     def _sources_first(self, value: ir.Value) -> list[ir.Value]:
         """The values that the rules need for this one, each after what it needs itself."""

@@ -85,6 +85,10 @@ class StreamedTensor(ir.LazyTensor):
         self._buffer = buffer
         self.external = external
 
+    def __repr__(self) -> str:
+        """Name, type and shape; the content stays unread."""
+        return f"{type(self).__name__}({self.name!r}, {self.dtype}, {list(self.shape.numpy())})"
+
     def _tensor_of_buffer(self) -> ir.TensorProtocol:
         return ir.Tensor(self.numpy(), dtype=self.dtype, name=self.name)
 

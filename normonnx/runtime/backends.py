@@ -7,14 +7,16 @@ A backend that is not installed, was asked for but not used, crashes, hangs or r
 from __future__ import annotations
 
 import json
+import os
 import signal
+import site
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
@@ -58,6 +60,13 @@ class Outcome:
     outputs: tuple[Mapping[str, Any], ...] = ()
 
 
+class Runner(Protocol):
+    """What runs the backends of one family. It never raises: what went wrong is in the Outcome."""
+
+    def __call__(self, backend: str, request: Request, /) -> Outcome:
+        """Run a request on the backend of that name."""
+
+
 def run(backend: str, request: Request) -> Outcome:
     """Run a model on a backend, in a process of its own.
 
@@ -65,15 +74,26 @@ def run(backend: str, request: Request) -> Outcome:
         backend: A name of `BACKENDS`, or "ort:" and the name of an installed execution provider.
         request: What to run.
     """
-    if not backend.startswith("ort:"):
+    runner = RUNNERS.get(backend.partition(":")[0])
+    if runner is None:
         known = ", ".join(BACKENDS)
         return _failed(
             backend, Verdict.UNAVAILABLE, f"there is no backend {backend!r}; choose from {known}"
         )
+    return runner(backend, request)
+
+
+def _in_onnxruntime(backend: str, request: Request) -> Outcome:
+    for feeds in request.cases:
+        for name, array in feeds.items():
+            if array.dtype.kind == "V":
+                reason = f"onnxruntime takes no {array.dtype} from Python, as input {name!r} is"
+                return _failed(backend, Verdict.UNAVAILABLE, reason)
     with tempfile.TemporaryDirectory(prefix="normonnx-") as folder:
         place = Path(folder)
         _write_request(place, backend, request)
-        command = [sys.executable, "-m", _WORKER, str(place)]
+        # -P: files in the current folder must not shadow numpy or onnxruntime.
+        command = [sys.executable, "-P", "-m", _WORKER, str(place)]
         return _watched(backend, request, place, command)
 
 
@@ -92,11 +112,15 @@ def _write_request(place: Path, backend: str, request: Request) -> None:
 
 
 def _watched(backend: str, request: Request, place: Path, command: Sequence[str]) -> Outcome:
-    """Run the worker and read what it left. It ends when its standard input does, so not after us."""
+    """Run the worker and read what it left. It ends when its standard input does: not after us."""
     log = place / "errors.txt"
     with log.open("wb") as errors:
         worker = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=_environment(),
         )
         try:
             code = worker.wait(request.timeout)
@@ -128,8 +152,25 @@ def _answer(backend: str, place: Path, answer: Mapping[str, Any], cases: int) ->
     for number in range(cases):
         with np.load(place / f"outputs-{number}.npz", allow_pickle=False) as arrays:
             names = answer["outputs"]
-            outputs.append({name: arrays[f"o{i}"] for i, name in enumerate(names)})
+            outputs.append({name: _restored(arrays, f"o{i}") for i, name in enumerate(names)})
     return Outcome(found, tuple(outputs))
+
+
+def _restored(arrays: Mapping[str, Array], key: str) -> Array | None:
+    """An output as the worker saw it; None where it was no tensor. Strings are objects in ONNX."""
+    if key not in arrays:
+        return None
+    found = arrays[key]
+    return found.astype(object) if found.dtype.kind == "U" else found
+
+
+def _environment() -> dict[str, str]:
+    """The worker finds this very package, also where it is not installed but lies on sys.path."""
+    root = str(Path(__file__).resolve().parents[2])
+    if root in site.getsitepackages():
+        return dict(os.environ)
+    path = [os.environ.get("PYTHONPATH", ""), root]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
 
 def _killed(number: int) -> str:
@@ -140,3 +181,7 @@ def _killed(number: int) -> str:
 
 def _failed(backend: str, verdict: Verdict, reason: str) -> Outcome:
     return Outcome(BackendRun(backend, verdict, reason))
+
+
+# By what comes before the colon of a backend's name.
+RUNNERS: Final[Mapping[str, Runner]] = {"ort": _in_onnxruntime}

@@ -1,7 +1,10 @@
 """The process that runs a model on ONNX Runtime: `python -m normonnx.runtime.worker FOLDER`.
 
-It reads request.json and inputs-N.npz from the folder, writes outputs-N.npz and answer.json, and ends at once
-when its standard input is closed, that is when its parent dies.
+It reads request.json and inputs-N.npz from the folder, writes outputs-N.npz and answer.json, and
+ends at once when its standard input is closed, that is when its parent dies.
+
+A model that does not load is `invalid` where onnx's own checker rejects it as well; otherwise it is
+legal, only not for this runtime (a newer opset, a custom operator, no kernel): `unavailable`.
 """
 
 from __future__ import annotations
@@ -24,12 +27,7 @@ _PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
 }
 _CPU = "CPUExecutionProvider"
-_NO_KERNEL = (
-    "NOT_IMPLEMENTED",
-    "is not a registered function/op",
-    "under development",
-    "NotImplemented",
-)
+_UNAVAILABLE = "unavailable"
 _INSTALL = {
     "CUDAExecutionProvider": "pip install 'normonnx[cuda]'",
     "TensorrtExecutionProvider": "pip install 'normonnx[cuda]' and TensorRT",
@@ -71,7 +69,7 @@ def _run(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         installed = ", ".join(runtime.get_available_providers())
         way_out = _INSTALL.get(provider, "check its name")
         reason = f"this onnxruntime has no {provider}, only {installed}; {way_out}"
-        raise _GivenUpError("unavailable", reason)
+        raise _GivenUpError(_UNAVAILABLE, reason)
     session = _session(runtime, request["model"], provider)
     placement = _placement(session, provider)
     names = [output.name for output in session.get_outputs()]
@@ -79,7 +77,7 @@ def _run(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         with np.load(place / f"inputs-{number}.npz", allow_pickle=False) as arrays:
             feeds = {name: arrays[f"i{i}"] for i, name in enumerate(request["inputs"])}
         results = _outputs(session, feeds)
-        arrays_out = {f"o{i}": np.asarray(result) for i, result in enumerate(results)}
+        arrays_out = {f"o{i}": _savable(found) for i, found in enumerate(results) if _is_one(found)}
         np.savez(place / f"outputs-{number}.npz", allow_pickle=False, **arrays_out)
     return {
         "verdict": "pass",
@@ -105,7 +103,7 @@ def _runtime() -> Any:  # noqa: ANN401
         import onnxruntime
     except ImportError:
         reason = "onnxruntime is not installed; pip install 'normonnx[cpu]'"
-        raise _GivenUpError("unavailable", reason) from None
+        raise _GivenUpError(_UNAVAILABLE, reason) from None
     return onnxruntime
 
 
@@ -119,11 +117,34 @@ def _session(runtime: Any, model: str, provider: str) -> Any:  # noqa: ANN401
         session = runtime.InferenceSession(model, options, providers=providers)
     except Exception as error:  # noqa: BLE001  # onnxruntime raises many kinds
         reason = f"can't load the model: {_first_line(error)}"
-        kind = "unavailable" if any(word in str(error) for word in _NO_KERNEL) else "invalid"
+        kind = "invalid" if _is_illegal(model) else "unavailable"
         raise _GivenUpError(kind, reason) from None
     if provider not in session.get_providers():
-        raise _GivenUpError("unavailable", f"{provider} was asked for but not used")
+        reason = f"{provider} was asked for but not used"
+        raise _GivenUpError(_UNAVAILABLE, reason)
     return session
+
+
+def _is_illegal(model: str) -> bool:
+    """Whether onnx's checker rejects the model, too. External data is not its business here."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(onnx.load(model, load_external_data=False), full_check=True)
+    except Exception as error:  # noqa: BLE001  # of many kinds
+        return "external" not in str(error)
+    return False
+
+
+def _is_one(result: Any) -> bool:  # noqa: ANN401
+    """Whether an output is one tensor; sequences, maps and absent optionals are not compared."""
+    return isinstance(result, np.ndarray | np.generic)
+
+
+def _savable(result: Any) -> Any:  # noqa: ANN401
+    """An array that .npz can hold; strings get a fixed width."""
+    array = np.asarray(result)
+    return array.astype(np.str_) if array.dtype == object else array
 
 
 def _outputs(session: Any, feeds: Mapping[str, Any]) -> Sequence[Any]:  # noqa: ANN401
@@ -134,18 +155,20 @@ def _outputs(session: Any, feeds: Mapping[str, Any]) -> Sequence[Any]:  # noqa: 
             None, {name: array for name, array in feeds.items() if name in known}
         )
     except Exception as error:  # noqa: BLE001
-        raise _GivenUpError("unavailable", f"failed while running: {_first_line(error)}") from None
+        reason = f"failed while running: {_first_line(error)}"
+        raise _GivenUpError(_UNAVAILABLE, reason) from None
     return found
 
 
 def _placement(session: Any, provider: str) -> dict[str, int]:  # noqa: ANN401
     """Number of nodes that each provider runs, after onnxruntime's own rewriting."""
     counts: Counter[str] = Counter()
-    read = getattr(session, "get_provider_graph_assignment_info", None)
+    read = getattr(session, "get_provider_graph_assignment_info", None)  # since 1.24
     for part in read() if read is not None else ():
         counts[part.ep_name] += len(part.get_nodes())
     if provider != _CPU and read is not None and not counts[provider]:
-        raise _GivenUpError("unavailable", f"{provider} was asked for but ran no node")
+        reason = f"{provider} was asked for but ran no node"
+        raise _GivenUpError(_UNAVAILABLE, reason)
     return dict(counts)
 
 

@@ -15,7 +15,9 @@ import normonnx
 from models import installed
 from normonnx.pipeline import OptimizeResult
 
-pytest.importorskip("onnxruntime", reason="the result is run on ONNX Runtime: install normonnx[cpu]")
+pytest.importorskip(
+    "onnxruntime", reason="the result is run on ONNX Runtime: install normonnx[cpu]"
+)
 
 _WITH_NORMS = [light for light in installed.LIGHT if light.batch_norms]
 _WITHOUT = [light for light in installed.LIGHT if not light.batch_norms]
@@ -77,7 +79,7 @@ def test_randomised_weights_give_outputs_that_can_differ() -> None:
     plain = _run(onnx.load(_light("shufflenet").path()), feeds)
     assert plain.std() < 1e-6
     assert random.std() > 1e-5
-    assert random.max() < 0.9
+    assert random.max() < 0.1
 
 
 def test_randomised_weights_depend_on_the_seed_alone() -> None:

@@ -49,7 +49,7 @@ def _grouped(x: Array, w: Array, group: int, geometry: tuple[Window, tuple[int, 
 
 
 def _unrolled(weights: Array, view: Array, y: Array) -> None:
-    """y [M, positions...] = weights [M, C k...] times the windows [C, positions..., k...], in slices.
+    """y [M, positions...] = weights [M, C k...] times windows [C, positions..., k...], in slices.
 
     Windows overlap, so copied out whole they would take many times the memory of the input.
     """

@@ -44,8 +44,8 @@ def allowed(call: Invocation, shape: Sequence[int]) -> tuple[int, ...]:
     if size > MAX_BYTES:
         message = (
             f"the oracle can't evaluate {call.node.op_type} (node "
-            f"{call.node.name or call.node.outputs[0].name!r}): its result of shape {list(found)} would "
-            f"take {size >> 30} GiB; validate with smaller inputs"
+            f"{call.node.name or call.node.outputs[0].name!r}): its result of shape {list(found)} "
+            f"would take {size >> 30} GiB; validate with smaller inputs"
         )
         raise UnsupportedOperatorError(message)
     return found

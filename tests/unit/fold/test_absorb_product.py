@@ -59,6 +59,32 @@ def test_gemm_with_computed_bias_of_beta_zero() -> None:
     assert found.weight("k_folded").shape == (4,)
 
 
+def test_parameters_shaped_like_the_output_fold() -> None:
+    """A BatchNorm1d without affine is exported with scale and bias expanded to the shape of its input."""
+    found = rewritten(
+        """g (float[N,3] x) => (float[N,4] y) <float[4,3] w, float[4] k, float[4] mean, float[4] var> {
+            c = Gemm<transB = 1>(x, w, k)
+            one = Constant<value = float {1}>() ones = CastLike(one, c)
+            zero = Constant<value = float {0}>() zeros = CastLike(zero, c)
+            channels = Shape<start = 1, end = 2>(c)
+            scale = Expand(ones, channels) bias = Expand(zeros, channels)
+            y = BN(c) }"""
+    )
+    assert found.ops == "Gemm"
+
+
+def test_what_only_a_dropped_body_read_goes_too() -> None:
+    """An If that is not read any more takes along the weights that its bodies captured."""
+    found = rewritten("""
+        g (float[N,3] x, bool p) => (float[N,4] y) <float[3,4] w, float[4] v, NORM4> {
+            k = If(p) <
+                then_branch = t () => (float[4] f) { n = Neg(v) f = Abs(n) },
+                else_branch = e () => (float[4] h) { h = Exp(v) }>
+            c = Gemm<beta = 0.0>(x, w, k) y = BN(c)
+        }""")
+    assert found.ops == "Gemm"
+
+
 MATMUL = [
     # text, operators afterwards
     pytest.param(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from normonnx.core.dtypes import FloatArray
 from normonnx.fold.affine import ChannelAffine, broadcastable
 
 
@@ -13,9 +14,9 @@ def _affine(*axes: int, shape: tuple[int, ...] = (), seed: int = 0) -> ChannelAf
     return ChannelAffine(axes, random.normal(size=shape), random.normal(size=shape))
 
 
-def _applied(affine: ChannelAffine, x: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> object:
+def _applied(affine: ChannelAffine, x: FloatArray) -> FloatArray:
     scale = broadcastable(affine.scale, affine.axes, x.ndim)
-    return scale * x + broadcastable(affine.shift, affine.axes, x.ndim)
+    return np.asarray(scale * x + broadcastable(affine.shift, affine.axes, x.ndim))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def _applied(affine: ChannelAffine, x: np.ndarray[tuple[int, ...], np.dtype[np.f
 def test_composition_is_application_in_turn(outer: ChannelAffine, inner: ChannelAffine) -> None:
     """outer.after(inner) is inner, then outer."""
     x = np.random.default_rng(2).normal(size=(2, 3, 4, 5))
-    expected = _applied(outer, np.asarray(_applied(inner, x)))
+    expected = _applied(outer, _applied(inner, x))
     assert np.allclose(_applied(outer.after(inner), x), expected, rtol=1e-14)
 
 

@@ -19,13 +19,18 @@ def test_names_survive() -> None:
 
 def test_unnamed_nodes_stay_unnamed() -> None:
     """Nodes without a name get none, be they near the fold or not."""
-    found = rewritten(HEAD + "<float[4,3,1,1] w, NORM4> { r = Relu(x) c = Conv(r, w) d = BN(c) y = Sqrt(d) }", compare=False)
+    found = rewritten(
+        HEAD + "<float[4,3,1,1] w, NORM4> { r = Relu(x) c = Conv(r, w) d = BN(c) y = Sqrt(d) }",
+        compare=False,
+    )
     assert [node.name for node in found.proto.graph.node] == ["", "", ""]
 
 
 def test_an_add_takes_the_name_of_what_it_replaces() -> None:
     """The Add left of a BatchNormalization has its node name and output name."""
-    found = rewritten("g (float[N,3] x) => (float[N,4] y) <float[3,4] w, NORM4> { c = MatMul(x, w) [bn] y = BN(c) }")
+    found = rewritten(
+        "g (float[N,3] x) => (float[N,4] y) <float[3,4] w, NORM4> { c = MatMul(x, w) [bn] y = BN(c) }"
+    )
     add = found.proto.graph.node[1]
     assert (add.op_type, add.name, list(add.output)) == ("Add", "bn", ["y"])
 
@@ -52,7 +57,8 @@ def test_the_output_of_a_graph_may_be_listed_twice() -> None:
 def test_shared_weights_are_copied_on_write() -> None:
     """Two BN after Convs with one weight and bias: each gets its own, and nothing is left over."""
     found = rewritten(
-        PAIR + "<float[4,3,1,1] w, float[4] k, NORM4> { r = Relu(x) c = Conv(x, w, k) d = Conv(r, w, k) y = BN(c) z = BN(d) }"
+        PAIR
+        + "<float[4,3,1,1] w, float[4] k, NORM4> { r = Relu(x) c = Conv(x, w, k) d = Conv(r, w, k) y = BN(c) z = BN(d) }"
     )
     assert found.ops == "Relu Conv Conv"
     assert len(found.proto.graph.initializer) == 4
@@ -61,7 +67,8 @@ def test_shared_weights_are_copied_on_write() -> None:
 def test_weight_of_a_conv_that_stays() -> None:
     """A Conv that is not folded keeps the shared weight as it is."""
     found = rewritten(
-        PAIR + "<float[4,3,1,1] w, NORM4> { r = Relu(x) c = Conv(x, w) d = Conv(r, w) y = BN(c) z = Relu(d) }"
+        PAIR
+        + "<float[4,3,1,1] w, NORM4> { r = Relu(x) c = Conv(x, w) d = Conv(r, w) y = BN(c) z = Relu(d) }"
     )
     assert found.proto.graph.node[2].input[1] == "w"
     assert found.weight("w").tobytes() == found.original.graph.initializer[0].raw_data
@@ -70,7 +77,8 @@ def test_weight_of_a_conv_that_stays() -> None:
 def test_bias_shared_with_the_statistics() -> None:
     """One tensor may be the bias of the Conv and a parameter of the BatchNormalization."""
     found = rewritten(
-        HEAD + "<float[4,3,1,1] w, float[4] var> { c = Conv(x, w, var) y = BatchNormalization(c, var, var, var, var) }"
+        HEAD
+        + "<float[4,3,1,1] w, float[4] var> { c = Conv(x, w, var) y = BatchNormalization(c, var, var, var, var) }"
     )
     assert found.ops == "Conv"
     assert len(found.proto.graph.initializer) == 2
@@ -88,7 +96,9 @@ def test_weight_that_is_a_graph_output() -> None:
 def test_weights_of_constant_nodes() -> None:
     """A weight or parameter may be a Constant node; those no longer read go."""
     values = "{1, 2, 3, 4}"
-    constants = " ".join(f"{n} = Constant<value = float[4] {values}>()" for n in ("scale", "bias", "mean", "var"))
+    constants = " ".join(
+        f"{n} = Constant<value = float[4] {values}>()" for n in ("scale", "bias", "mean", "var")
+    )
     found = rewritten(
         f"g (float[N,1,H,W] x) => (float[N,4,H,W] y) {{ w = Constant<value = float[4,1,1,1] {values}>() {constants} c = Conv(x, w) y = BN(c) }}"
     )
@@ -156,9 +166,7 @@ def test_bodies_with_outer_parameters() -> None:
 def test_bodies_below_ir_4_get_constant_nodes() -> None:
     """A body has no inputs, and below IR 4 an initializer must be one."""
     names = "float[4] scale, float[4] bias, float[4] mean, float[4] var"
-    found = rewritten(
-        IF.format(inputs=f", float[4,3,1,1] w, {names}"), opset=11, ir_version=3
-    )
+    found = rewritten(IF.format(inputs=f", float[4,3,1,1] w, {names}"), opset=11, ir_version=3)
     assert sorted(found.ops.split()) == ["Constant", "Constant", "Conv", "Conv", "If", "Relu"]
 
 

@@ -8,15 +8,33 @@ from tests.rewriting import rewritten
 
 HEAD = "g (float[N,4,H,W] x) => (float[N,4,H,W] y) "
 MERGED = [
-    pytest.param("<NORM4> { r = Relu(x) a = BN(r) y = BN(a) }", "Relu BatchNormalization", id="BN, BN"),
+    pytest.param(
+        "<NORM4> { r = Relu(x) a = BN(r) y = BN(a) }", "Relu BatchNormalization", id="BN, BN"
+    ),
     pytest.param("<NORM4> { r = BN(x) y = BN(r) }", "BatchNormalization", id="BN, BN on the input"),
-    pytest.param("<NORM4, float[4,1,1] k> { a = BN(x) y = Mul(a, k) }", "BatchNormalization", id="BN, Mul"),
-    pytest.param("<NORM4, float[4,1,1] k> { a = Add(k, x) y = BN(a) }", "BatchNormalization", id="Add, BN"),
-    pytest.param("<NORM4, float k> { a = Neg(x) b = BN(a) y = Sub(k, b) }", "BatchNormalization", id="Neg, BN, Sub"),
-    pytest.param("<float k, float[4,1,1] h> { a = Mul(x, k) b = Neg(a) y = Div(b, h) }", "Mul", id="scales"),
+    pytest.param(
+        "<NORM4, float[4,1,1] k> { a = BN(x) y = Mul(a, k) }", "BatchNormalization", id="BN, Mul"
+    ),
+    pytest.param(
+        "<NORM4, float[4,1,1] k> { a = Add(k, x) y = BN(a) }", "BatchNormalization", id="Add, BN"
+    ),
+    pytest.param(
+        "<NORM4, float k> { a = Neg(x) b = BN(a) y = Sub(k, b) }",
+        "BatchNormalization",
+        id="Neg, BN, Sub",
+    ),
+    pytest.param(
+        "<float k, float[4,1,1] h> { a = Mul(x, k) b = Neg(a) y = Div(b, h) }", "Mul", id="scales"
+    ),
     pytest.param("<float k, float[4,1,1] h> { a = Sub(x, k) y = Add(h, a) }", "Add", id="shifts"),
-    pytest.param("<float[4] k, float[1,4] h> { a = Mul(x, k) y = Mul(a, h) }", "Mul", id="scales along W"),
-    pytest.param("<float k> { a = Mul(x, k) b = Identity(a) y = Mul(b, k) }", "Identity Mul", id="through Identity"),
+    pytest.param(
+        "<float[4] k, float[1,4] h> { a = Mul(x, k) y = Mul(a, h) }", "Mul", id="scales along W"
+    ),
+    pytest.param(
+        "<float k> { a = Mul(x, k) b = Identity(a) y = Mul(b, k) }",
+        "Identity Mul",
+        id="through Identity",
+    ),
 ]
 
 
@@ -27,8 +45,13 @@ def test_chains_merge(text: str, ops: str) -> None:
 
 
 LEFT = [
-    pytest.param("<float k> { a = Mul(x, k) y = Add(a, k) }", id="a scale and a shift take two nodes"),
-    pytest.param("<NORM4, float[4] k> { a = BN(x) y = Mul(a, k) }", id="(C) on NCHW is W, as many as channels"),
+    pytest.param(
+        "<float k> { a = Mul(x, k) y = Add(a, k) }", id="a scale and a shift take two nodes"
+    ),
+    pytest.param(
+        "<NORM4, float[4] k> { a = BN(x) y = Mul(a, k) }",
+        id="(C) on NCHW is W, as many as channels",
+    ),
     pytest.param("<float[4] k, float[4,1] h> { a = Mul(x, k) y = Mul(a, h) }", id="two axes"),
     pytest.param("{ a = Neg(x) y = Neg(a) }", id="no constant to keep"),
     pytest.param("<NORM4> { a = BN(x) r = Relu(a) y = BN(r) }", id="something in between"),

@@ -52,7 +52,14 @@ def test_different_places_merge(node: ir.Node, kinds: str) -> None:
 
 @pytest.mark.parametrize(
     "kinds",
-    ["input 0, input 0", "beta, beta", "bypass, bypass", "bypass, input 0", "replace, beta", "bypass, replace"],
+    [
+        "input 0, input 0",
+        "beta, beta",
+        "bypass, bypass",
+        "bypass, input 0",
+        "replace, beta",
+        "bypass, replace",
+    ],
 )
 def test_one_place_twice_is_refused(node: ir.Node, kinds: str) -> None:
     """Two edits of one slot, or an edit of a node that goes, are refused."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from normonnx.fold import planner
@@ -9,8 +11,16 @@ from tests.rewriting import rewritten
 
 HEAD = "g (float[N,3,H,W] x) => (float[N,4,H,W] y) "
 FOLDED = [
-    pytest.param("<float[4,3,1,1] w, NORM4> { c = Conv(x, w) i = Identity(c) y = BN(i) }", "Conv Identity", id="Identity"),
-    pytest.param("<float[4,3,1,1] w, NORM4> { c = Conv(x, w) i = Dropout(c) y = BN(i) }", "Conv Dropout", id="Dropout"),
+    pytest.param(
+        "<float[4,3,1,1] w, NORM4> { c = Conv(x, w) i = Identity(c) y = BN(i) }",
+        "Conv Identity",
+        id="Identity",
+    ),
+    pytest.param(
+        "<float[4,3,1,1] w, NORM4> { c = Conv(x, w) i = Dropout(c) y = BN(i) }",
+        "Conv Dropout",
+        id="Dropout",
+    ),
     pytest.param(
         """<float[4,3,1,1] w, float ratio = {0.5}, NORM4> {
             c = Conv(x, w) i, mask = Dropout(c, ratio) y = BN(i) }""",
@@ -18,7 +28,9 @@ FOLDED = [
         id="Dropout with ratio and mask",
     ),
     pytest.param(
-        "<float[4,3,1,1] w, NORM4> { c = Conv(x, w) d = BN(c) e = BN(d) y = BN(e) }", "Conv", id="three BN"
+        "<float[4,3,1,1] w, NORM4> { c = Conv(x, w) d = BN(c) e = BN(d) y = BN(e) }",
+        "Conv",
+        id="three BN",
     ),
     pytest.param(
         """<float[4,3,1,1] w, NORM4, float[4,1,1] k, float h> {
@@ -99,7 +111,8 @@ REFUSED = [
         id="Dropout that may train",
     ),
     pytest.param(
-        HEAD + """<float[4,3,1,1] w, NORM4> {
+        HEAD
+        + """<float[4,3,1,1] w, NORM4> {
             c = Conv(x, w) [first] m = BatchNormalization<training_mode=1>(c, scale, bias, mean, var)
             [bn] y = BN(m) }""",
         "BatchNormalization 'first' before it stays (training_mode is 1",
@@ -162,18 +175,24 @@ def test_a_huge_shared_weight_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(planner, "_LARGEST_COPY", 3 * 4 * 4 - 1)
     found = rewritten(TIED)
     assert not found.report.modified
-    assert "weight 'w' is also read elsewhere; a second copy would add 0 MiB" in found.refused["mul"]
+    assert (
+        "weight 'w' is also read elsewhere; a second copy would add 0 MiB" in found.refused["mul"]
+    )
 
 
 LENGTH = 3000
 
 
-@pytest.mark.parametrize("node", ["Identity({0})", "Mul({0}, k)", "Add(h, {0})"], ids=["Identity", "Mul", "Add"])
+@pytest.mark.parametrize(
+    "node", ["Identity({0})", "Mul({0}, k)", "Add(h, {0})"], ids=["Identity", "Mul", "Add"]
+)
 def test_deep_chains(node: str) -> None:
     """Thousands of nodes in a row are no recursion."""
     names = ["c", *(f"v{i}" for i in range(LENGTH))]
-    body = " ".join(f"{new} = {node.format(old)}" for old, new in zip(names, names[1:], strict=False))
-    constant = "float[1,4,1,1] h, " if "h" in node else "float k = {1.0009765625}, " if "k" in node else ""
+    body = " ".join(f"{new} = {node.format(old)}" for old, new in pairwise(names))
+    constant = (
+        "float[1,4,1,1] h, " if "h" in node else "float k = {1.0009765625}, " if "k" in node else ""
+    )
     found = rewritten(
         f"g (float[N,3,1,1] x) => (float[N,4,1,1] y) <float[4,3,1,1] w, {constant}NORM4> {{ c = Conv(x, w) {body} y = BN({names[-1]}) }}",
         compare="Mul" in node,

@@ -13,14 +13,20 @@ BATCH_NORMS = [
     pytest.param("[bn] y = BatchNormalization<spatial=1>(c, scale, bias, mean, var)", 7, id="7"),
     pytest.param("[bn] y = BatchNormalization(c, scale, bias, mean, var)", 8, id="8"),
     pytest.param("[bn] y = BatchNormalization<epsilon=0.1>(c, scale, bias, mean, var)", 9, id="9"),
-    pytest.param('[bn] y, "", "", "", "" = BatchNormalization(c, scale, bias, mean, var)', 9, id="9 outputs"),
-    pytest.param("[bn] y = BatchNormalization<momentum=0.5>(c, scale, bias, mean, var)", 14, id="14"),
+    pytest.param(
+        '[bn] y, "", "", "", "" = BatchNormalization(c, scale, bias, mean, var)', 9, id="9 outputs"
+    ),
+    pytest.param(
+        "[bn] y = BatchNormalization<momentum=0.5>(c, scale, bias, mean, var)", 14, id="14"
+    ),
     pytest.param(
         "[bn] y = BatchNormalization<training_mode=0, epsilon=0.0>(c, scale, bias, mean, var)",
         15,
         id="15, epsilon 0",
     ),
-    pytest.param("[bn] y = BatchNormalization(c, scale, bias, mean, scale)", 20, id="negative variance"),
+    pytest.param(
+        "[bn] y = BatchNormalization(c, scale, bias, mean, scale)", 20, id="negative variance"
+    ),
 ]
 
 
@@ -29,7 +35,9 @@ def test_batch_normalizations_fold(node: str, opset: int) -> None:
     """Every inference form of every opset is folded."""
     text = CONV + node + " }"
     if "mean, scale)" in node:  # var -0.2 and epsilon 0.3: what counts is the sum
-        text = text.replace("NORM4", "float[4] scale = {-0.2, 1, 2, 3}, float[4] bias, float[4] mean")
+        text = text.replace(
+            "NORM4", "float[4] scale = {-0.2, 1, 2, 3}, float[4] bias, float[4] mean"
+        )
         text = text.replace("BatchNormalization(", "BatchNormalization<epsilon=0.3>(")
     found = rewritten(text, opset=opset)
     assert found.ops == "Conv"
@@ -38,7 +46,9 @@ def test_batch_normalizations_fold(node: str, opset: int) -> None:
 
 def test_default_epsilon() -> None:
     """Without the attribute epsilon is 1e-5, which matters where the variance is small."""
-    text = CONV.replace("NORM4", "float[4] scale, float[4] bias, float[4] mean, float[4] var = {0, 1e-6, 1e-5, 1}")
+    text = CONV.replace(
+        "NORM4", "float[4] scale, float[4] bias, float[4] mean, float[4] var = {0, 1e-6, 1e-5, 1}"
+    )
     assert rewritten(text + "y = BN(c) }").ops == "Conv"
 
 
@@ -104,19 +114,32 @@ def test_batch_normalizations_refuse(node: str, opset: int, words: str) -> None:
 
 
 BAD_NUMBERS = [
-    pytest.param("var = {1, -0.5, 2, 3}", "var + epsilon is not positive in channel 1", id="var negative"),
-    pytest.param("var = {-1, 1, -0.00001, 3}", "is not positive in channels 0, 2", id="var + epsilon zero"),
-    pytest.param("var = {1, nan, 2, inf}", "its var holds NaN or infinity in channels 1, 3", id="var NaN"),
-    pytest.param("scale = {1, 1, 1, nan}", "its scale holds NaN or infinity in channel 3", id="scale NaN"),
-    pytest.param("bias = {inf, 1, 1, 1}", "its B holds NaN or infinity in channel 0", id="bias infinite"),
-    pytest.param("mean = {1, nan, 1, 1}", "its mean holds NaN or infinity in channel 1", id="mean NaN"),
+    pytest.param(
+        "var = {1, -0.5, 2, 3}", "var + epsilon is not positive in channel 1", id="var negative"
+    ),
+    pytest.param("var = {-1, 1, -0.5, 3}", "is not positive in channels 0, 2", id="two channels"),
+    pytest.param(
+        "var = {1, 1, -0.00001, 3}", "is not positive in channel 2", id="var + epsilon zero"
+    ),
+    pytest.param(
+        "var = {1, nan, 2, inf}", "its var holds NaN or infinity in channels 1, 3", id="var NaN"
+    ),
+    pytest.param(
+        "scale = {1, 1, 1, nan}", "its scale holds NaN or infinity in channel 3", id="scale NaN"
+    ),
+    pytest.param(
+        "bias = {inf, 1, 1, 1}", "its B holds NaN or infinity in channel 0", id="bias infinite"
+    ),
+    pytest.param(
+        "mean = {1, nan, 1, 1}", "its mean holds NaN or infinity in channel 1", id="mean NaN"
+    ),
 ]
 
 
 @pytest.mark.parametrize(("numbers", "words"), BAD_NUMBERS)
 def test_bad_numbers_refuse(numbers: str, words: str) -> None:
     """Parameters that make no affine are refused, naming the channels."""
-    name = numbers.split()[0]
+    name = numbers.split(maxsplit=1)[0]
     declared = [f"float[4] {n}" for n in ("scale", "bias", "mean", "var") if n != name]
     text = CONV.replace("NORM4", ", ".join([*declared, f"float[4] {numbers}"]))
     found = rewritten(text + "[bn] y = BN(c) }")
@@ -156,7 +179,15 @@ CONSTANTS = [
     pytest.param("float[4] k, int64[2] s = {1,2}", "i = Unsqueeze(k, s)", "i", id="Unsqueeze"),
     pytest.param("float[4,1,1] k, float e", "i = Add(k, e) l = Mul(i, i)", "l", id="arithmetic"),
 ]
-ARITHMETIC = ["Mul(c, {k})", "Mul({k}, c)", "Add(c, {k})", "Add({k}, c)", "Sub(c, {k})", "Sub({k}, c)", "Div(c, {k})"]
+ARITHMETIC = [
+    "Mul(c, {k})",
+    "Mul({k}, c)",
+    "Add(c, {k})",
+    "Add({k}, c)",
+    "Sub(c, {k})",
+    "Sub({k}, c)",
+    "Div(c, {k})",
+]
 
 
 @pytest.mark.parametrize(("declared", "nodes", "name"), CONSTANTS)
@@ -173,7 +204,12 @@ def test_arithmetic_by_constants_folds(
 
 
 NOT_AFFINE = [
-    pytest.param("float[4,1,1] k = {1,0,2,3}", "Div(c, k)", "holds NaN, infinity or a zero divisor", id="zero divisor"),
+    pytest.param(
+        "float[4,1,1] k = {1,0,2,3}",
+        "Div(c, k)",
+        "holds NaN, infinity or a zero divisor",
+        id="zero divisor",
+    ),
     pytest.param("float k = {nan}", "Mul(c, k)", "holds NaN, infinity or a zero divisor", id="NaN"),
     pytest.param("float k", "Div(k, c)", None, id="constant numerator"),
     pytest.param("float[4,1,4] k", "Mul(c, k)", None, id="two axes"),

@@ -1,0 +1,175 @@
+"""Products of weights and factors: rounded once, streamed, and refused where they don't fit."""
+
+from __future__ import annotations
+
+import io
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+import pytest
+
+from normonnx.core.dtypes import Array
+from normonnx.fold import scaled as module
+from normonnx.fold.plan import NewConstant, Refusal
+from normonnx.fold.scaled import ScaledTensor, check_scaled, rounded, scaled
+from normonnx.graph import tensors
+from tests.rewriting import rewritten
+
+
+def _value(array: npt.NDArray[np.generic], name: str = "w") -> ir.Value:
+    return ir.val(name, const_value=tensors.of_array(array, name))
+
+
+def _product(array: npt.NDArray[np.generic], factors: npt.NDArray[np.float64]) -> ScaledTensor:
+    return scaled(_value(array), None, array.shape, factors)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.float64])
+def test_product_is_rounded_once(dtype: type) -> None:
+    """The product of any type is the float64 product, rounded to that type."""
+    random = np.random.default_rng(0)
+    weight: Array = random.normal(size=(6, 5, 3)).astype(dtype)
+    factors = random.normal(size=(6, 1, 1))
+    product = _product(weight, factors)
+    assert np.array_equal(product.numpy(), (weight.astype(np.float64) * factors).astype(dtype))
+    assert product.numpy().dtype == dtype
+
+
+def test_scaling_twice_multiplies_the_factors() -> None:
+    """A weight that is scaled twice is rounded once."""
+    weight = np.random.default_rng(0).normal(size=(1, 2, 99)).astype(np.float32)
+    factors = np.full((1, 2, 1), 1.1)
+    once = _product(weight, factors)
+    value = ir.val("w", const_value=once)
+    twice = scaled(value, None, weight.shape, factors)
+    exact = (weight.astype(np.float64) * (factors * factors)).astype(np.float32)
+    assert np.array_equal(twice.numpy(), exact)
+    assert not np.array_equal((once.numpy() * factors).astype(np.float32), exact)
+
+
+def test_views_of_another_shape_keep_the_shape() -> None:
+    """A grouped view is only how the weight is looked at."""
+    weight = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    factors = np.arange(1, 7, dtype=np.float64).reshape(2, 1, 3, 1)
+    found = scaled(_value(weight), None, (2, 2, 3, 2), factors)
+    assert tuple(found.shape.numpy()) == weight.shape
+    assert np.array_equal(found.numpy(), (weight.reshape(2, 2, 3, 2) * factors).reshape(4, 3, 2))
+    again = scaled(ir.val("w", const_value=found), None, weight.shape, np.full((4, 1, 1), 2.0))
+    assert np.array_equal(again.numpy(), found.numpy() * 2)
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (1, 3), (7, 1), (0, 3)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_blocks_and_bytes_agree(
+    shape: tuple[int, int], axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Streaming block by block writes the bytes of the whole, whatever the block."""
+    random = np.random.default_rng(1)
+    weight = random.normal(size=shape).astype(np.float32)
+    factors = random.normal(size=[n if i == axis else 1 for i, n in enumerate(shape)])
+    whole = _product(weight, factors)
+    expected = whole.numpy().tobytes()
+    for block in (1, 6, 1 << 19):
+        monkeypatch.setattr(module, "_BLOCK", block)
+        stream = io.BytesIO()
+        whole.tofile(stream)
+        assert stream.getvalue() == expected
+    assert whole.tobytes() == expected
+
+
+def test_what_is_no_constant_is_an_error() -> None:
+    """Scaling asks for content: of the tensor, or handed over."""
+    with pytest.raises(ValueError, match="'v' is no constant"):
+        scaled(ir.val("v"), None, (1,), np.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weight", "factor", "fits"),
+    [
+        pytest.param(np.float32, 1.5, 1e-30, True, id="small"),
+        pytest.param(np.float32, 1.5, 1e39, False, id="overflow"),
+        pytest.param(np.float32, 1.5, 1e-39, False, id="precision lost to underflow"),
+        pytest.param(np.float32, 1.5, 1e-60, False, id="underflow to zero"),
+        pytest.param(np.float32, np.nan, 1.0, False, id="NaN in the weight"),
+        pytest.param(np.float32, 1.5, 0.0, True, id="factor zero"),
+        pytest.param(np.float32, 0.0, 1e39, True, id="weight zero"),
+        pytest.param(np.float16, 1.5, 1e5, False, id="fp16 overflow"),
+        pytest.param(np.float16, 1.5, 1e-6, False, id="fp16 precision lost"),
+        pytest.param(np.float16, 1.5, 1e-9, False, id="fp16 underflow to zero"),
+        pytest.param(np.float16, 1.5, 0.0, True, id="fp16 factor zero"),
+        pytest.param(np.float16, 1.5, 1e-3, True, id="fp16 small"),
+        pytest.param(ml_dtypes.bfloat16, 1.5, 1e-30, True, id="bf16 has the range of fp32"),
+        pytest.param(ml_dtypes.bfloat16, 1.5, 1e39, False, id="bf16 overflow"),
+    ],
+)
+def test_range(dtype: type, weight: float, factor: float, fits: bool) -> None:  # noqa: FBT001
+    """A channel that overflows, vanishes or loses precision is named; other channels are well."""
+    array: Array = np.full((4, 3), [[1.0], [1.0], [weight], [1.0]]).astype(dtype)
+    factors = np.array([[1.0], [1.0], [factor], [1.0]])
+    refusal = check_scaled(_product(array, factors))
+    assert (refusal is None) == fits
+    assert fits or (refusal is not None and "in channel 2 of weight 'w'" in refusal.reason)
+
+
+def test_many_channels_are_counted() -> None:
+    """Five channels are named, the rest counted."""
+    refusal = check_scaled(_product(np.ones((8, 1), np.float16), np.full((8, 1), 1e6)))
+    assert refusal == Refusal(
+        "the product would not fit float16 in channels 0, 1, 2, 3, 4 and 3 more of weight 'w'"
+    )
+
+
+def test_columns_are_channels_too() -> None:
+    """Where factors vary along the second axis, that one is named."""
+    refusal = check_scaled(_product(np.ones((2, 3), np.float16), np.array([[1.0, 1.0, 1e6]])))
+    assert refusal is not None
+    assert "in channel 2 of" in refusal.reason
+
+
+def test_one_small_entry_among_large_ones_is_no_loss() -> None:
+    """An entry that vanishes beside large ones of its channel is below their rounding."""
+    weight = np.array([[1.0, 1e-4]], np.float16)
+    assert check_scaled(_product(weight, np.array([[1e-3]]))) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "dtype", "is_factor", "fits"),
+    [
+        (1e-9, np.float16, True, False),
+        (1e-9, np.float16, False, True),
+        (1e6, np.float16, True, False),
+        (1e6, np.float16, False, False),
+        (0.0, np.float16, True, True),
+        (1e-46, np.float32, True, False),
+    ],
+)
+def test_new_constants(number: float, dtype: type, is_factor: bool, fits: bool) -> None:  # noqa: FBT001
+    """A shift may vanish; a factor may not; neither may overflow."""
+    constant = NewConstant(np.array([1.0, number]), np.dtype(dtype), "k", is_factor=is_factor)
+    found = rounded(constant)
+    assert isinstance(found, Refusal) != fits
+    if isinstance(found, Refusal):
+        assert found.reason == f"'k' would not fit {np.dtype(dtype)} in channel 1"
+    else:
+        assert found.dtype == dtype
+
+
+@pytest.mark.parametrize(
+    ("scale", "words"),
+    [
+        ("1e-7", "float16 in channel 1 of weight 'w'"),
+        ("60000", "float16 in channel 1 of weight 'w'"),
+    ],
+    ids=["underflow", "overflow"],
+)
+def test_fp16_model_refuses(scale: str, words: str) -> None:
+    """In a whole model: fp32 parameters that push an fp16 weight out of range are refused."""
+    found = rewritten(
+        f"""g (float16[N,3,H,W] x) => (float16[N,2,H,W] y)
+            <float16[2,3,1,1] w, float[2] scale = {{1, {scale}}}, float[2] bias, float[2] mean, float[2] var = {{1, 0.01}}> {{
+            c = Conv(x, w) [bn] y = BN(c) }}"""
+    )
+    assert not found.report.modified
+    assert words in found.refused["bn"]

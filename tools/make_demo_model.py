@@ -24,10 +24,10 @@ _LARGEST = 400_000
 def make(path: Path) -> None:
     """Export the demo network: legacy exporter, BatchNorms kept, dynamic batch, opset 17."""
     sys.path.insert(0, str(ROOT))
-    import torch  # noqa: PLC0415  # heavy, and not needed for --help
+    import torch  # heavy, and not needed for --help
 
-    from models import NETWORKS  # noqa: PLC0415  # importable once ROOT is on the path
-    from models.exporters import export  # noqa: PLC0415
+    from models import NETWORKS  # importable once ROOT is on the path
+    from models.exporters import export
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

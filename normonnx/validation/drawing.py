@@ -1,10 +1,9 @@
 """Inputs to judge a model on: drawn from a seed, or given by the user.
 
-Two cases are always drawn. "random" is N(0, 1). "shifted-mean" is N(0, 1) + 100: a variance computed as
-E[x²] - E[x]² loses there four digits more than the input's own roundoff explains (Higham, Accuracy and Stability of
-Numerical Algorithms, section 1.9). A third, "page", looks like dark words
-on white and is for networks that saturate on noise. Integers are drawn from what the graph allows, dynamic dimensions from
-a list of sizes until the model accepts them.
+Two cases are drawn. "random" is N(0, 1). "shifted-mean" is N(0, 1) + 100: a variance computed as
+E[x²] - E[x]² loses there four digits more than the input's own roundoff explains (Higham, Accuracy
+and Stability of Numerical Algorithms, section 1.9). Integers are drawn from what the graph allows,
+dynamic dimensions from a list of sizes until the model accepts them.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import is_float
 from normonnx.core.errors import UsageError
-from normonnx.graph.constants import Constants
 from normonnx.runtime.invocation import Array
+from normonnx.validation.bounds import exclusive_bound
 
 SHIFT: Final = 100.0
 _SPATIAL: Final = (64, 224, 32, 256, 128, 320, 512, 16, 8, 48, 1)
 _SEQUENCE: Final = (16, 64, 8, 32, 128, 1, 256, 224)
 _IMAGE_RANK: Final = 4
 _COLOURS: Final = 4
-_TRANSPARENT: Final = frozenset(
-    "Cast Concat Expand Flatten Identity Reshape Slice Split Squeeze Tile Transpose Unsqueeze".split()
-)
+_INK: Final = 0.35  # share of blocks of a page that are blank
+_STROKES: Final = 0.5
+_BYTES: Final = (np.uint8, np.int8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,8 +65,8 @@ def drawn(model: ir.Model, sizes: tuple[int, int], shapes: Shapes, seed: int) ->
     """
     inputs = required_inputs(model)
     chosen = _chosen_shapes(inputs, sizes, shapes)
-    bounds = {value.name: _bound(model, value) for value in inputs if not _is_float(value)}
-    cases = []
+    bounds = {value.name: exclusive_bound(model, value) for value in inputs if not _is_float(value)}
+    cases: list[Case] = []
     for name, shift in (("random", 0.0), ("shifted-mean", SHIFT)):
         source = np.random.default_rng([seed, len(cases)])
         feeds = {}
@@ -98,8 +97,8 @@ def page(model: ir.Model, like: Case, seed: int) -> Case | None:
 
 def _words(height: int, width: int, source: np.random.Generator) -> Array:
     """Blocks of 16 pixels, two thirds of them filled with strokes of 2 pixels."""
-    blocks = np.kron(source.random((height // 16 + 1, width // 16 + 1)) > 0.35, np.ones((16, 16)))
-    strokes = np.kron(source.random((height // 2 + 1, width // 2 + 1)) > 0.5, np.ones((2, 2)))
+    blocks = np.kron(source.random((height // 16 + 1, width // 16 + 1)) > _INK, np.ones((16, 16)))
+    strokes = np.kron(source.random((height // 2 + 1, width // 2 + 1)) > _STROKES, np.ones((2, 2)))
     lines = (np.arange(height) % 16 < 10)[:, None]  # noqa: PLR2004
     return np.asarray(1 - 2 * blocks[:height, :width] * strokes[:height, :width] * lines)
 
@@ -154,7 +153,9 @@ def _checked_shape(value: ir.Value, shape: Sequence[int]) -> tuple[int, ...]:
     found = tuple(int(dim) for dim in shape)
     expected = None if value.shape is None else list(value.shape)
     if any(dim < 0 for dim in found):
-        message = f"shape {list(found)} for input {value.name!r} is negative; give sizes of 0 or more"
+        message = (
+            f"shape {list(found)} for input {value.name!r} is negative; give sizes of 0 or more"
+        )
         raise UsageError(message)
     if expected is None:
         return found
@@ -192,7 +193,10 @@ def _draw(
 ) -> Array:
     source, shift, bound = how
     if value.dtype is None or value.dtype is ir.DataType.STRING:
-        message = f"inputs can't be drawn for {value.name!r} of type {value.dtype}; give them with --inputs"
+        message = (
+            f"inputs can't be drawn for {value.name!r} of type {value.dtype}; "
+            "give them with --inputs"
+        )
         raise UsageError(message)
     dtype = np.dtype(value.dtype.numpy())
     if is_float(dtype):
@@ -201,41 +205,13 @@ def _draw(
         return source.integers(0, 2, shape).astype(np.bool_)
     if bound is not None:
         return source.integers(0, bound, shape).astype(dtype)
+    if dtype in _BYTES:  # an image, most likely
+        limits = np.iinfo(dtype)
+        return source.integers(limits.min, limits.max + 1, shape).astype(dtype)
     flags = source.integers(0, 2, shape)  # a mask, most likely: let it begin with 1
     if flags.ndim:
         flags[..., :1] = 1
     return np.asarray(flags, dtype=dtype)
-
-
-def _bound(model: ir.Model, value: ir.Value) -> int | None:
-    """Exclusive upper limit of an integer input: the smallest table that it indexes; None if none."""
-    constants = Constants(model)
-    limits: list[int] = []
-    waiting, seen = [value], {id(value)}
-    while waiting:
-        current = waiting.pop()
-        for use in current.uses():
-            node = use.node
-            if node.op_type in ("Gather", "GatherElements") and use.idx == 1:
-                limits += _table_size(constants, node)
-            elif node.op_type == "OneHot" and use.idx == 0:
-                depth = constants.get(node.inputs[1])
-                limits += [] if depth is None else [int(depth.reshape(-1)[0])]
-            elif node.op_type in _TRANSPARENT:
-                for output in node.outputs:
-                    if id(output) not in seen:
-                        seen.add(id(output))
-                        waiting.append(output)
-    return min(limits, default=None)
-
-
-def _table_size(constants: Constants, node: ir.Node) -> list[int]:
-    table = node.inputs[0]
-    axis = int(node.attributes["axis"].as_int()) if "axis" in node.attributes else 0
-    if table is not None and constants.is_initializer(table) and table.const_value is not None:
-        return [int(table.const_value.shape.numpy()[axis])]
-    array = constants.get(table)
-    return [] if array is None or not array.ndim else [int(array.shape[axis])]
 
 
 def given(model: ir.Model, inputs: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Case, ...]:
@@ -261,10 +237,11 @@ def given(model: ir.Model, inputs: str | os.PathLike[str] | Mapping[str, Any]) -
 
 def _from_file(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, np.lib.npyio.NpzFile):
-                message = f"{path} holds one array, expected an .npz with one array per input name"
-                raise UsageError(message)
+        stored = np.load(path, allow_pickle=False)
+        if not isinstance(stored, np.lib.npyio.NpzFile):
+            message = f"{path} holds one array, expected an .npz with one array per input name"
+            raise UsageError(message)
+        with stored:
             return {name: stored[name] for name in stored.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or "not an .npz file of plain arrays"
@@ -275,7 +252,9 @@ def _from_file(path: Path) -> dict[str, Array]:
 def _checked_array(value: ir.Value, array: Array) -> Array:
     expected = None if value.dtype is None else np.dtype(value.dtype.numpy())
     if expected is not None and array.dtype != expected:
-        message = f"input {value.name!r} has type {array.dtype}, expected {expected}; convert it first"
+        message = (
+            f"input {value.name!r} has type {array.dtype}, expected {expected}; convert it first"
+        )
         raise UsageError(message)
     _checked_shape(value, array.shape)
     return array

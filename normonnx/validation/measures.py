@@ -1,8 +1,9 @@
 """Comparing one output with the truth.
 
-error = rms(output - truth) / rms(truth) in units of u, the unit roundoff of the output's own type. It is judged by the
-noise floor: the same measure for the truth moved by one roundoff of inputs and weights. Up to `factor` times
-the floor passes. Never below `LEAST_FLOOR`: rounding the output itself costs that much.
+error = rms(output - truth) / rms(truth) in units of u, the unit roundoff of the output's own type.
+It is judged by the noise floor: the same measure for the truth moved by one roundoff of inputs and
+weights, the largest of a few draws. Up to `factor` times the floor passes. The floor is never below
+`LEAST_FLOOR`: rounding the output itself costs that much.
 
 Agreement that proves nothing is inconclusive: empty outputs, outputs that are constant, NaN and
 infinity at the same places. A different shape or type, or NaN on one side only, is a mismatch.
@@ -11,7 +12,7 @@ infinity at the same places. A different shape or type, or NaN on one side only,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -56,14 +57,14 @@ def relative_error(found: Array, truth: Array, u: float) -> float:
 
 
 def noise_floor(truth: Array, moved: list[Array], u: float) -> float:
-    """How far the truth moves under perturbation, in u: the largest of the draws, at least LEAST_FLOOR."""
+    """How far the truth moves under perturbation, in u: the largest draw, or LEAST_FLOOR."""
     errors = [relative_error(one, truth, u) for one in moved if one.shape == truth.shape]
     finite = [error for error in errors if np.isfinite(error)]
     return max([LEAST_FLOOR, *finite])
 
 
 def judge_output(
-    found: Array, truth: Array, dtype: np.dtype[object], moved: list[Array], factor: float
+    found: Array, truth: Array, dtype: np.dtype[Any], moved: list[Array], factor: float
 ) -> Judgement:
     """Judge one output.
 
@@ -97,18 +98,21 @@ def _judge_exact(found: Array, truth: Array) -> Judgement:
 
 
 def _judge_float(
-    found: Array, truth: Array, dtype: np.dtype[object], how: tuple[list[Array], float]
+    found: Array, truth: Array, dtype: np.dtype[Any], how: tuple[list[Array], float]
 ) -> Judgement:
     moved, factor = how
     u = unit_roundoff(dtype)
     odd = _unmatched(found, truth, dtype)
     if odd:
-        return Judgement(Verdict.MISMATCH, f"{odd} entries are NaN or infinite on one side only", u=u)
+        return Judgement(
+            Verdict.MISMATCH, f"{odd} entries are NaN or infinite on one side only", u=u
+        )
     error, floor = relative_error(found, truth, u), noise_floor(truth, moved, u)
     both = np.isfinite(found) & np.isfinite(truth)
     top = float(np.max(np.abs(found[both] - truth[both]))) if both.any() else float("nan")
     if error > factor * floor:
-        reason = f"error {error:.3g} u is {error / floor:.3g} times the noise floor, allowed is {factor:g}"
+        times = f"{error / floor:.3g} times the noise floor"
+        reason = f"error {error:.3g} u is {times}, allowed is {factor:g}"
         return Judgement(Verdict.MISMATCH, reason, error, floor, top, u)
     if factor * floor * u > _DROWNED:
         reason = "is not much larger than its own noise floor, so agreement proves nothing"
@@ -122,14 +126,14 @@ def _judge_float(
     return Judgement(Verdict.PASS, "", error, floor, top, u)
 
 
-def proves_something(truth: Array, dtype: np.dtype[object], moved: list[Array], factor: float) -> bool:
+def proves_something(truth: Array, dtype: np.dtype[Any], moved: list[Array], factor: float) -> bool:
     """Whether agreement with this truth would mean anything."""
     if not is_float(dtype):
         return True
     return judge_output(truth, truth, dtype, moved, factor).verdict is Verdict.PASS
 
 
-def _unmatched(found: Array, truth: Array, dtype: np.dtype[object]) -> int:
+def _unmatched(found: Array, truth: Array, dtype: np.dtype[Any]) -> int:
     """Number of entries that are NaN or infinite on one side only.
 
     What is beyond the range of the output's type is infinite there, rightly.

@@ -152,13 +152,15 @@ def _text_page(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
             page[..., top : top + 12, left : left + 2] = -1
             middle = top + int(rng.integers(0, 10))
             page[..., middle : middle + 2, left : left + stroke] = -1
-    return page + rng.standard_normal(shape, dtype=np.float32) / 50
+    grain = rng.standard_normal(shape, dtype=np.float32)
+    page += grain / np.float32(50)
+    return page
 
 
 def _run(
     model: onnx.ModelProto, feeds: Mapping[str, npt.NDArray[np.float32]]
 ) -> npt.NDArray[np.float32]:
-    import onnxruntime  # noqa: PLC0415  # only where importorskip let us come here
+    import onnxruntime  # only where importorskip let us come here
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

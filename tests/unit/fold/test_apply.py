@@ -253,3 +253,15 @@ def test_nothing_is_changed_when_a_tensor_does_not_fit(
     )
     assert not found.report.modified
     assert found.refused["mul"] == f"'k' would not fit {dtype} in channel 1"
+
+
+def test_a_folded_bias_is_read_anew() -> None:
+    """Two shifts that only together leave the range of fp16: one folds, and the next is judged by the sum."""
+    found = rewritten(
+        """g (float16[N,3,H,W] x) => (float16[N,4,H,W] y)
+            <float16[4,3,1,1] w, float16[4] k, float far32 = {40000}> {
+            far = Cast<to = 10>(far32) c = Conv(x, w, k) d = Add(c, far) [second] y = Add(d, far) }""",
+        compare=False,  # in fp16 a bias of 40000 is only right to 16
+    )
+    assert found.ops == "Cast Conv Add"
+    assert "'k' would not fit float16" in found.refused["second"]

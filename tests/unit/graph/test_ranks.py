@@ -76,6 +76,8 @@ def test_answers_do_not_depend_on_the_order_of_questions() -> None:
     late = ranks.dims(values["j"])
     ranks, values = _ranks(text)
     assert late == ranks.dims(values["j"]) == (None, 12, 4, 4)
+    assert ranks.certain_dims(values["i"]) is None
+    assert ranks.certain_dims(values["j"]) is None
 
 
 def test_declared_shapes_are_the_last_resort() -> None:
@@ -85,6 +87,13 @@ def test_declared_shapes_are_the_last_resort() -> None:
     assert ranks.certain_dims(values["v"]) is None
     assert ranks.dims(values["v"]) == (2, 3, 4)
     assert ranks.dims(None) is None
+
+
+def test_inference_does_not_believe_lies() -> None:
+    """What can be inferred is, whatever the file declares for it."""
+    text = MODEL.format("i = SpaceToDepth<blocksize = 2>(x) v = Relu(i)")
+    ranks, values = _ranks(text.replace("float[1] one,", "float[1] one, float[7,7] i,"))
+    assert ranks.dims(values["v"]) == ranks.dims(values["i"]) == (None, 12, 4, 4)
 
 
 def test_lies_about_shapes_are_not_believed() -> None:

@@ -1,0 +1,129 @@
+"""What a model computes in float64 on each case of inputs, and how far that moves by roundoff."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.core.errors import InvalidModelError, UnsupportedOperatorError, UsageError
+from normonnx.runtime.oracle import Perturbation, evaluate
+from normonnx.validation import drawing
+from normonnx.validation.drawing import Case
+from normonnx.validation.measures import proves_something
+
+DRAWS: Final = 2
+
+Inputs = str | os.PathLike[str] | Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a judgement depends on besides models and inputs.
+
+    Attributes:
+        seed: Of drawn inputs and of perturbations.
+        factor: Error over noise floor up to which an output passes.
+        kernels: Whether the floor allows for what kernels add by themselves: for backends.
+    """
+
+    seed: int
+    factor: float
+    kernels: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """One model on one case.
+
+    Attributes:
+        case: The inputs.
+        outputs: What the model computes in float64, by name.
+        moved: The same with inputs and weights moved by one roundoff, for each of a few draws.
+    """
+
+    case: Case
+    outputs: Mapping[str, Any]
+    moved: tuple[Mapping[str, Any], ...]
+
+
+def truth_of(model: ir.Model, case: Case, settings: Settings, draws: int = DRAWS) -> Truth:
+    """Evaluate a model on one case.
+
+    Raises:
+        InvalidModelError, UnsupportedOperatorError: As `evaluate`.
+    """
+    outputs = evaluate(model, case.feeds)
+    return Truth(case, outputs, moved_outputs(model, case, settings, range(draws)))
+
+
+def moved_outputs(
+    model: ir.Model,
+    case: Case,
+    settings: Settings,
+    draws: Collection[int],
+    scale: float = 1.0,
+) -> tuple[Mapping[str, Any], ...]:
+    """Outputs with inputs and weights moved by `scale` roundoffs; one draw for each number."""
+    seeds = [settings.seed * 1000 + draw for draw in draws]
+    noises = [Perturbation(seed, scale, kernels=settings.kernels) for seed in seeds]
+    return tuple(evaluate(model, case.feeds, perturb=noise) for noise in noises)
+
+
+def truths_of(
+    model: ir.Model, inputs: Inputs, shapes: drawing.Shapes, settings: Settings
+) -> list[Truth]:
+    """Evaluate a model on the inputs given, or on the first drawn ones that it accepts.
+
+    Where noise leaves an output so uniform that agreement would prove nothing, images like a
+    printed page are tried as well.
+
+    Raises:
+        UsageError: Inputs or shapes don't fit the model, or can't be drawn for it.
+        UnsupportedOperatorError: The oracle can't evaluate the model, or no drawn inputs fit.
+    """
+    drawing.check_names(model, shapes)
+    if inputs is not None:
+        return _on_given(model, drawing.given(model, inputs), settings)
+    problem: InvalidModelError | None = None
+    for sizes in drawing.attempts(model, shapes):
+        try:
+            cases = drawing.drawn(model, sizes, shapes, settings.seed)
+            first = truth_of(model, cases[0], settings)
+        except InvalidModelError as error:
+            problem = problem or error
+            continue
+        if all(np.size(output) for output in first.outputs.values()) or problem is None:
+            more = cases[1:]
+            if not _all_prove_something(model, first, settings):
+                page = drawing.page(model, cases[0], settings.seed)
+                more = (*more, page) if page is not None else more
+            return [first, *(truth_of(model, case, settings, draws=1) for case in more)]
+    message = f"no inputs were found that the model accepts; give --shape or --inputs ({problem})"
+    raise UnsupportedOperatorError(message)
+
+
+def _on_given(model: ir.Model, cases: Collection[Case], settings: Settings) -> list[Truth]:
+    try:
+        return [truth_of(model, case, settings) for case in cases]
+    except InvalidModelError as error:
+        message = f"the model does not accept the inputs given: {error}"
+        raise UsageError(message) from None
+
+
+def _all_prove_something(model: ir.Model, truth: Truth, settings: Settings) -> bool:
+    """Whether every output is varied enough on this case for agreement to mean anything."""
+    for value in model.graph.outputs:
+        name = value.name or ""
+        expected = truth.outputs[name]
+        if value.dtype is None or not isinstance(expected, np.ndarray):
+            continue
+        moved = [draw[name] for draw in truth.moved]
+        dtype = np.dtype(value.dtype.numpy())
+        if not proves_something(expected, dtype, moved, settings.factor):
+            return False
+    return True

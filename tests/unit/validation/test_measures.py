@@ -1,0 +1,186 @@
+"""Judging one output: errors in roundoffs, floors, and what proves nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from normonnx.core.verdicts import Verdict
+from normonnx.validation.measures import (
+    LEAST_FLOOR,
+    judge_output,
+    noise_floor,
+    proves_something,
+    relative_error,
+    rms,
+)
+
+Array = npt.NDArray[Any]
+U = 2.0**-24
+F32 = np.dtype(np.float32)
+TRUTH = np.linspace(-1, 3, 64).reshape(8, 8)
+NAN, INF = float("nan"), float("inf")
+
+
+def _verdict(found: Array, truth: Array = TRUTH, dtype: Any = F32, floor: float = 1.0) -> Verdict:
+    """The verdict where the truth moves by `floor` roundoffs."""
+    moved = [truth * (1 + floor * U)] if truth.dtype.kind == "f" else [truth]
+    return judge_output(found, truth, np.dtype(dtype), moved, 16.0).verdict
+
+
+def test_the_error_is_rms_over_rms_in_roundoffs() -> None:
+    """rms(difference) / rms(truth) / u, as the report says."""
+    found = TRUTH.copy()
+    found[0, 0] += 0.5
+    expected = 0.5 / 8 / np.sqrt(np.mean(TRUTH**2)) / U
+    assert relative_error(found, TRUTH, U) == pytest.approx(expected)
+    judged = judge_output(found, TRUTH, F32, [TRUTH], 16.0)
+    assert judged.error == pytest.approx(expected)
+    assert (judged.u, judged.max_abs) == (U, 0.5)
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-6, 1.0, 1e5, 1e300])
+def test_the_error_does_not_depend_on_scale(scale: float) -> None:
+    """Tiny and huge outputs are judged alike, without overflow."""
+    found = TRUTH * (1 + 3 * U)
+    assert relative_error(found * scale, TRUTH * scale, U) == pytest.approx(3, rel=1e-6)
+    assert rms(TRUTH * scale) == pytest.approx(rms(TRUTH) * scale)
+
+
+def test_the_floor_is_the_largest_draw_but_never_nothing() -> None:
+    """Several draws, and none at all; rounding the output itself costs half a roundoff."""
+    moved = [TRUTH * (1 + k * U) for k in (1, 5, 3)]
+    assert noise_floor(TRUTH, moved, U) == pytest.approx(5, rel=1e-6)
+    assert noise_floor(TRUTH, [TRUTH], U) == LEAST_FLOOR
+    assert noise_floor(TRUTH, [], U) == LEAST_FLOOR
+
+
+@pytest.mark.parametrize(
+    ("roundoffs", "verdict"),
+    [(0, Verdict.PASS), (31, Verdict.PASS), (33, Verdict.MISMATCH), (1e5, Verdict.MISMATCH)],
+)
+def test_up_to_the_factor_times_the_floor_passes(roundoffs: float, verdict: Verdict) -> None:
+    """Floor 2 u and factor 16: the border is at 32 u."""
+    assert _verdict(TRUTH * (1 + roundoffs * U), floor=2.0) is verdict
+
+
+def test_a_sign_flip_is_seen_at_any_scale() -> None:
+    """One of eight rows negated, in outputs of 1e-6 and of 1e5."""
+    for scale in (1e-6, 1.0, 1e5):
+        found = TRUTH * scale
+        found[3] *= -1
+        assert _verdict(found, TRUTH * scale) is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("found", "word"),
+    [
+        (TRUTH.reshape(4, 16), "shape"),
+        (TRUTH[None], "shape"),
+        (TRUTH[:1], "shape"),
+        (TRUTH.astype(np.float16), "type float16"),
+        (TRUTH.astype(np.int64), "type int64"),
+    ],
+)
+def test_another_shape_or_type_is_a_mismatch(found: Array, word: str) -> None:
+    """Also where the numbers would broadcast, or fit."""
+    judged = judge_output(found, TRUTH, F32, [TRUTH], 16.0)
+    assert judged.verdict is Verdict.MISMATCH
+    assert word in judged.reason
+
+
+def _with(array: Array, *entries: float) -> Array:
+    changed = array.copy()
+    changed.flat[: len(entries)] = entries
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "verdict"),
+    [
+        ((NAN,), (), Verdict.MISMATCH),
+        ((), (NAN,), Verdict.MISMATCH),
+        ((INF,), (), Verdict.MISMATCH),
+        ((INF,), (-INF,), Verdict.MISMATCH),
+        ((NAN,), (INF,), Verdict.MISMATCH),
+        ((NAN, INF), (NAN, INF), Verdict.INCONCLUSIVE),
+        ((NAN,) * 64, (NAN,) * 64, Verdict.INCONCLUSIVE),
+        ((INF,), (1e39,), Verdict.INCONCLUSIVE),
+    ],
+)
+def test_nan_and_infinity(
+    found: tuple[float, ...], truth: tuple[float, ...], verdict: Verdict
+) -> None:
+    """On one side only it is wrong; on both it proves nothing; beyond the type's range it is due."""
+    assert _verdict(_with(TRUTH, *found), _with(TRUTH, *truth)) is verdict
+
+
+def test_nan_at_the_same_places_does_not_hide_a_wrong_number() -> None:
+    """The rest of the output still counts."""
+    assert _verdict(_with(TRUTH, NAN, 7.0), _with(TRUTH, NAN)) is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        np.zeros((0, 3)),
+        np.zeros((2, 3)),
+        np.full((2, 3), 0.7),
+        1 + U * np.arange(6.0).reshape(2, 3),
+        np.zeros(()),
+        np.zeros((2, 3), np.int64),
+        np.full((2, 3), 5, np.int64),
+        np.ones((2, 3), np.bool_),
+        np.asarray(["a", "a"], object),
+    ],
+    ids=[
+        "empty",
+        "zero",
+        "constant",
+        "constant but for roundoff",
+        "one zero",
+        "integer zeros",
+        "one integer",
+        "true",
+        "one string",
+    ],
+)
+def test_agreement_that_proves_nothing_is_inconclusive(truth: Array) -> None:
+    """Anything could have computed these; what differs from them is wrong all the same."""
+    dtype = F32 if truth.dtype.kind == "f" else truth.dtype
+    assert _verdict(truth.copy(), truth, dtype) is Verdict.INCONCLUSIVE
+    if truth.size and truth.dtype.kind in "fi":
+        assert _verdict(truth + 1, truth, dtype) is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.bool_, object])
+def test_exact_types_must_be_equal(kind: Any) -> None:
+    """Equal passes; one entry off is a mismatch. 0 and 255 do not wrap into each other."""
+    truth = np.asarray([0, 1, 1, 0]).astype(kind)
+    found = truth.copy()
+    found[0] = np.asarray(255).astype(kind)
+    assert _verdict(truth.copy(), truth, kind) is Verdict.PASS
+    assert _verdict(found, truth, kind) is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize(("dtype", "u"), [(np.float16, 2**-11), (ml_dtypes.bfloat16, 2**-8)])
+def test_half_precision_is_measured_in_its_own_roundoff(dtype: Any, u: float) -> None:
+    """Rounding to it passes; a roundoff of float32 would have made that an error of thousands."""
+    judged = judge_output(TRUTH.astype(dtype), TRUTH, np.dtype(dtype), [TRUTH], 16.0)
+    assert judged.verdict is Verdict.PASS
+    assert judged.u == u
+    assert 0.1 < judged.error < 1
+
+
+def test_an_output_drowned_in_noise_proves_nothing() -> None:
+    """Where a roundoff moves the truth by as much as its size, agreement within that is no news."""
+    moved = [TRUTH * 1.1]
+    judged = judge_output(TRUTH * 1.05, TRUTH, F32, moved, 16.0)
+    assert judged.verdict is Verdict.INCONCLUSIVE
+    assert "noise floor" in judged.reason
+    assert not proves_something(TRUTH, F32, moved, 16.0)
+    assert proves_something(TRUTH, F32, [TRUTH], 16.0)

@@ -28,6 +28,7 @@ UP: Final[Mapping[str, Absorber]] = {
     "Gemm": absorb_product.gemm,
     "MatMul": absorb_product.matmul,
 }
+_LONGEST_CHAIN: Final = 128  # looked at from one source; what it leaves is met again
 _LARGEST_COPY: Final = 64 << 20  # bytes worth adding, by copying a shared weight, to drop a node
 
 
@@ -62,7 +63,7 @@ def plan(surroundings: Surroundings, node: ir.Node) -> Plan | Refusal | None:
 def _walk(surroundings: Surroundings, chain: _Chain) -> ir.Node | None:
     """Walk up, composing affines; the absorber reached, or None with the reason in `chain.stop`."""
     node, index = chain.sources[0].node, chain.sources[0].index
-    while True:
+    while len(chain.sources) < _LONGEST_CHAIN:
         producer = surroundings.sole_producer(node, index)
         if isinstance(producer, Refusal):
             chain.stop = producer
@@ -93,6 +94,8 @@ def _walk(surroundings: Surroundings, chain: _Chain) -> ir.Node | None:
         chain.affine = composed
         chain.sources.append(above)
         node, index = producer, above.index
+    chain.stop = Refusal(f"it ends a chain of {_LONGEST_CHAIN} affines without an absorber", quiet=True)
+    return None
 
 
 def _is_normalization(chain: _Chain) -> bool:

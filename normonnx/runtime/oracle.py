@@ -6,8 +6,8 @@ keep their type. Operators come from `kernels`, control flow and functions from 
 onnx's reference implementation.
 
 A `Perturbation` moves inputs and weights by one roundoff of their own type, at random: how far the outputs
-move is the model's noise floor. Numbers that are exact by intent (integers, single values such as an exponent
-or an epsilon) are not moved; a cast to a narrower type is.
+move is the model's noise floor. Numbers that are exact by intent (whole numbers, exponents, sizes) are not moved;
+a cast to a narrower type is.
 """
 
 from __future__ import annotations
@@ -43,6 +43,21 @@ _STEERING: Final[Mapping[str, frozenset[int]]] = {
 }
 
 
+# Operators whose constants are weights, whatever their size.
+_LEARNED: Final = frozenset(
+    {
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "Gemm",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "MatMul",
+        "PRelu",
+        "RMSNormalization",
+    }
+)
 # Sums of products: rounding what has been summed so far costs more than moving the terms, which averages
 # out when all have one sign. A sum on its own (ReduceMean, pools) is not excused: a variance as E[x²] - E[x]² lives there.
 _PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
@@ -194,9 +209,12 @@ class _Run:
     def _weight(self, array: Array, node: ir.Node | None, index: int) -> Array:
         """A constant in float64, moved unless it is exact by intent."""
         exact: Array = promoted(array)
-        if self._perturb is None or not is_float(array.dtype) or _is_exact(exact):
+        if self._perturb is None or not is_float(array.dtype):
             return exact
-        if node is not None and index in _STEERING.get(node.op_type, ()):
+        op_type = None if node is None else node.op_type
+        if op_type not in _LEARNED and _is_whole(exact):
+            return exact
+        if index in _STEERING.get(op_type or "", ()):
             return exact
         return self._perturb.moved(exact, array.dtype)
 
@@ -301,11 +319,9 @@ def _float_type(value: ir.Value) -> Any:  # noqa: ANN401
     return value.dtype.numpy()
 
 
-def _is_exact(array: Array) -> bool:
-    """Single values, and small constants that are whole numbers, are meant exactly."""
+def _is_whole(array: Array) -> bool:
+    """Small constants that are whole numbers are meant exactly, unless they are learned weights."""
     small = 64
-    if array.size <= 1:
-        return True
     return array.size <= small and bool(np.all(array == np.rint(array)))
 
 

@@ -26,6 +26,7 @@ from normonnx.validation.bounds import exclusive_bound
 SHIFT: Final = 100.0
 _SPATIAL: Final = (64, 224, 32, 256, 128, 320, 512, 16, 8, 48, 1)
 _SEQUENCE: Final = (16, 64, 8, 32, 128, 1, 256, 224)
+_LARGER: Final = (224, 512, 4096, 16000)  # 16000 is a second of sound
 _IMAGE_RANK: Final = 4
 _COLOURS: Final = 4
 _INK: Final = 0.35  # share of blocks of a page that are blank
@@ -116,6 +117,14 @@ def attempts(model: ir.Model, shapes: Shapes) -> Iterator[tuple[int, int]]:
         if number < 2:  # noqa: PLR2004  # a batch of two shows what mixes samples up
             yield (2, size)
         yield (1, size)
+
+
+def larger(model: ir.Model, shapes: Shapes, sizes: tuple[int, int]) -> list[tuple[int, int]]:
+    """Sizes to try where smaller ones were accepted but gave nothing worth comparing."""
+    found = list(attempts(model, shapes))
+    if len(found) == 1:
+        return []
+    return [(1, size) for size in _LARGER if size > sizes[1]]
 
 
 def _chosen_shapes(

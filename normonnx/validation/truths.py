@@ -80,7 +80,7 @@ def truths_of(
     """Evaluate a model on the inputs given, or on the first drawn ones that it accepts.
 
     Where noise leaves an output so uniform that agreement would prove nothing, images like a
-    printed page are tried as well.
+    printed page are tried as well, and then larger inputs.
 
     Raises:
         UsageError: Inputs or shapes don't fit the model, or can't be drawn for it.
@@ -98,13 +98,31 @@ def truths_of(
             problem = problem or error
             continue
         if all(np.size(output) for output in first.outputs.values()) or problem is None:
-            more = cases[1:]
-            if not _all_prove_something(model, first, settings):
-                page = drawing.page(model, cases[0], settings.seed)
-                more = (*more, page) if page is not None else more
-            return [first, *(truth_of(model, case, settings, draws=1) for case in more)]
+            found = [first, *(truth_of(model, case, settings, draws=1) for case in cases[1:])]
+            if not any(_all_prove_something(model, truth, settings) for truth in found):
+                found += _livelier(model, cases[0], settings, drawing.larger(model, shapes, sizes))
+            return found
     message = f"no inputs were found that the model accepts; give --shape or --inputs ({problem})"
     raise UnsupportedOperatorError(message)
+
+
+def _livelier(
+    model: ir.Model, like: Case, settings: Settings, sizes: Collection[tuple[int, int]]
+) -> list[Truth]:
+    """One more truth that proves something, on a page or on larger inputs; empty if there is none."""
+    page = drawing.page(model, like, settings.seed)
+    found = [] if page is None else [truth_of(model, page, settings, draws=1)]
+    if any(_all_prove_something(model, truth, settings) for truth in found):
+        return found
+    for size in sizes:
+        try:
+            case = drawing.drawn(model, size, {}, settings.seed)[0]
+            truth = truth_of(model, Case(f"random-{size[1]}", case.feeds), settings)
+        except (InvalidModelError, UsageError):
+            continue
+        if _all_prove_something(model, truth, settings):
+            return [*found, truth]
+    return found
 
 
 def _on_given(model: ir.Model, cases: Collection[Case], settings: Settings) -> list[Truth]:

@@ -123,7 +123,11 @@ def recurrent(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
 def _state(given: Array | None, shape: tuple[int, ...], *, batch_first: bool) -> Array:
     if given is None:
         return np.zeros(shape)
-    return np.swapaxes(given, 0, 1) if batch_first else given
+    state = np.swapaxes(given, 0, 1) if batch_first else given
+    if state.shape != shape:  # numpy would broadcast it
+        message = f"the initial state has shape {list(state.shape)}, expected {list(shape)}"
+        raise ValueError(message)
+    return state
 
 
 def _direction(call: Invocation, given: Sequence[Any], number: int) -> _Direction:

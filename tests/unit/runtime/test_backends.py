@@ -1,5 +1,7 @@
 """Backends: worker processes, what they answer, and every way in which they fail."""
 
+# ruff: noqa: ANN401  # arrays and attributes of every type
+
 from __future__ import annotations
 
 import os
@@ -126,8 +128,10 @@ def test_a_provider_that_is_not_installed_is_unavailable(tmp_path: Path, backend
 @pytest.mark.parametrize(
     "text",
     [
-        '<ir_version: 8, opset_import: ["": 17, "odd": 1]>\n'
-        "g (float[n] x) => (float[n] y) { y = odd.Frobnicate(x) }",
+        (
+            '<ir_version: 8, opset_import: ["": 17, "odd": 1]>\n'
+            "g (float[n] x) => (float[n] y) { y = odd.Frobnicate(x) }"
+        ),
         HEAD + "g (float[1, 4, 2, 2] x) => (float[1, 4, 2, 2] y) { y = LRN<size = 2>(x) }",
     ],
     ids=["custom operator", "no kernel"],

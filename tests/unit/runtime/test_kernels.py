@@ -1,5 +1,7 @@
 """Kernels of the oracle against the formula written out, torch, or ONNX Runtime."""
 
+# ruff: noqa: ANN401  # arrays and attributes of every type
+
 from __future__ import annotations
 
 import itertools
@@ -154,7 +156,7 @@ def test_conv_transpose_crops_to_a_given_shape(mode: str | None, begins: int) ->
     """output_shape: the odd element is cut at the end for SAME_UPPER, else at the beginning."""
     x, w = _draw(1, 1, 4), _draw(1, 1, 3)
     (full,) = _call("ConvTranspose", [x, w])
-    attributes = {"auto_pad": mode} if mode else {}
+    attributes: dict[str, Any] = {"auto_pad": mode} if mode else {}
     (found,) = _call("ConvTranspose", [x, w], output_shape=[5], **attributes)
     np.testing.assert_allclose(found, full[..., begins : begins + 5])
 

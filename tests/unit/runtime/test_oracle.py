@@ -1,5 +1,7 @@
 """The float64 oracle: promotion, scopes, functions, control flow, refusals and perturbations."""
 
+# ruff: noqa: ANN401  # arrays and attributes of every type
+
 from __future__ import annotations
 
 from typing import Any
@@ -152,7 +154,7 @@ def test_a_loop_stops_when_its_condition_fails() -> None:
 def test_a_loop_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A condition that stays true is an error in the end, not a hang."""
     monkeypatch.setattr(control_flow, "_PATIENCE", 10)
-    with pytest.raises(UnsupportedOperatorError, match="Loop .* after 10 rounds"):
+    with pytest.raises(UnsupportedOperatorError, match=r"Loop .* after 10 rounds"):
         _run(LOOP, n=np.asarray(1 << 62, np.int64), go=True, x=np.ones(1, np.float32))
 
 
@@ -206,10 +208,14 @@ def test_an_operator_that_nobody_knows_is_named() -> None:
     "body",
     [
         "g (int64[2] s) => (float[a, b] y) { [huge] y = ConstantOfShape(s) }",
-        "g (int64[2] s) => (float[a, b] y) { o = Constant<value_floats = [1.0]>()"
-        " [huge] y = Expand(o, s) }",
-        "g (int64[2] s) => (float[a, b] y) { o = Constant<value = float[1, 1] {1}>()"
-        " [huge] y = Tile(o, s) }",
+        (
+            "g (int64[2] s) => (float[a, b] y) { o = Constant<value_floats = [1.0]>()"
+            " [huge] y = Expand(o, s) }"
+        ),
+        (
+            "g (int64[2] s) => (float[a, b] y) { o = Constant<value = float[1, 1] {1}>()"
+            " [huge] y = Tile(o, s) }"
+        ),
     ],
     ids=["ConstantOfShape", "Expand", "Tile"],
 )
@@ -258,18 +264,31 @@ def test_the_same_seed_moves_alike_and_another_does_not() -> None:
     "body",
     [
         "g (int64[2] i) => (float[2] y) <float[3] t = {1, 2, 3}> { y = Gather(t, i) }",
-        "g (int64[2] i) => (float[2] y) <float e = {1e-5}> { f = Cast<to = 1>(i) y = Add(f, e) }",
-        "g (int64[2] i) => (float[4] y) <float[1] s = {1.7}> {"
-        ' f = Cast<to = 1>(i) y = Resize<mode = "nearest">(f, , s) }',
+        "g (int64[2] i) => (float[2] y) <float e = {0.3}> { f = Cast<to = 1>(i) y = Pow(f, e) }",
+        (
+            "g (int64[2] i) => (float[4] y) <float[1] s = {1.7}> {"
+            ' f = Cast<to = 1>(i) y = Resize<mode = "nearest">(f, , s) }'
+        ),
     ],
-    ids=["whole numbers", "an epsilon", "scales"],
+    ids=["whole numbers", "an exponent", "scales"],
 )
 def test_what_is_exact_by_intent_is_not_moved(body: str) -> None:
-    """Whole numbers, single values, and inputs that steer."""
+    """Whole numbers, exponents, and inputs that steer."""
     model = _model(HEAD + body)
     feeds = {"i": np.asarray([1, 2], np.int64)}
     truth = evaluate(model, feeds)["y"]
     assert np.array_equal(evaluate(model, feeds, perturb=Perturbation(1))["y"], truth)
+
+
+def test_weights_of_linear_operators_are_moved_also_when_whole() -> None:
+    """They were learned, or rounded: the norm's scale of ones is one roundoff uncertain, too."""
+    model = _model(
+        HEAD + "g (int64[1, 2] i) => (float[1, 2] y) <float[2, 2] w = {1, 2, 3, 4}>"
+        " { f = Cast<to = 1>(i) y = MatMul(f, w) }"
+    )
+    feeds = {"i": np.asarray([[1, 2]], np.int64)}
+    truth = evaluate(model, feeds)["y"]
+    assert not np.array_equal(evaluate(model, feeds, perturb=Perturbation(1))["y"], truth)
 
 
 def test_half_precision_is_moved_by_its_own_roundoff() -> None:

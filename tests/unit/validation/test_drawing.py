@@ -1,5 +1,7 @@
 """Inputs: drawn for what the graph allows, or given and checked."""
 
+# ruff: noqa: ANN401  # arrays and attributes of every type
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -90,13 +92,17 @@ GATHERS = {
         3,
     ),
     "through casts and shapes": (
-        "g (int32[3, 3] i) => (float[k, 2] y) <float[7, 2] t = {}> { c = Cast<to = 7>(i)"
-        " f = Flatten(c) y = Gather(t, f) }",
+        (
+            "g (int32[3, 3] i) => (float[k, 2] y) <float[7, 2] t = {}> { c = Cast<to = 7>(i)"
+            " f = Flatten(c) y = Gather(t, f) }"
+        ),
         7,
     ),
     "the smaller of two tables": (
-        "g (int64[9] i) => (float[9] y, float[9] z) <float[5] t = {}, float[4] u = {}>"
-        " { y = Gather(t, i) z = Gather(u, i) }",
+        (
+            "g (int64[9] i) => (float[9] y, float[9] z) <float[5] t = {}, float[4] u = {}>"
+            " { y = Gather(t, i) z = Gather(u, i) }"
+        ),
         4,
     ),
     "into an activation": ("g (int64[9] i, float[6] x) => (float[9] y) { y = Gather(x, i) }", 6),

@@ -1,5 +1,7 @@
 """Judging one output: errors in roundoffs, floors, and what proves nothing."""
 
+# ruff: noqa: ANN401  # arrays and attributes of every type
+
 from __future__ import annotations
 
 from typing import Any

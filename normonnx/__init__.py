@@ -80,7 +80,7 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
         InvalidModelError: The file is damaged, is not ONNX, has an opset below 7 or newer than the
             onnx package, or its external data is missing, too short or outside the model's folder.
     """
-    from normonnx.graph import files  # noqa: PLC0415
+    from normonnx.graph import files
 
     return files.load(path)
 
@@ -89,15 +89,15 @@ def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) 
     """Write a model to a file, whole or not at all.
 
     Args:
-        model: What to write; not changed. Weights are streamed, in order, so the same model gives the
-            same bytes. External data goes to one file named after the model.
+        model: What to write; not changed. Weights are streamed, in order, so the same model gives
+            the same bytes. External data goes to one file named after the model.
         path: The .onnx file. An existing file is replaced at the very end.
         force: Allow replacing the file that `model` was loaded from.
 
     Raises:
         UsageError: The path can't be written, or is the file that the model was loaded from.
     """
-    from normonnx.graph import files  # noqa: PLC0415
+    from normonnx.graph import files
 
     files.save(model, path, force=force)
 
@@ -125,8 +125,8 @@ def optimize(  # noqa: PLR0913
         keep: Names of nodes or values that must stay as they are.
         keep_inputs: IR version 3 only: initializers that you override at run time.
         passes: Names of passes to run, see `normonnx list passes`; None for all.
-        verify: "final" checks the result against the original in float64, "each" after every rewrite;
-            None does not check. The outcome is in `report.verification`.
+        verify: "final" checks the result against the original in float64, "each" after every
+            rewrite; None does not check. The outcome is in `report.verification`.
 
     Returns:
         OptimizeResult(model, report).
@@ -136,7 +136,7 @@ def optimize(  # noqa: PLR0913
         InvalidModelError: As `load`.
     """
     _refuse_unbuilt({"style": (style, None), "prefer": (prefer, "speed"), "opset": (opset, None)})
-    from normonnx.pipeline import Options, run  # noqa: PLC0415
+    from normonnx.pipeline import Options, run
 
     options = Options(
         target=target,
@@ -168,7 +168,7 @@ def fold_batch_norm(
     Raises:
         UsageError, InvalidModelError: As `optimize`.
     """
-    from normonnx.pipeline import BATCH_NORM, Options, run  # noqa: PLC0415
+    from normonnx.pipeline import BATCH_NORM, Options, run
 
     options = Options(
         keep=tuple(keep), keep_inputs=tuple(keep_inputs), only=BATCH_NORM, verify=verify
@@ -185,7 +185,7 @@ def inspect(model: Model) -> Inspection:
     Raises:
         UsageError, InvalidModelError: As `load`.
     """
-    from normonnx.inspecting import inspect_model  # noqa: PLC0415
+    from normonnx.inspecting import inspect_model
 
     return inspect_model(model)
 
@@ -220,7 +220,7 @@ def validate(  # noqa: PLR0913
         UsageError: An input has the wrong name, type or shape.
         InvalidModelError: As `load`.
     """
-    from normonnx.validation.judge import validate as judge  # noqa: PLC0415
+    from normonnx.validation.judge import validate as judge
 
     return judge(
         model,
@@ -235,7 +235,7 @@ def validate(  # noqa: PLR0913
 
 
 def _verifier(original: ir.Model, rewritten: ir.Model) -> ValidationReport:
-    from normonnx.validation.judge import equivalence  # noqa: PLC0415
+    from normonnx.validation.judge import equivalence
 
     return equivalence(original, rewritten)
 

@@ -22,7 +22,7 @@ from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
 
 PASSES: Final[Mapping[str, str]] = {
-    "fold-affine": "BatchNormalization and other per-channel affines into Conv, ConvTranspose, Gemm, MatMul",
+    "fold-affine": "per-channel affines, such as BatchNormalization, into linear operators",
 }
 TARGETS: Final[Mapping[str, str]] = {
     "portable": "standard ONNX operators only; any runtime",
@@ -183,6 +183,10 @@ def _refuse_unknown(what: str, wanted: Collection[str], known: Collection[str]) 
         if name in known and name:
             continue
         close = difflib.get_close_matches(name, sorted(known), n=3)
-        hint = f"did you mean {', '.join(close)}?" if close else "see the names with `normonnx inspect`"
+        hint = (
+            f"did you mean {', '.join(close)}?"
+            if close
+            else "see the names with `normonnx inspect`"
+        )
         message = f"{what} {name!r} is not in the model; {hint}"
         raise UsageError(message)

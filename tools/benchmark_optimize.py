@@ -1,10 +1,10 @@
-"""Time and memory of optimizing one model, beside ONNX Runtime's and onnxscript's offline optimizers.
+"""Time and memory of optimizing one model, beside onnxruntime's and onnxscript's optimizers.
 
     python tools/benchmark_optimize.py MODEL.onnx [--runs 7]
 
-Each run is a process of its own: import, then read, optimize and write, timed without the import. The
-contenders take turns, so that a slow minute of the machine hits all of them. Printed are medians, the
-ratio to normonnx pair by pair, and the memory added on top of what the imports take.
+Each run is a process of its own: import, then read, optimize and write, timed without the import.
+The contenders take turns, so that a slow minute of the machine hits all of them. Printed are
+medians, the ratio to normonnx pair by pair, and the memory added on top of what the imports take.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Conv and ConvTranspose absorb an affine of their output channels.
 
-Conv: y[m] = sum W[m] x + b[m], so s y + t has weight s[m] W[m] and bias s[m] b[m] + t[m].
-The weight is [M, C/group, k...]: axis 0, whatever the group.
-ConvTranspose: the weight is [C, M/group, k...]. Output channel m = g * (M/group) + j belongs to group g,
-whose inputs are the rows g * (C/group) ... of axis 0. Seen as [group, C/group, M/group, k...] the
-factor varies along axes 0 and 2. Padding and stride are on the input side: nothing else changes.
+Conv: y[m] = sum W[m] x + b[m], so s y + t has weight s[m] W[m] and bias s[m] b[m] + t[m]. The
+weight is [M, C/group, k...]: axis 0, whatever the group. ConvTranspose: the weight is [C, M/group,
+k...]. Output channel m = g * (M/group) + j belongs to group g, whose inputs are the rows g *
+(C/group) ... of axis 0. Seen as [group, C/group, M/group, k...] the factor varies along axes 0 and
+2. Padding and stride are on the input side: nothing else changes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _CHANNEL_AXIS = 1
 _LEAST_RANK = 3
 
 
-def conv(
-    surroundings: Surroundings, node: ir.Node, affine: ChannelAffine
-) -> Absorbed | Refusal:
+def conv(surroundings: Surroundings, node: ir.Node, affine: ChannelAffine) -> Absorbed | Refusal:
     """Scale the weight along its first axis and move the bias."""
     weight = weight_of(surroundings, node, 1)
     if isinstance(weight, Refusal):
         return weight
     if len(weight.shape) < _LEAST_RANK:
-        return Refusal(f"Conv: its weight has shape {list(weight.shape)}, expected (M, C/group, k...)")
+        return Refusal(
+            f"Conv: its weight has shape {list(weight.shape)}, expected (M, C/group, k...)"
+        )
     channels = weight.shape[0]
     view = (channels, *weight.shape[1:])
     shape = (channels, *[1] * (len(view) - 1))
@@ -67,8 +67,8 @@ def _absorbed(
     along = affine.over(_CHANNEL_AXIS, channels)
     if along is None:
         return Refusal(
-            f"{node.op_type}: it has {channels} output channels on axis 1, but the affine has shape "
-            f"{list(affine.scale.shape)} over axes {affine.axes}"
+            f"{node.op_type}: it has {channels} output channels on axis 1, "
+            f"but the affine has shape {list(affine.scale.shape)} over axes {affine.axes}"
         )
     edits: list[Edit] = []
     if not along.is_shift:

@@ -1,9 +1,9 @@
 """Gemm and MatMul absorb an affine of their output columns (or rows).
 
-Gemm: Y = alpha A' B' + beta C. Scaling column n scales column n of B'; the new bias is
-s (beta C) + t with beta 1, which is also right for beta 0, where C is not read.
-MatMul: Y = X W. Scaling the last axis of Y scales the last axis of W; with the constant at the left,
-Y = W X, scaling the axis before the last scales that axis of W. MatMul has no bias: a shift is left over.
+Gemm: Y = alpha A' B' + beta C. Scaling column n scales column n of B'; the new bias is s (beta C)
++ t with beta 1, which is also right for beta 0, where C is not read. MatMul: Y = X W. Scaling the
+last axis of Y scales the last axis of W; with the constant at the left, Y = W X, scaling the axis
+before the last scales that axis of W. MatMul has no bias: a shift is left over.
 """
 
 from __future__ import annotations
@@ -78,8 +78,10 @@ def matmul(surroundings: Surroundings, node: ir.Node, affine: ChannelAffine) -> 
         return Refusal("MatMul: both operands are constants", quiet=True)
     if len(weight.shape) < _MATRIX:
         return Refusal("MatMul: its weight is a vector, which has no output axis to scale")
-    left_over = None if affine.is_scale else ChannelAffine(
-        affine.axes, np.ones_like(affine.scale), affine.shift
+    left_over = (
+        None
+        if affine.is_scale
+        else ChannelAffine(affine.axes, np.ones_like(affine.scale), affine.shift)
     )
     if affine.is_shift:
         return Absorbed((), left_over, weight.dtype)

@@ -1,7 +1,8 @@
 """Applying a plan: first make and check every tensor, then change the model.
 
-Nothing is changed when a tensor does not fit its type. A constant that only the changed slot reads is
-replaced under its own name; one that others read is copied. What the change leaves without a reader goes too.
+Nothing is changed when a tensor does not fit its type. A constant that only the changed slot reads
+is replaced under its own name; one that others read is copied. What the change leaves without a
+reader goes too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import onnx_ir as ir
 from normonnx.fold.plan import (
     Bypass,
     Edit,
-    NewConstant,
     Plan,
     Refusal,
     ReplaceNode,
@@ -125,5 +125,3 @@ def _set_attribute(edit: SetAttribute) -> None:
         edit.node.attributes.pop(edit.name, None)
     else:
         edit.node.attributes[edit.name] = ir.AttrFloat32(edit.name, np.float32(edit.value))
-
-

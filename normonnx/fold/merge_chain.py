@@ -1,9 +1,10 @@
 """Several affines in a row become one node, where nothing above them absorbs them.
 
-A BatchNormalization holds any per-channel affine of its channels: with one of its own between
-z = s2 BN(s1 x + t1) + t2 it becomes one whose scale is the product and whose B is chosen so that the whole
-is the same, mean and var unchanged: scale' = S d and B' = T + S mean, where S, T are the composed affine
-and d = sqrt(var + epsilon). Otherwise scales alone become one Mul, shifts alone one Add.
+A BatchNormalization holds any per-channel affine of its channels: with one of its own between z =
+s2 BN(s1 x + t1) + t2 it becomes one whose scale is the product and whose B is chosen so that the
+whole is the same, mean and var unchanged: scale' = S d and B' = T + S mean, where S, T are the
+composed affine and d = sqrt(var + epsilon). Otherwise scales alone become one Mul, shifts alone
+one Add.
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ def merged_chain(
     others = [source for source in sources if source is not keeper]
     bypasses = [Bypass(source.node, source.index) for source in others]
     names = " and ".join(described(source.node) for source in others)
-    found = merge(sources[0].node, (*edits, *bypasses), f"{names} merged into {described(keeper.node)}")
+    found = merge(
+        sources[0].node, (*edits, *bypasses), f"{names} merged into {described(keeper.node)}"
+    )
     return None if isinstance(found, Refusal) else found
 
 
-def _keeps_channels(
-    surroundings: Surroundings, keeper: Source, sources: Sequence[Source]
-) -> bool:
+def _keeps_channels(surroundings: Surroundings, keeper: Source, sources: Sequence[Source]) -> bool:
     """Whether what enters the chain has the channels that the BatchNormalization expects.
 
     A Mul or Add before it may have enlarged an axis of length 1, unless that length is known.

@@ -39,7 +39,7 @@ def fold_affines(
     only: Collection[str] | None = None,
     observer: Observer | None = None,
 ) -> Folding:
-    """Fold every constant per-channel affine of a model that an operator above it absorbs, in place.
+    """Fold every constant per-channel affine that an operator above it absorbs, in place.
 
     Args:
         model: Changed in place.
@@ -122,9 +122,7 @@ class FoldAffine(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Fold in place; refusals are logged at level INFO."""
-        found = fold_affines(
-            model, keep=self.keep, keep_inputs=self.keep_inputs, only=self.only
-        )
+        found = fold_affines(model, keep=self.keep, keep_inputs=self.keep_inputs, only=self.only)
         for event in found.refused:
             logger.info("%s %s stays: %s", event.op_type, event.node, event.reason)
         return ir.passes.PassResult(model, modified=bool(found.applied))

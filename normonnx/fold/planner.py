@@ -1,8 +1,8 @@
 """From a source up to an absorber: the plan, or why there is none.
 
-The walk starts at the last affine of a chain and composes what it passes, so a chain of any
-length is folded, and rounded, once. Where no absorber is reached, the chain itself is merged into one node,
-if there is one that can hold it: a BatchNormalization, or a single Mul or Add.
+The walk starts at the last affine of a chain and composes what it passes, so a chain of any length
+is folded, and rounded, once. Where no absorber is reached, the chain itself is merged into one
+node, if there is one that can hold it: a BatchNormalization, or a single Mul or Add.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ from normonnx.fold import absorb_convolution, absorb_product
 from normonnx.fold.absorb import Absorbed, Absorber
 from normonnx.fold.affine import ChannelAffine, broadcastable
 from normonnx.fold.merge_chain import merged_chain
-from normonnx.fold.plan import Bypass, Edit, NewConstant, Plan, Refusal, ReplaceNode, ScaledWeight, SetInput, merge
+from normonnx.fold.plan import (
+    Bypass,
+    Edit,
+    NewConstant,
+    Plan,
+    Refusal,
+    ReplaceNode,
+    ScaledWeight,
+    SetInput,
+    merge,
+)
 from normonnx.fold.sources import Source, affine_of
 from normonnx.fold.surroundings import STANDARD, Surroundings, described
 
@@ -89,12 +99,16 @@ def _walk(surroundings: Surroundings, chain: _Chain) -> ir.Node | None:
             chain.stop = Refusal(f"it and {described(producer)} before it differ in channels")
             return None
         if len(composed.axes) > 1:  # a matrix of numbers to save one node of two vectors
-            chain.stop = Refusal(f"it and {described(producer)} before it vary along different axes")
+            chain.stop = Refusal(
+                f"it and {described(producer)} before it vary along different axes"
+            )
             return None
         chain.affine = composed
         chain.sources.append(above)
         node, index = producer, above.index
-    chain.stop = Refusal(f"it ends a chain of {_LONGEST_CHAIN} affines without an absorber", quiet=True)
+    chain.stop = Refusal(
+        f"it ends a chain of {_LONGEST_CHAIN} affines without an absorber", quiet=True
+    )
     return None
 
 
@@ -103,7 +117,7 @@ def _is_normalization(chain: _Chain) -> bool:
 
 
 def _is_identity(node: ir.Node) -> bool:
-    """Identity, or Dropout in inference: since version 12 that is the default of its third input."""
+    """Identity, or Dropout in inference: its third input, since version 12, is false or absent."""
     if node.domain not in STANDARD:
         return False
     if node.op_type == "Identity":

@@ -1,13 +1,13 @@
 """A weight times factors, multiplied in float64 when it is read, never held as a copy.
 
-Saving streams it block by block. Scaling it once more multiplies the factors, so the product is rounded once
-however many rewrites touch the same weight.
+Saving streams it block by block. Scaling it once more multiplies the factors, so the product is
+rounded once however many rewrites touch the same weight.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -60,9 +60,7 @@ class ScaledTensor(StreamedTensor):
             yield product.reshape(-1).view(np.uint8).data
 
 
-def _multiply(
-    base: npt.NDArray[Any], factors: FloatArray, product: npt.NDArray[Any]
-) -> None:
+def _multiply(base: npt.NDArray[Any], factors: FloatArray, product: npt.NDArray[Any]) -> None:
     """Product = base * factors, computed in float64 and rounded once."""
     with np.errstate(all="ignore"):
         np.multiply(base, factors, out=product, dtype=np.float64, casting="unsafe")
@@ -112,15 +110,23 @@ def check_scaled(tensor: ScaledTensor) -> Refusal | None:
     bad = _poorly_rounded(base, factors) if narrow else _out_of_range(base, factors)
     if not np.any(bad):
         return None
-    return Refusal(f"the product would not fit {base.dtype} in {_listed(bad)} of weight {tensor.name!r}")
+    return Refusal(
+        f"the product would not fit {base.dtype} in {_listed(bad)} of weight {tensor.name!r}"
+    )
 
 
 def _reduced_axes(factors: FloatArray) -> tuple[int, ...]:
     return tuple(axis for axis, length in enumerate(factors.shape) if length == 1)
 
 
+_Measure = Callable[[npt.NDArray[Any], FloatArray, tuple[int, ...]], npt.NDArray[Any]]
+
+
 def _by_channel(
-    base: npt.NDArray[Any], factors: FloatArray, measure: Any, combine: Any  # noqa: ANN401
+    base: npt.NDArray[Any],
+    factors: FloatArray,
+    measure: _Measure,
+    combine: np.ufunc,
 ) -> FloatArray:
     """Reduce `measure(block, factors)` over everything but the channels."""
     axes = _reduced_axes(factors)
@@ -151,17 +157,13 @@ def _out_of_range(base: npt.NDArray[Any], factors: FloatArray) -> npt.NDArray[np
 def _poorly_rounded(base: npt.NDArray[Any], factors: FloatArray) -> npt.NDArray[np.bool_]:
     """Channels whose rounded product is further off than rounding alone explains."""
 
-    def error(
-        block: npt.NDArray[Any], part: FloatArray, axes: tuple[int, ...]
-    ) -> FloatArray:
+    def error(block: npt.NDArray[Any], part: FloatArray, axes: tuple[int, ...]) -> FloatArray:
         with np.errstate(all="ignore"):
             exact = block.astype(np.float64) * part
             rounded = exact.astype(base.dtype).astype(np.float64)
             return np.asarray(np.sum((rounded - exact) ** 2, axis=axes, keepdims=True))
 
-    def norm(
-        block: npt.NDArray[Any], part: FloatArray, axes: tuple[int, ...]
-    ) -> FloatArray:
+    def norm(block: npt.NDArray[Any], part: FloatArray, axes: tuple[int, ...]) -> FloatArray:
         with np.errstate(all="ignore"):
             exact = block.astype(np.float64) * part
             return np.asarray(np.sum(exact**2, axis=axes, keepdims=True))

@@ -2,8 +2,8 @@
 
 BatchNormalization (inference, ONNX operator specification, versions 7, 9, 14, 15):
     y = scale * (x - mean) / sqrt(var + epsilon) + B,  population variance, channel axis 1.
-Mul, Add, Sub, Div by a constant that is uniform or varies along channels, either operand first where
-the result is affine; Neg.
+Mul, Add, Sub, Div by a constant that is uniform or varies along channels, either operand first
+where the result is affine; Neg.
 """
 
 from __future__ import annotations
@@ -80,7 +80,11 @@ def statistics_of(surroundings: Surroundings, node: ir.Node) -> Statistics | Ref
 
 
 def _epsilon(node: ir.Node) -> float:
-    return float(node.attributes["epsilon"].as_float()) if "epsilon" in node.attributes else DEFAULT_EPSILON
+    return (
+        float(node.attributes["epsilon"].as_float())
+        if "epsilon" in node.attributes
+        else DEFAULT_EPSILON
+    )
 
 
 def _uses_batch_statistics(surroundings: Surroundings, node: ir.Node) -> Refusal | None:
@@ -157,7 +161,7 @@ def _arithmetic(surroundings: Surroundings, node: ir.Node) -> Source | Refusal |
 def _along_channels(
     surroundings: Surroundings, value: ir.Value | None, constant: npt.NDArray[Any]
 ) -> tuple[tuple[int, ...], FloatArray] | Refusal:
-    """Which axes of `value` a constant operand varies along; dimensions are aligned at the right."""
+    """Which axes of `value` a constant operand varies along, dimensions aligned at the right."""
     if constant.ndim == 0:
         return (), constant.astype(np.float64)
     dims = surroundings.ranks.dims(value)

@@ -77,7 +77,7 @@ class Surroundings:
             return f"its {role} is missing"
         if self.constants.is_overridable(value):
             return (
-                f"its {role} {value.name!r} is a graph input whose default the caller may override; "
+                f"its {role} {value.name!r} is a graph input, whose default a caller may override; "
                 "drop it from the inputs to make it a constant"
             )
         if value.is_graph_input():
@@ -95,11 +95,11 @@ class Surroundings:
         if producer is None:
             return Refusal(f"its input {value.name!r} is a constant", quiet=True)
         if producer.graph is not node.graph:
-            return Refusal(
-                f"its input {value.name!r} comes from outside the subgraph, where others may read it"
-            )
+            return Refusal(f"its input {value.name!r} comes from outside the subgraph")
         if value.is_graph_output():
-            return Refusal(f"{value.name!r}, the output of {described(producer)}, is a graph output")
+            return Refusal(
+                f"{value.name!r}, the output of {described(producer)}, is a graph output"
+            )
         readers = [use.node for use in value.uses() if reads_content(use.node, use.idx)]
         if len(readers) > 1:
             others = sorted({described(other) for other in readers if other is not node})

@@ -6,11 +6,11 @@ views of the file whatever their size; a computed constant has at most `LARGEST_
 so a ConstantOfShape of 10 TB is simply not constant.
 
 An initializer that is also a graph input can be overridden by the caller from IR version 4 on and
-is no constant then; in IR version 3 every initializer has to be an input, and only those named by the
-user (`keep_inputs`) are left to the caller.
+is no constant then; in IR version 3 every initializer has to be an input, and only those named by
+the user (`keep_inputs`) are left to the caller.
 
-The Shape of a value that is not constant is, where the dimensions asked for are known: exporters write
-scale and bias as Expand(1, Shape<start=1, end=2>(x)).
+The Shape of a value that is not constant is, where the dimensions asked for are known: exporters
+write scale and bias as Expand(1, Shape<start=1, end=2>(x)).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ import onnx_ir as ir
 from normonnx.graph import folding
 
 LARGEST_COMPUTED: Final = 1 << 24  # elements
-_INPUTS_ARE_DEFAULTS: Final = 4  # first IR version in which an initializer that is an input is a default
+_INPUTS_ARE_DEFAULTS: Final = (
+    4  # first IR version in which an initializer that is an input is a default
+)
 _DEEPEST: Final = 32  # shapes that depend on constants that depend on shapes
 _NOT_FOLDED: Final = (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)
 Dims = tuple[int | None, ...]
@@ -136,7 +138,6 @@ class Constants:
             return np.broadcast_to(np.int8(0), tuple(value.const_value.shape.numpy()))
         return self.get(value)
 
-
     def _dims(self, value: ir.Value) -> Dims | None:
         if self._shape_of is None or self._depth >= _DEEPEST:
             return None
@@ -189,11 +190,57 @@ def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
 
 
 _KEEPS_TYPE: Final = frozenset(
-    "Abs Add AveragePool BatchNormalization Clip Concat Conv ConvTranspose Div Dropout Elu Erf Exp "
-    "Expand Flatten Gather Gelu Gemm GlobalAveragePool HardSigmoid HardSwish Identity "
-    "InstanceNormalization LayerNormalization LeakyRelu Log MatMul MaxPool Mul Neg Pad Pow PRelu "
-    "Reciprocal ReduceMean ReduceSum Relu Reshape Resize Sigmoid Slice Softmax Sqrt Squeeze Sub "
-    "Sum Tanh Transpose Unsqueeze".split()
+    [
+        "Abs",
+        "Add",
+        "AveragePool",
+        "BatchNormalization",
+        "Clip",
+        "Concat",
+        "Conv",
+        "ConvTranspose",
+        "Div",
+        "Dropout",
+        "Elu",
+        "Erf",
+        "Exp",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "Gelu",
+        "Gemm",
+        "GlobalAveragePool",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "InstanceNormalization",
+        "LayerNormalization",
+        "LeakyRelu",
+        "Log",
+        "MatMul",
+        "MaxPool",
+        "Mul",
+        "Neg",
+        "Pad",
+        "Pow",
+        "PRelu",
+        "Reciprocal",
+        "ReduceMean",
+        "ReduceSum",
+        "Relu",
+        "Reshape",
+        "Resize",
+        "Sigmoid",
+        "Slice",
+        "Softmax",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Sum",
+        "Tanh",
+        "Transpose",
+        "Unsqueeze",
+    ]
 )
 
 

@@ -1,7 +1,7 @@
 """Changing a graph without losing anything: names, outputs, types, and no residue.
 
-The names of graph inputs and outputs always survive. A constant, or a chain of nodes, that an edit leaves
-without a reader is removed; what had no reader before is not touched.
+The names of graph inputs and outputs always survive. A constant, or a chain of nodes, that an edit
+leaves without a reader is removed; what had no reader before is not touched.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Editor:
         self._take_over(node, source)
 
     def replace(self, node: ir.Node, op_type: str, inputs: Sequence[Operand]) -> ir.Node:
-        """Put a node of the default domain in place of another, with the same name and output name."""
+        """Put a node of the default domain in place of another, under the same names."""
         values = [
             operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
             for operand in inputs
@@ -93,16 +93,16 @@ class Editor:
             source.metadata_props.update(old.metadata_props)
         self._drop_unread(inputs)
 
-    def _new_constant(
-        self, node: ir.Node, tensor: tensors.StreamedTensor, name: str
-    ) -> ir.Value:
+    def _new_constant(self, node: ir.Node, tensor: tensors.StreamedTensor, name: str) -> ir.Value:
         graph = node.graph
         if graph is None:
             message = f"node {node.name!r} stands in no graph"
             raise ValueError(message)
         tensor.name = self._unique(name)
         if not self._holds_initializers(graph):
-            constant = ir.Node("", "Constant", (), attributes=[ir.AttrTensor("value", tensor)], name="")
+            constant = ir.Node(
+                "", "Constant", (), attributes=[ir.AttrTensor("value", tensor)], name=""
+            )
             constant.outputs[0].name = tensor.name
             graph.insert_before(node, constant)
             return constant.outputs[0]

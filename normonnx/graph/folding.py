@@ -100,9 +100,7 @@ def _cast_like(_node: ir.Node, inputs: Arrays, largest: int) -> npt.NDArray[Any]
     return _converted(_array(inputs, 0), _array(inputs, 1).dtype, largest)
 
 
-def _converted(
-    array: npt.NDArray[Any], dtype: np.dtype[Any], largest: int
-) -> npt.NDArray[Any]:
+def _converted(array: npt.NDArray[Any], dtype: np.dtype[Any], largest: int) -> npt.NDArray[Any]:
     _bounded(array.shape, largest)
     return array.astype(dtype)
 

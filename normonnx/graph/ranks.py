@@ -2,7 +2,8 @@
 
 What a file says about its own intermediate values (value_info) can't be trusted, so ranks are
 worked out from graph inputs and weights: by the rules below where one operator suffices, else by
-onnx-shape-inference, once for the whole model, on a copy. What the file declares is the last resort.
+onnx-shape-inference, once for the whole model, on a copy. What the file declares is the last
+resort.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Ranks:
         return None if dims is None else len(dims)
 
     def dims(self, value: ir.Value | None) -> Dims | None:
-        """Dimensions of a value, None for each that is not static; None when the rank is unknown."""
+        """Dimensions of a value, None for each that is not static; None if the rank is unknown."""
         if value is None:
             return None
         found = self.certain_dims(value)
@@ -101,7 +102,7 @@ def _declared(value: ir.Value) -> Dims | None:
 
 def _inferred_shapes(model: ir.Model) -> dict[str, Dims]:
     """Shapes by onnx-shape-inference of the main graph's values; what it fails on is left out."""
-    import onnx_shape_inference  # noqa: PLC0415  # half a second, rarely needed
+    import onnx_shape_inference  # half a second, rarely needed
 
     copy = model.clone()
     for node in copy.graph:
@@ -109,7 +110,7 @@ def _inferred_shapes(model: ir.Model) -> dict[str, Dims]:
             output.shape = None
     try:
         onnx_shape_inference.infer_symbolic_shapes(copy)
-    except Exception:  # noqa: BLE001  # it raises many kinds on names that are no expressions
+    except Exception:  # it raises many kinds on names that are no expressions
         logger.debug("shape inference failed", exc_info=True)
     found = {}
     for node in copy.graph:
@@ -208,11 +209,37 @@ def _flatten(_ranks: Ranks, _node: ir.Node) -> Dims:
     return (None, None)
 
 
-_SAME: Final = (
-    "BatchNormalization Cast CastLike Clip Dropout Elu Erf Exp Gelu HardSigmoid HardSwish Identity "
-    "InstanceNormalization LRN LayerNormalization LeakyRelu Log LogSoftmax Mish Neg PRelu Relu Selu "
-    "Sigmoid Softmax Softplus Sqrt Tanh ThresholdedRelu".split()
-)
+_SAME: Final = [
+    "BatchNormalization",
+    "Cast",
+    "CastLike",
+    "Clip",
+    "Dropout",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "InstanceNormalization",
+    "LRN",
+    "LayerNormalization",
+    "LeakyRelu",
+    "Log",
+    "LogSoftmax",
+    "Mish",
+    "Neg",
+    "PRelu",
+    "Relu",
+    "Selu",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Sqrt",
+    "Tanh",
+    "ThresholdedRelu",
+]
 _RULES: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(_SAME, _same),
     **dict.fromkeys(("Add", "Div", "Mul", "Pow", "Sub", "Sum", "Max", "Min", "Where"), _broadcast),

@@ -1,13 +1,13 @@
 """The float64 oracle: what a model computes if every floating-point number is a float64.
 
-Nodes are evaluated in order; floating-point weights are promoted when a node reads them and each value is
-freed after its last use, so at most the live values are held. Integers, booleans and strings
-keep their type. Operators come from `kernels`, control flow and functions from here, the rest from
-onnx's reference implementation.
+Nodes are evaluated in order; floating-point weights are promoted when a node reads them and each
+value is freed after its last use, so at most the live values are held. Integers, booleans and
+strings keep their type. Operators come from `kernels`, control flow and functions from here, the
+rest from onnx's reference implementation.
 
-A `Perturbation` moves inputs and weights by one roundoff of their own type, at random: how far the outputs
-move is the model's noise floor. Numbers that are exact by intent (whole numbers, exponents, sizes) are not moved;
-a cast to a narrower type is.
+A `Perturbation` moves inputs and weights by one roundoff of their own type, at random: how far the
+outputs move is the model's noise floor. Numbers that are exact by intent (whole numbers,
+exponents, sizes) are not moved; a cast to a narrower type is.
 """
 
 from __future__ import annotations
@@ -58,10 +58,12 @@ _LEARNED: Final = frozenset(
         "RMSNormalization",
     }
 )
-# Sums of products: rounding what has been summed so far costs more than moving the terms, which averages
-# out when all have one sign. A sum on its own (ReduceMean, pools) is not excused: a variance as E[x²] - E[x]² lives there.
+# Sums of products: rounding what has been summed so far costs more than moving the terms, which
+# averages out when all have one sign. A sum on its own (ReduceMean, pools) is not excused: a
+# variance computed as E[x²] - E[x]² lives there.
 _PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
-# Kernels compute these as 1/2 + tanh/2 or clamp their input: right to a roundoff of 1, not of the result.
+# Kernels compute these as 1/2 + tanh/2, or clamp their input: right to a roundoff of 1, not of the
+# result.
 _ABSOLUTE: Final = frozenset({"Sigmoid"})
 
 
@@ -122,8 +124,8 @@ def evaluate(
 
     Args:
         model: The model; never changed.
-        feeds: Array (or list of arrays, for a sequence) by graph input name; inputs with a default may be
-            left out. Floating-point arrays are promoted.
+        feeds: Array (or list of arrays, for a sequence) by graph input name; inputs with a default
+            may be left out. Floating-point arrays are promoted.
         perturb: Move inputs and weights by one roundoff.
         keep: Names of further values of the main graph to return.
 

@@ -109,7 +109,7 @@ def truths_of(
 def _livelier(
     model: ir.Model, like: Case, settings: Settings, sizes: Collection[tuple[int, int]]
 ) -> list[Truth]:
-    """One more truth that proves something, on a page or on larger inputs; empty if there is none."""
+    """More truths, on a page and on larger inputs, until one proves something."""
     page = drawing.page(model, like, settings.seed)
     found = [] if page is None else [truth_of(model, page, settings, draws=1)]
     if any(_all_prove_something(model, truth, settings) for truth in found):

@@ -77,8 +77,8 @@ class Surroundings:
             return f"its {role} is missing"
         if self.constants.is_overridable(value):
             return (
-                f"its {role} {value.name!r} is a graph input, whose default a caller may override; "
-                "drop it from the inputs to make it a constant"
+                f"its {role} {value.name!r} is a graph input, whose default the caller may "
+                "override; drop it from the inputs to make it a constant"
             )
         if value.is_graph_input():
             return f"its {role} {value.name!r} is an input of the graph, not a constant"

@@ -144,13 +144,13 @@ REFUSED = [
     pytest.param(
         """g (float[N,3,H,W] x, float[4,3,1,1] w) => (float[N,4,H,W] y) <float[4,3,1,1] w, NORM4> {
             c = Conv(x, w) [bn] y = BN(c) }""",
-        "Conv: its weight 'w' is a graph input whose default the caller may override; drop it",
+        "Conv: its weight 'w' is a graph input, whose default the caller may override; drop it",
         id="weight is an overridable input",
     ),
     pytest.param(
         """g (float[N,3,H,W] x, float[4] k) => (float[N,4,H,W] y) <float[4,3,1,1] w, float[4] k, NORM4> {
             c = Conv(x, w, k) [bn] y = BN(c) }""",
-        "Conv: its bias 'k' is a graph input whose default",
+        "Conv: its bias 'k' is a graph input, whose default",
         id="bias is an overridable input",
     ),
     pytest.param(

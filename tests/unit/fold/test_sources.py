@@ -155,7 +155,7 @@ def test_parameters_that_are_inputs_refuse() -> None:
     plain = rewritten(text.format(default=""))
     assert plain.refused == {"bn": "its scale 'scale' is an input of the graph, not a constant"}
     default = rewritten(text.format(default="float[4] scale, "))
-    assert "is a graph input whose default the caller may override" in default.refused["bn"]
+    assert "is a graph input, whose default the caller may override" in default.refused["bn"]
 
 
 def test_parameters_of_different_length_refuse() -> None:

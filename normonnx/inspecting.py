@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import onnx_ir as ir
 
 from normonnx.catalogue.operators import norm_of
-from normonnx.core.events import Event
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
-from normonnx.fold.passes import fold_affines
-from normonnx.fold.sources import SOURCES
+from normonnx.fold.passes import Fate, fold_affines
 from normonnx.fold.surroundings import label
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
@@ -26,21 +22,21 @@ def inspect_model(model: ModelLike) -> Inspection:
         UsageError, InvalidModelError: As `normonnx.load`.
     """
     given = as_model(model)
-    found = fold_affines(own_model(given))
-    folded = {name: event for event in found.applied for name in event.nodes}
-    refused = {event.node: event for event in found.refused}
+    fates = _fates(given)
     norms: list[NormFound] = []
     affines: list[AffineFound] = []
     names = _graph_names(given)
     for graph in walk.all_graphs(given):
         for node in graph:
             norm = norm_of(node.domain, node.op_type)
-            outcome = _outcome(node, folded, refused)
+            fate = fates.get(id(node))
             where = names[id(graph)]
             if norm is not None:
+                outcome = (False, _STAYS) if fate is None else (fate.folded, fate.reason)
                 norms.append(NormFound(label(node), node.op_type, norm, where, *outcome))
-            elif node.op_type in SOURCES and (outcome[0] or label(node) in refused):
-                affines.append(AffineFound(label(node), node.op_type, where, *outcome))
+            elif fate is not None:
+                found = AffineFound(label(node), node.op_type, where, fate.folded, fate.reason)
+                affines.append(found)
     return Inspection(
         norms=tuple(norms),
         affines=tuple(affines),
@@ -51,15 +47,14 @@ def inspect_model(model: ModelLike) -> Inspection:
     )
 
 
-def _outcome(
-    node: ir.Node, folded: Mapping[str, Event], refused: Mapping[str, Event]
-) -> tuple[bool, str]:
-    name = label(node)
-    if name in folded:
-        return True, folded[name].reason
-    if name in refused:
-        return False, refused[name].reason
-    return False, _STAYS
+def _fates(model: ir.Model) -> dict[int, Fate]:
+    """What would become of each node that folding has an opinion about, by the node's id."""
+    copy = own_model(model)
+    nodes = [node for graph in walk.all_graphs(model) for node in graph]
+    copies = [node for graph in walk.all_graphs(copy) for node in graph]
+    fates = {id(fate.node): fate for fate in fold_affines(copy).fates}
+    pairs = zip(nodes, copies, strict=True)
+    return {id(node): fates[id(other)] for node, other in pairs if id(other) in fates}
 
 
 def _graph_names(model: ir.Model) -> dict[int, str]:

@@ -23,12 +23,22 @@ RULE = "fold-affine"
 Observer = Callable[[Event], None]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Fate:
+    """What became of one node: whether it was folded away, and where to or why not."""
+
+    node: ir.Node
+    folded: bool
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """What folding did to a model, and what it left alone."""
+    """What folding did to a model, and what it left alone; `fates` says it node by node."""
 
     applied: tuple[Event, ...]
     refused: tuple[Event, ...]
+    fates: tuple[Fate, ...] = ()
 
 
 def fold_affines(
@@ -54,13 +64,15 @@ def fold_affines(
     surroundings = Surroundings.of(model, keep, keep_inputs)
     applier = Applier(surroundings, Editor(model, keep))
     applied: list[Event] = []
+    fates: list[Fate] = []
     while True:
         with np.errstate(all="ignore"):  # numbers that are not finite are refused by name
             found = _sweep(surroundings, applier, only, observer)
         applied += found.applied
         applier.editor.finish()
+        fates += [fate for fate in found.fates if fate.folded or not found.applied]
         if not found.applied:
-            return Folding(tuple(applied), found.refused)
+            return Folding(tuple(applied), found.refused, tuple(fates))
 
 
 def _sweep(
@@ -72,6 +84,7 @@ def _sweep(
     """Go once over all nodes, last first, so that a chain is met at its end."""
     applied: list[Event] = []
     refused: list[Event] = []
+    fates: list[Fate] = []
     for graph in list(walk.all_graphs(surroundings.model)):
         for node in reversed(list(graph)):
             if node.graph is not graph or (only is not None and node.op_type not in only):
@@ -80,25 +93,31 @@ def _sweep(
                 continue  # dead: an edit below would remove it before its own turn
             found = plan(surroundings, node)
             if isinstance(found, Plan):
-                event = Event(
-                    RULE,
-                    label(node),
-                    node.op_type,
-                    found.reason,
-                    found.removed,
-                    found.added,
-                    tuple(label(member) for member in found.folded),
-                )
+                event = _applied(node, found)
                 problem = applier.apply(found)
                 if problem is None:
                     applied.append(event)
+                    fates += [Fate(member, True, found.reason) for member in found.folded]  # noqa: FBT003
                     if observer is not None:
                         observer(event)
                     continue
                 found = problem
             if isinstance(found, Refusal) and (not found.quiet or _is_norm(node)):
                 refused.append(Event(RULE, label(node), node.op_type, found.reason))
-    return Folding(tuple(applied), tuple(reversed(refused)))
+                fates.append(Fate(node, False, found.reason))  # noqa: FBT003
+    return Folding(tuple(applied), tuple(reversed(refused)), tuple(fates))
+
+
+def _applied(node: ir.Node, found: Plan) -> Event:
+    return Event(
+        RULE,
+        label(node),
+        node.op_type,
+        found.reason,
+        found.removed,
+        found.added,
+        tuple(label(member) for member in found.folded),
+    )
 
 
 def _is_norm(node: ir.Node) -> bool:

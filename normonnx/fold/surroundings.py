@@ -82,6 +82,9 @@ class Surroundings:
             )
         if value.is_graph_input():
             return f"its {role} {value.name!r} is an input of the graph, not a constant"
+        producer = value.producer()
+        if producer is not None and producer.op_type == "DequantizeLinear":
+            return f"its {role} {value.name!r} is stored as integers, which stay as they are"
         return f"its {role} {value.name!r} is computed at run time, not a constant"
 
     def sole_producer(self, node: ir.Node, index: int) -> ir.Node | Refusal:

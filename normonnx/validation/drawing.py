@@ -8,6 +8,7 @@ dynamic dimensions from a list of sizes until the model accepts them.
 
 from __future__ import annotations
 
+import math
 import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ from normonnx.validation.bounds import exclusive_bound
 SHIFT: Final = 100.0
 _SPATIAL: Final = (64, 224, 32, 256, 128, 320, 512, 16, 8, 48, 1)
 _SEQUENCE: Final = (16, 64, 8, 32, 128, 1, 256, 224)
+_MOST: Final = 1 << 21  # numbers in one larger input; an image has 786,432 at 512 pixels a side
 _LARGER: Final = (224, 512, 4096, 16000)  # 16000 is a second of sound
 _IMAGE_RANK: Final = 4
 _COLOURS: Final = 4
@@ -124,7 +126,13 @@ def larger(model: ir.Model, shapes: Shapes, sizes: tuple[int, int]) -> list[tupl
     found = list(attempts(model, shapes))
     if len(found) == 1:
         return []
-    return [(1, size) for size in _LARGER if size > sizes[1]]
+    return [(1, size) for size in _LARGER if size > sizes[1] and _is_modest(model, shapes, size)]
+
+
+def _is_modest(model: ir.Model, shapes: Shapes, size: int) -> bool:
+    """Whether inputs of that size, and what a network makes of them, surely fit into memory."""
+    chosen = _chosen_shapes(required_inputs(model), (1, size), shapes)
+    return all(math.prod(shape) <= _MOST for shape in chosen.values())
 
 
 def _chosen_shapes(

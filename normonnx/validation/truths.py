@@ -100,26 +100,30 @@ def truths_of(
         if all(np.size(output) for output in first.outputs.values()) or problem is None:
             found = [first, *(truth_of(model, case, settings, draws=1) for case in cases[1:])]
             if not any(_all_prove_something(model, truth, settings) for truth in found):
-                found += _livelier(model, cases[0], settings, drawing.larger(model, shapes, sizes))
+                found += _livelier(model, cases[0], shapes, settings, sizes)
             return found
     message = f"no inputs were found that the model accepts; give --shape or --inputs ({problem})"
     raise UnsupportedOperatorError(message)
 
 
 def _livelier(
-    model: ir.Model, like: Case, settings: Settings, sizes: Collection[tuple[int, int]]
+    model: ir.Model,
+    like: Case,
+    shapes: drawing.Shapes,
+    settings: Settings,
+    sizes: tuple[int, int],
 ) -> list[Truth]:
     """More truths, on a page and on larger inputs, until one proves something."""
     page = drawing.page(model, like, settings.seed)
     found = [] if page is None else [truth_of(model, page, settings, draws=1)]
     if any(_all_prove_something(model, truth, settings) for truth in found):
         return found
-    for size in sizes:
+    for size in drawing.larger(model, shapes, sizes):
         try:
-            case = drawing.drawn(model, size, {}, settings.seed)[0]
+            case = drawing.drawn(model, size, shapes, settings.seed)[0]
             truth = truth_of(model, Case(f"random-{size[1]}", case.feeds), settings)
-        except (InvalidModelError, UsageError):
-            continue
+        except (InvalidModelError, UnsupportedOperatorError, UsageError):
+            continue  # only an attempt: what was found on smaller inputs stands
         if _all_prove_something(model, truth, settings):
             return [*found, truth]
     return found

@@ -182,3 +182,17 @@ def test_pass_composes_with_onnx_ir(proto: onnx.ModelProto) -> None:
     assert pipeline(model).modified
     assert [node.op_type for node in model.graph] == ["Conv", "Relu", "BatchNormalization"]
     assert not FoldAffine()(model).modified
+
+
+def test_inspect_tells_nodes_of_one_name_apart() -> None:
+    """Names need be unique neither in a graph nor across bodies; each node gets its own fate."""
+    model = onnx.parser.parse_model("""
+        <ir_version: 8, opset_import: ["": 17]>
+        g (float[N, 2, H, W] x) => (float[N, 2, H, W] y)
+        <float[2, 2, 1, 1] weight = {1, 2, 3, 4}, float[2] v = {1, 2}> {
+          c = Conv(x, weight)
+          [bn] n = BatchNormalization(c, v, v, v, v)
+          r = Relu(n)
+          [bn] y = BatchNormalization(r, v, v, v, v)
+        }""")
+    assert [norm.foldable for norm in normonnx.inspect(model).norms] == [True, False]

@@ -169,7 +169,7 @@ REFUSED = [
         """g (float[N,3,H,W] x) => (float[N,4,H,W] y)
             <uint8[4,3,1,1] q, float step = {0.5}, uint8 zero = {1}, NORM4> {
             w = DequantizeLinear(q, step, zero) c = Conv(x, w) [bn] y = BN(c) }""",
-        "Conv: its weight 'w' is computed at run time",
+        "stored as integers, which stay as they are",
         id="weight is quantized",
     ),
     pytest.param(

@@ -265,3 +265,13 @@ def test_a_page_is_drawn_for_images_only() -> None:
     assert set(np.unique(page.feeds["x"])) == {-1, 1}
     assert page.feeds["z"] is like.feeds["z"]
     assert drawing.page(_model(PLAIN), _drawn(PLAIN)["random"], 0) is None
+
+
+def test_larger_images_stay_within_memory() -> None:
+    """A side of 16000 is a second of sound, but not an image; given shapes leave nothing to vary."""
+    assert max(drawing.larger(_model(DYNAMIC), {}, (2, 64))) == (1, 512)
+    sound = _model("g (float[N, T] x) => (float[N, T] y) { y = Neg(x) }")
+    assert max(drawing.larger(sound, {}, (2, 64))) == (1, 16000)
+    assert drawing.larger(_model(DYNAMIC), {"x": (1, 3, 5, 6)}, (1, 1)) == []
+    square = _model("g (float[N, T, U] x) => (float[N, T, U] y) { y = Neg(x) }")
+    assert max(drawing.larger(square, {}, (2, 64))) == (1, 512)

@@ -145,7 +145,9 @@ def test_ir_3_inputs_to_keep_refuse(kept: str) -> None:
         keep_inputs=(kept,),
     )
     assert not found.report.modified
-    assert f"'{kept}' is a graph input, whose default the caller may override" in found.refused["bn"]
+    assert (
+        f"'{kept}' is a graph input, whose default the caller may override" in found.refused["bn"]
+    )
 
 
 IF = """

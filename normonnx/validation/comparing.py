@@ -14,7 +14,7 @@ What depends on a random operator is inconclusive.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -128,7 +128,7 @@ def _judgement(
         decided = depends_on(value, DECISIONS, model.functions)
         if decided and _is_tie(model, truth, (name, found), judgement, settings):
             reason = "differs, but a decision on the way is a near tie"
-            return Judgement(Verdict.INCONCLUSIVE, reason, judgement.error, judgement.floor)
+            return replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return judgement
 
 

@@ -24,6 +24,9 @@ from normonnx.core.verdicts import (
     BackendRun,
     Comparison,
     Divergence,
+    NodePlacement,
+    Statistics,
+    Tolerance,
     ValidationReport,
     Verdict,
 )
@@ -33,8 +36,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnx
     import onnx_ir as ir
+    import torch
 
     from normonnx.pipeline import OptimizeResult
+    from normonnx.validation.answers import Limits
 
     Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
 
@@ -49,9 +54,12 @@ __all__ = [
     "ExitCode",
     "Inspection",
     "InvalidModelError",
+    "NodePlacement",
     "NormFound",
     "NormonnxError",
     "OptimizeReport",
+    "Statistics",
+    "Tolerance",
     "UnavailableError",
     "UnsupportedOperatorError",
     "UsageError",
@@ -199,7 +207,12 @@ def validate(  # noqa: PLR0913
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     factor: float = 16.0,
+    rtol: float | None = None,
+    atol: float | None = None,
     timeout: float = 600.0,
+    memory: int | None = None,
+    require_coverage: float = 0.0,
+    module: torch.nn.Module | None = None,
 ) -> ValidationReport:
     """Judge what backends compute for a model, and whether two models are the same function.
 
@@ -214,10 +227,17 @@ def validate(  # noqa: PLR0913
         shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
         seed: Seed of drawn inputs and of the perturbations.
         factor: Error over noise floor up to which a comparison passes.
+        rtol: Judge by a plain tolerance instead: |found - truth| <= atol + rtol * |truth| for
+            every entry. 0 where only `atol` is given.
+        atol: The same; 0 where only `rtol` is given.
         timeout: Seconds that a backend may take.
+        memory: Bytes of memory that a backend's process may take; None for most of what is free.
+        require_coverage: Share of the nodes, 0 to 1, that must run on the provider asked for;
+            a backend that keeps fewer there is unavailable.
+        module: A torch module for the backend "torch", which runs it in float64 against the model.
 
     Raises:
-        UsageError: An input has the wrong name, type or shape.
+        UsageError: An input has the wrong name, type or shape, or an option has no such value.
         InvalidModelError: As `load`.
     """
     from normonnx.validation.judge import validate as judge
@@ -230,8 +250,24 @@ def validate(  # noqa: PLR0913
         shapes=shapes,
         seed=seed,
         factor=factor,
-        timeout=timeout,
+        tolerance=_tolerance(rtol, atol),
+        limits=_limits(timeout, memory, require_coverage, module),
     )
+
+
+def _tolerance(rtol: float | None, atol: float | None) -> Tolerance | None:
+    if rtol is None and atol is None:
+        return None
+    return Tolerance(rtol or 0.0, atol or 0.0)
+
+
+def _limits(timeout: float, memory: int | None, coverage: float, module: object) -> Limits:
+    from normonnx.validation.answers import Limits
+
+    if not 0 <= coverage <= 1:
+        message = f"require_coverage {coverage} must lie between 0 and 1"
+        raise UsageError(message)
+    return Limits(timeout, memory, coverage, module)
 
 
 def _verifier(original: ir.Model, rewritten: ir.Model) -> ValidationReport:

@@ -7,6 +7,7 @@ Two questions are never mixed: "computes" asks whether a backend computes this m
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -53,6 +54,40 @@ def worst_verdict(verdicts: Iterable[Verdict]) -> Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Tolerance:
+    """A plain tolerance: every entry must satisfy |found - truth| <= atol + rtol * |truth|.
+
+    Attributes:
+        rtol: Relative part, a number.
+        atol: Absolute part, in the output's own unit.
+    """
+
+    rtol: float = 0.0
+    atol: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """How the errors of one output are distributed, over entries that are finite on both sides.
+
+    Attributes:
+        mean_abs: Mean absolute difference.
+        percentiles: Percent to the absolute difference that so many entries stay within; 50, 90,
+            99 and 99.9.
+        cosine: 1 - cos of the angle between output and truth; 0 when they are parallel.
+        max_rel: Largest absolute difference over absolute truth, where the truth is not 0.
+        ulps: Upper bound to the number of entries whose error in units in the last place of the
+            truth is at most that, and above the bound before.
+    """
+
+    mean_abs: float = float("nan")
+    percentiles: Mapping[float, float] = field(default_factory=dict)
+    cosine: float = float("nan")
+    max_rel: float = float("nan")
+    ulps: Mapping[float, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """One output of one run, judged.
 
@@ -68,6 +103,7 @@ class Comparison:
             and weights are perturbed by one roundoff.
         max_abs: Largest absolute difference.
         u: The unit roundoff used, for example 2**-24 for float32.
+        statistics: How the errors are distributed; None where they could not be measured.
     """
 
     question: Literal["computes", "equivalent"]
@@ -80,6 +116,7 @@ class Comparison:
     floor: float = float("nan")
     max_abs: float = float("nan")
     u: float = float("nan")
+    statistics: Statistics | None = None
 
     @property
     def ratio(self) -> float:
@@ -125,6 +162,24 @@ class Divergence:
 
 
 @dataclass(frozen=True, slots=True)
+class NodePlacement:
+    """Where one node ran, after the runtime's own rewriting of the graph.
+
+    Attributes:
+        node: The runtime's name of the node.
+        op_type: Operator, as the runtime calls it.
+        where: Execution provider or device, for example "CUDAExecutionProvider".
+        precision: Floating-point format it computed in, for example "f32"; empty where the runtime
+            does not tell.
+    """
+
+    node: str
+    op_type: str
+    where: str
+    precision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BackendRun:
     """What ran a model, and how it ended.
 
@@ -132,15 +187,38 @@ class BackendRun:
         backend: The name asked for, for example "ort:cpu".
         verdict: Worst verdict over its comparisons; unavailable or invalid when it could not run.
         reason: Why it could not run, in one line; empty when it ran.
-        placement: Number of nodes that each execution provider really ran.
-        settings: What changes numerics: versions, optimization level and so on.
+        asked: Execution provider or device that was asked for, as `NodePlacement.where` names it.
+        nodes: Where each node really ran; empty where the runtime does not tell.
+        settings: What changes numerics: versions, optimization level, TF32 and so on.
+        reduced: Kinds of precision below the model's own that were in use, for example "TF32".
+        notes: What else a reader must know, as sentences.
     """
 
     backend: str
     verdict: Verdict
     reason: str = ""
-    placement: Mapping[str, int] = field(default_factory=dict)
+    asked: str = ""
+    nodes: tuple[NodePlacement, ...] = ()
     settings: Mapping[str, str] = field(default_factory=dict)
+    reduced: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def placement(self) -> Mapping[str, int]:
+        """Number of nodes that each execution provider or device really ran."""
+        return dict(Counter(node.where for node in self.nodes))
+
+    @property
+    def elsewhere(self) -> tuple[NodePlacement, ...]:
+        """Nodes that ran somewhere else than what was asked for."""
+        return tuple(node for node in self.nodes if node.where != self.asked)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the nodes that ran where they were asked to, 0 to 1; NaN where not known."""
+        if not self.nodes:
+            return float("nan")
+        return 1 - len(self.elsewhere) / len(self.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +231,7 @@ class ValidationReport:
         backends: What ran.
         divergence: Where the error begins; None when there is none or it was not located.
         factor: Error over noise floor up to which a comparison passes.
+        tolerance: The plain tolerance that was judged by instead; None for the noise floor.
         seed: Seed of the random inputs and of the perturbations.
     """
 
@@ -162,6 +241,7 @@ class ValidationReport:
     divergence: Divergence | None = None
     factor: float = float("nan")
     seed: int = 0
+    tolerance: Tolerance | None = None
 
     @property
     def passed(self) -> bool:

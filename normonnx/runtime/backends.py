@@ -6,30 +6,19 @@ A backend that is not installed, was asked for but not used, crashes, hangs or r
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import site
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any
 
-import numpy as np
+from normonnx.core.verdicts import BackendRun, NodePlacement, Verdict
+from normonnx.runtime import exchange, naming, workers
+from normonnx.runtime.engines.contract import GivenUpError
+from normonnx.runtime.exchange import Array
+from normonnx.runtime.naming import BACKENDS
 
-from normonnx.core.verdicts import BackendRun, Verdict
-from normonnx.runtime.invocation import Array
-
-BACKENDS: Final[Mapping[str, str]] = {
-    "ort:cpu": "ONNX Runtime, CPUExecutionProvider",
-    "ort:cuda": "ONNX Runtime, CUDAExecutionProvider",
-    "ort:tensorrt": "ONNX Runtime, TensorrtExecutionProvider",
-    "ort:openvino": "ONNX Runtime, OpenVINOExecutionProvider",
-}
-_WORKER: Final = "normonnx.runtime.worker"
+__all__ = ["BACKENDS", "Outcome", "Request", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +29,15 @@ class Request:
         model: The .onnx file.
         cases: Inputs by name, for one run each.
         timeout: Seconds for everything together.
+        memory: Bytes that the worker may take; None for most of what is free.
+        module: A live torch module, for the backend "torch" without a factory.
     """
 
     model: Path
     cases: Sequence[Mapping[str, Array]]
     timeout: float
+    memory: int | None = None
+    module: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,134 +47,72 @@ class Outcome:
     Attributes:
         run: How it went; verdict pass means that it ran.
         outputs: Outputs by name for each case; empty unless it ran.
+        wide: Whether it computed in float64, whatever type the model declares.
     """
 
     run: BackendRun
     outputs: tuple[Mapping[str, Any], ...] = ()
-
-
-class Runner(Protocol):
-    """What runs the backends of one family. It never raises: what went wrong is in the Outcome."""
-
-    def __call__(self, backend: str, request: Request, /) -> Outcome:
-        """Run a request on the backend of that name."""
+    wide: bool = False
 
 
 def run(backend: str, request: Request) -> Outcome:
-    """Run a model on a backend, in a process of its own.
+    """Run a model on a backend, in a process of its own. What goes wrong is in the outcome.
 
     Args:
-        backend: A name of `BACKENDS`, or "ort:" and the name of an installed execution provider.
+        backend: A name as `naming` describes it.
         request: What to run.
+
+    Raises:
+        UsageError: The name has an option that does not exist.
     """
-    runner = RUNNERS.get(backend.partition(":")[0])
-    if runner is None:
-        known = ", ".join(BACKENDS)
-        return _failed(
-            backend, Verdict.UNAVAILABLE, f"there is no backend {backend!r}; choose from {known}"
-        )
-    return runner(backend, request)
-
-
-def _in_onnxruntime(backend: str, request: Request) -> Outcome:
-    for feeds in request.cases:
-        for name, array in feeds.items():
-            if array.dtype.kind == "V":
-                reason = f"onnxruntime takes no {array.dtype} from Python, as input {name!r} is"
-                return _failed(backend, Verdict.UNAVAILABLE, reason)
+    named = naming.parse(backend)
+    if not named.is_known:
+        reason = f"there is no backend {backend!r}; {naming.close_to(backend)}"
+        return _failed(backend, Verdict.UNAVAILABLE, reason)
     with tempfile.TemporaryDirectory(prefix="normonnx-") as folder:
         place = Path(folder)
-        _write_request(place, backend, request)
-        # -P: files in the current folder must not shadow numpy or onnxruntime.
-        command = [sys.executable, "-P", "-m", _WORKER, str(place)]
-        return _watched(backend, request, place, command)
+        exchange.write_cases(place, request.cases)
+        wanted = {
+            "model": str(request.model.absolute()),
+            "backend": backend,
+            "cases": len(request.cases),
+            "module": None,
+        }
+        if named.family == "torch" and not named.device and request.module is not None:
+            try:
+                wanted["module"] = _stored(request.module, place)
+            except GivenUpError as error:
+                return _failed(backend, Verdict.UNAVAILABLE, str(error))
+        found = workers.run(place, wanted, workers.Limits(request.timeout, request.memory))
+        if isinstance(found, str):
+            return _failed(backend, Verdict.UNAVAILABLE, found)
+        return _outcome(backend, place, found, len(request.cases))
 
 
-def _write_request(place: Path, backend: str, request: Request) -> None:
-    names = list(request.cases[0]) if request.cases else []
-    for number, feeds in enumerate(request.cases):
-        arrays = {f"i{i}": feeds[name] for i, name in enumerate(names)}
-        np.savez(place / f"inputs-{number}.npz", **arrays)  # type: ignore[arg-type]
-    wanted = {
-        "model": str(request.model.absolute()),
-        "backend": backend,
-        "cases": len(request.cases),
-        "inputs": names,
-    }
-    (place / "request.json").write_text(json.dumps(wanted))
+def _stored(module: object, place: Path) -> str:
+    from normonnx.runtime.engines import torch  # the module's own torch is loaded already
+
+    path = place / "module.pt"
+    torch.save(module, path)
+    return str(path)
 
 
-def _watched(backend: str, request: Request, place: Path, command: Sequence[str]) -> Outcome:
-    """Run the worker and read what it left. It ends when its standard input does: not after us."""
-    log = place / "errors.txt"
-    with log.open("wb") as errors:
-        worker = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            env=_environment(),
-        )
-        try:
-            code = worker.wait(request.timeout)
-        except subprocess.TimeoutExpired:
-            reason = f"did not finish within {request.timeout:g} s"
-            return _failed(backend, Verdict.UNAVAILABLE, reason)
-        finally:
-            worker.kill()
-            worker.wait()
-            if worker.stdin is not None:
-                worker.stdin.close()
-    if code < 0:
-        return _failed(backend, Verdict.UNAVAILABLE, _killed(-code))
-    answer = place / "answer.json"
-    if code != 0 or not answer.exists():
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
-        return _failed(backend, Verdict.UNAVAILABLE, f"its process failed: {last[0][:300]}")
-    return _answer(backend, place, json.loads(answer.read_text()), len(request.cases))
-
-
-def _answer(backend: str, place: Path, answer: Mapping[str, Any], cases: int) -> Outcome:
+def _outcome(backend: str, place: Path, answer: Mapping[str, Any], cases: int) -> Outcome:
     verdict = Verdict(answer["verdict"])
-    found = BackendRun(
-        backend, verdict, answer["reason"], answer.get("placement", {}), answer.get("settings", {})
-    )
+    found = BackendRun(backend, verdict, answer["reason"])
     if verdict is not Verdict.PASS:
         return Outcome(found)
-    outputs = []
-    for number in range(cases):
-        with np.load(place / f"outputs-{number}.npz", allow_pickle=False) as arrays:
-            names = answer["outputs"]
-            outputs.append({name: _restored(arrays, f"o{i}") for i, name in enumerate(names)})
-    return Outcome(found, tuple(outputs))
-
-
-def _restored(arrays: Mapping[str, Array], key: str) -> Array | None:
-    """An output as the worker saw it; None where it was no tensor. Strings are objects in ONNX."""
-    if key not in arrays:
-        return None
-    found = arrays[key]
-    return found.astype(object) if found.dtype.kind == "U" else found
-
-
-def _environment() -> dict[str, str]:
-    """The worker finds this very package, also where it is not installed but lies on sys.path."""
-    root = str(Path(__file__).resolve().parents[2])
-    if root in site.getsitepackages():
-        return dict(os.environ)
-    path = [os.environ.get("PYTHONPATH", ""), root]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
-
-
-def _killed(number: int) -> str:
-    name = signal.Signals(number).name
-    hint = "; it probably ran out of memory" if number == signal.SIGKILL else ""
-    return f"crashed: its process was ended by {name}{hint}"
+    found = replace(
+        found,
+        asked=answer["asked"],
+        nodes=tuple(NodePlacement(*entry) for entry in answer["nodes"]),
+        settings=answer["settings"],
+        reduced=tuple(answer["reduced"]),
+        notes=tuple(answer["notes"]),
+    )
+    outputs = [exchange.read_arrays(exchange.folder(place, "outputs", n)) for n in range(cases)]
+    return Outcome(found, tuple(outputs), wide=answer["wide"])
 
 
 def _failed(backend: str, verdict: Verdict, reason: str) -> Outcome:
     return Outcome(BackendRun(backend, verdict, reason))
-
-
-# By what comes before the colon of a backend's name.
-RUNNERS: Final[Mapping[str, Runner]] = {"ort": _in_onnxruntime}

@@ -20,11 +20,12 @@ from typing import Any, Final, Literal
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.core.verdicts import Comparison, Verdict
+from normonnx.core.verdicts import Comparison, Statistics, Verdict
 from normonnx.runtime.invocation import Array
 from normonnx.validation import drawing
 from normonnx.validation.dependence import DECISIONS, RANDOM, depends_on
 from normonnx.validation.measures import Judgement, judge_output, relative_error
+from normonnx.validation.statistics import statistics
 from normonnx.validation.truths import Settings, Truth, moved_outputs
 
 _MORE_DRAWS: Final = range(100, 106)
@@ -36,10 +37,17 @@ Question = Literal["computes", "equivalent"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is compared: the question, and what answered it."""
+    """What is compared.
+
+    Attributes:
+        question: Which of the two questions.
+        backend: What answered it.
+        wide: Whether it answered in float64, whatever type the model declares.
+    """
 
     question: Question
     backend: str
+    wide: bool = False
 
 
 def compare(
@@ -59,6 +67,7 @@ def compare(
         judgement = _mistyped(value, outputs, asked) or _judgement(
             model, value, truth, outputs, settings
         )
+        measured = _statistics(value, truth.outputs, outputs)
         found.append(
             Comparison(
                 asked.question,
@@ -71,9 +80,20 @@ def compare(
                 judgement.floor,
                 judgement.max_abs,
                 judgement.u,
+                measured,
             )
         )
     return found
+
+
+def _statistics(
+    value: ir.Value, truth: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> Statistics | None:
+    expected, found = truth[value.name or ""], outputs.get(value.name or "")
+    if not isinstance(expected, np.ndarray) or not isinstance(found, np.ndarray):
+        return None
+    dtype = found.dtype if value.dtype is None else np.dtype(value.dtype.numpy())
+    return statistics(found, expected, dtype)
 
 
 def interface_difference(reference: ir.Model, model: ir.Model) -> str:
@@ -96,7 +116,7 @@ def interface_difference(reference: ir.Model, model: ir.Model) -> str:
 def _mistyped(value: ir.Value, outputs: Mapping[str, Any], asked: Asked) -> Judgement | None:
     """A backend must answer in the type that the model declares; the oracle's is wider."""
     found = outputs.get(value.name or "")
-    if asked.question == "equivalent" or value.dtype is None or not isinstance(found, np.ndarray):
+    if asked.wide or value.dtype is None or not isinstance(found, np.ndarray):
         return None
     expected = np.dtype(value.dtype.numpy())
     if found.dtype == expected:
@@ -117,8 +137,11 @@ def _judgement(
         return Judgement(Verdict.INCONCLUSIVE, "depends on a random operator")
     dtype = found.dtype if value.dtype is None else np.dtype(value.dtype.numpy())
     moved = [draw[name] for draw in truth.moved]
-    judgement = judge_output(found, expected, dtype, moved, settings.factor)
-    if judgement.verdict is Verdict.MISMATCH and np.isfinite(judgement.error):
+    judgement = judge_output(
+        found, expected, dtype, moved, settings.factor, tolerance=settings.tolerance
+    )
+    unsure = judgement.verdict is Verdict.MISMATCH and np.isfinite(judgement.error)
+    if unsure and settings.tolerance is None:
         # Before anything is called wrong the floor must be sure: an output that hangs on few
         # numbers, a softmax for example, can move very little by chance.
         more = moved_outputs(model, truth.case, settings, _MORE_DRAWS)

@@ -21,8 +21,8 @@ import onnx_ir as ir
 
 from normonnx.core.errors import InvalidModelError, UnsupportedOperatorError, UsageError
 from normonnx.core.verdicts import (
-    BackendRun,
     Comparison,
+    Tolerance,
     ValidationReport,
     Verdict,
     conclusion,
@@ -30,15 +30,16 @@ from normonnx.core.verdicts import (
 )
 from normonnx.graph import files
 from normonnx.graph.source import ModelLike, as_model
-from normonnx.runtime import backends as runtime_backends
+from normonnx.runtime.naming import parse
 from normonnx.runtime.oracle import evaluate
 from normonnx.validation import drawing
+from normonnx.validation.answers import Answer, Limits, Subject, ask, proves_nothing
 from normonnx.validation.comparing import Asked, Question, compare, interface_difference
 from normonnx.validation.drawing import Case
 from normonnx.validation.measures import FACTOR
 from normonnx.validation.truths import Inputs, Settings, Truth, truth_of, truths_of
 
-_EQUIVALENT = Asked("equivalent", "oracle")
+_EQUIVALENT = Asked("equivalent", "oracle", wide=True)
 
 
 def validate(  # noqa: PLR0913
@@ -50,10 +51,13 @@ def validate(  # noqa: PLR0913
     shapes: drawing.Shapes | None = None,
     seed: int = 0,
     factor: float = FACTOR,
-    timeout: float = 600.0,
+    tolerance: Tolerance | None = None,
+    limits: Limits = Limits(),  # noqa: B008  # frozen
 ) -> ValidationReport:
     """Judge backends on a model, and a model against a reference; see `normonnx.validate`."""
-    settings = _settings(seed, factor, kernels=True)
+    settings = judging(seed, factor, kernels=True, tolerance=tolerance)
+    for backend in backends:
+        parse(backend)  # a misspelt option is told before anything runs
     loaded = as_model(model)
     reference = None if against is None else as_model(against)
     unknown, truths = "", []
@@ -62,23 +66,23 @@ def validate(  # noqa: PLR0913
     except UnsupportedOperatorError as error:
         unknown = str(error)
     comparisons: list[Comparison] = []
-    runs: list[BackendRun] = []
-    with _on_disk(model, loaded) as path:
+    answers: list[Answer] = []
+    with on_disk(model, loaded) as path:
         for backend in backends:
-            request = runtime_backends.Request(path, [one.case.feeds for one in truths], timeout)
-            outcome = runtime_backends.run(backend, request)
-            found = _answers(loaded, truths, outcome, settings)
-            if unknown and outcome.run.verdict is Verdict.PASS:
+            answer = ask(backend, Subject(path, loaded, truths), settings, limits)
+            if unknown and answer.run.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
                 found = _unknown(loaded, Asked("computes", backend), unknown)
-            comparisons += found
-            runs.append(_with_verdict(outcome.run, found))
+                run = replace(answer.run, verdict=conclusion(found))
+                answer = replace(answer, run=run, comparisons=tuple(found))
+            comparisons += answer.comparisons
+            answers.append(replace(answer, outputs=()))
     if reference is not None:
         comparisons += (
             _unknown(loaded, _EQUIVALENT, unknown)
             if unknown
             else _against(reference, loaded, truths, replace(settings, kernels=False))
         )
-    return _report(comparisons, runs, settings)
+    return report(comparisons, answers, settings)
 
 
 def equivalence(
@@ -95,36 +99,32 @@ def equivalence(
     Returns:
         Inconclusive where the oracle can't evaluate a model or inputs can't be drawn for it.
     """
-    settings = _settings(seed, factor, kernels=False)
+    settings = judging(seed, factor, kernels=False)
     try:
         truths = truths_of(original, None, {}, settings)
     except (UnsupportedOperatorError, UsageError) as error:  # no inputs, so nothing to compare
-        return _report(_unknown(original, _EQUIVALENT, str(error)), (), settings)
-    return _report(_rewritten(original, rewritten, truths, settings), (), settings)
+        return report(_unknown(original, _EQUIVALENT, str(error)), (), settings)
+    return report(_rewritten(original, rewritten, truths, settings), (), settings)
 
 
-def _settings(seed: int, factor: float, *, kernels: bool) -> Settings:
+def judging(
+    seed: int, factor: float, *, kernels: bool, tolerance: Tolerance | None = None
+) -> Settings:
+    """Settings, checked.
+
+    Raises:
+        UsageError: One of them makes no sense.
+    """
     if not factor > 0:
         message = f"factor {factor} must be positive; the calibrated value is {FACTOR:g}"
         raise UsageError(message)
     if seed < 0:
         message = f"seed {seed} is negative; give 0 or more"
         raise UsageError(message)
-    return Settings(seed, factor, kernels=kernels)
-
-
-def _answers(
-    model: ir.Model,
-    truths: Sequence[Truth],
-    outcome: runtime_backends.Outcome,
-    settings: Settings,
-) -> list[Comparison]:
-    """What a backend's outputs say; none where it did not run."""
-    asked = Asked("computes", outcome.run.backend)
-    found = []
-    for truth, outputs in zip(truths, outcome.outputs, strict=False):
-        found += compare(model, truth, outputs, asked, settings)
-    return found
+    if tolerance is not None and not (tolerance.rtol >= 0 and tolerance.atol >= 0):
+        message = f"rtol {tolerance.rtol} and atol {tolerance.atol} must be 0 or more"
+        raise UsageError(message)
+    return Settings(seed, factor, kernels=kernels, tolerance=tolerance)
 
 
 def _against(
@@ -187,28 +187,26 @@ def _unknown(model: ir.Model, asked: Asked, reason: str) -> list[Comparison]:
     ]
 
 
-def _with_verdict(run: BackendRun, found: Sequence[Comparison]) -> BackendRun:
-    return replace(run, verdict=conclusion(found)) if run.verdict is Verdict.PASS else run
-
-
-def _report(
-    comparisons: Sequence[Comparison], runs: Sequence[BackendRun], settings: Settings
+def report(
+    comparisons: Sequence[Comparison], answers: Sequence[Answer], settings: Settings
 ) -> ValidationReport:
-    verdicts = [run.verdict for run in runs]
+    """Everything in one report; its verdict is the worst over backends and questions."""
+    verdicts = [answer.run.verdict for answer in answers if not proves_nothing(answer)]
     rest = [found for found in comparisons if found.question == "equivalent"]
-    if rest or not runs:
+    if rest or not verdicts:
         verdicts.append(conclusion(rest))
     return ValidationReport(
         worst_verdict(verdicts),
         tuple(comparisons),
-        tuple(runs),
+        tuple(answer.run for answer in answers),
         factor=settings.factor,
         seed=settings.seed,
+        tolerance=settings.tolerance,
     )
 
 
 @contextmanager
-def _on_disk(model: ModelLike, loaded: ir.Model) -> Iterator[Path]:
+def on_disk(model: ModelLike, loaded: ir.Model) -> Iterator[Path]:
     """The file that a model was given as, or a temporary one that holds it."""
     if isinstance(model, str | os.PathLike):
         yield Path(model)

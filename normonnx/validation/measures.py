@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from normonnx.core.dtypes import is_float, largest, unit_roundoff
-from normonnx.core.verdicts import Verdict
+from normonnx.core.verdicts import Tolerance, Verdict
 from normonnx.runtime.invocation import Array
 
 LEAST_FLOOR: Final = 0.5  # in u; rounding to nearest moves by at most 1 and 0.4 rms
@@ -63,8 +63,14 @@ def noise_floor(truth: Array, moved: list[Array], u: float) -> float:
     return max([LEAST_FLOOR, *finite])
 
 
-def judge_output(
-    found: Array, truth: Array, dtype: np.dtype[Any], moved: list[Array], factor: float
+def judge_output(  # noqa: PLR0913
+    found: Array,
+    truth: Array,
+    dtype: np.dtype[Any],
+    moved: list[Array],
+    factor: float,
+    *,
+    tolerance: Tolerance | None = None,
 ) -> Judgement:
     """Judge one output.
 
@@ -74,6 +80,7 @@ def judge_output(
         dtype: The type that the model declares for this output.
         moved: The truth under perturbation, a few draws.
         factor: Error over floor up to which it passes.
+        tolerance: Judge by this instead of the floor.
     """
     if found.shape != truth.shape:
         reason = f"has shape {list(found.shape)}, expected {list(truth.shape)}"
@@ -84,23 +91,34 @@ def judge_output(
         return Judgement(Verdict.INCONCLUSIVE, "is empty, so nothing was compared")
     if not is_float(dtype):
         return _judge_exact(found, truth)
-    return _judge_float(found.astype(np.float64), truth, dtype, (moved, factor))
+    return _judge_float(found.astype(np.float64), truth, dtype, (moved, factor, tolerance))
 
 
 def _judge_exact(found: Array, truth: Array) -> Judgement:
     differing = int(np.count_nonzero(found != truth))
     if differing:
         reason = f"{differing} of {truth.size} entries differ"
-        return Judgement(Verdict.MISMATCH, reason, error=float("inf"), floor=0.0)
+        top = _largest_difference(found, truth)
+        return Judgement(Verdict.MISMATCH, reason, float("inf"), 0.0, top)
     if _is_constant(truth, 0.0):
         return Judgement(Verdict.INCONCLUSIVE, "is constant, so agreement proves nothing", 0.0, 0.0)
     return Judgement(Verdict.PASS, error=0.0, floor=0.0, max_abs=0.0)
 
 
+def _largest_difference(found: Array, truth: Array) -> float:
+    """Largest absolute difference of numbers; unsigned ones must not wrap around."""
+    if truth.dtype.kind not in "biu":
+        return float("nan")
+    return float(np.max(np.abs(found.astype(np.float64) - truth.astype(np.float64))))
+
+
 def _judge_float(
-    found: Array, truth: Array, dtype: np.dtype[Any], how: tuple[list[Array], float]
+    found: Array,
+    truth: Array,
+    dtype: np.dtype[Any],
+    how: tuple[list[Array], float, Tolerance | None],
 ) -> Judgement:
-    moved, factor = how
+    moved, factor, tolerance = how
     u = unit_roundoff(dtype)
     odd = _unmatched(found, truth, dtype)
     if odd:
@@ -110,11 +128,16 @@ def _judge_float(
     error, floor = relative_error(found, truth, u), noise_floor(truth, moved, u)
     both = np.isfinite(found) & np.isfinite(truth)
     top = float(np.max(np.abs(found[both] - truth[both]))) if both.any() else float("nan")
-    if error > factor * floor:
+    if tolerance is not None:
+        beyond = _beyond(found, truth, both, tolerance)
+        if beyond:
+            reason = f"{beyond} of {truth.size} entries are beyond {_spelled(tolerance)}"
+            return Judgement(Verdict.MISMATCH, reason, error, floor, top, u)
+    elif error > factor * floor:
         times = f"{error / floor:.3g} times the noise floor"
         reason = f"error {error:.3g} u is {times}, allowed is {factor:g}"
         return Judgement(Verdict.MISMATCH, reason, error, floor, top, u)
-    if factor * floor * u > _DROWNED:
+    if tolerance is None and factor * floor * u > _DROWNED:
         reason = "is not much larger than its own noise floor, so agreement proves nothing"
         return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
     if not both.all():
@@ -124,6 +147,16 @@ def _judge_float(
         reason = "is constant, so agreement proves nothing"
         return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
     return Judgement(Verdict.PASS, "", error, floor, top, u)
+
+
+def _beyond(found: Array, truth: Array, where: Array, tolerance: Tolerance) -> int:
+    """Number of entries that exceed a plain tolerance."""
+    allowed = tolerance.atol + tolerance.rtol * np.abs(truth[where])
+    return int(np.count_nonzero(np.abs(found[where] - truth[where]) > allowed))
+
+
+def _spelled(tolerance: Tolerance) -> str:
+    return f"rtol {tolerance.rtol:g}, atol {tolerance.atol:g}"
 
 
 def proves_something(truth: Array, dtype: np.dtype[Any], moved: list[Array], factor: float) -> bool:

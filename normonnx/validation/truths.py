@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.core.errors import InvalidModelError, UnsupportedOperatorError, UsageError
+from normonnx.core.verdicts import Tolerance
 from normonnx.runtime.oracle import Perturbation, evaluate
 from normonnx.validation import drawing
 from normonnx.validation.drawing import Case
@@ -29,11 +30,13 @@ class Settings:
         seed: Of drawn inputs and of perturbations.
         factor: Error over noise floor up to which an output passes.
         kernels: Whether the floor allows for what kernels add by themselves: for backends.
+        tolerance: A plain tolerance to judge by instead of the floor; None for the floor.
     """
 
     seed: int
     factor: float
     kernels: bool = False
+    tolerance: Tolerance | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,14 @@ from rich.console import Console, RenderableType
 
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
-from normonnx.core.verdicts import BackendRun, Comparison, Divergence, ValidationReport, Verdict
+from normonnx.core.verdicts import (
+    BackendRun,
+    Comparison,
+    Divergence,
+    NodePlacement,
+    ValidationReport,
+    Verdict,
+)
 from normonnx.reporting import terminal
 from normonnx.reporting.inspection_view import inspection
 from normonnx.reporting.rewrite_view import rewrites
@@ -105,6 +112,10 @@ def test_a_model_with_nothing_to_rewrite_says_so(capsys: pytest.CaptureFixture[s
     assert "nothing to rewrite" in _shown(capsys, rewrites(OptimizeReport()))
 
 
+def _placed(count: int, where: str = "CPUExecutionProvider") -> tuple[NodePlacement, ...]:
+    return tuple(NodePlacement(f"n{i}", "Conv", where) for i in range(count))
+
+
 def _validation(verdict: Verdict, error: float = 3.0, floor: float = 2.0) -> ValidationReport:
     compared = Comparison(
         "computes", "ort:cpu", "random", "y", verdict, "because", error, floor, 0.1, 2**-24
@@ -112,7 +123,7 @@ def _validation(verdict: Verdict, error: float = 3.0, floor: float = 2.0) -> Val
     return ValidationReport(
         verdict,
         (compared,),
-        (BackendRun("ort:cpu", verdict, placement={"CPUExecutionProvider": 3}),),
+        (BackendRun("ort:cpu", verdict, nodes=_placed(3)),),
         Divergence("n", "Conv", "t", 9.0, 1.0) if verdict is Verdict.MISMATCH else None,
         factor=16.0,
     )

@@ -1,0 +1,88 @@
+"""What an engine is: a function that loads a model, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from normonnx.core.verdicts import NodePlacement
+from normonnx.runtime.naming import Backend
+
+_LONGEST = 300
+
+
+class GivenUpError(Exception):
+    """The backend can't run the model; carries the verdict and the reason."""
+
+    def __init__(self, verdict: Literal["unavailable", "invalid"], reason: str) -> None:
+        super().__init__(reason)
+        self.verdict = verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to load.
+
+    Attributes:
+        model: The .onnx file.
+        backend: Where, and with which options.
+        module: File of a torch module, where one was handed over.
+    """
+
+    model: Path
+    backend: Backend
+    module: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model, ready to run; the other attributes are those of `BackendRun` and `Outcome`.
+
+    Attributes:
+        run: Arrays by input name to arrays by output name; None for what is no tensor. Raises
+            GivenUpError.
+    """
+
+    run: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    asked: str
+    settings: Mapping[str, str]
+    nodes: tuple[NodePlacement, ...] = ()
+    reduced: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    wide: bool = False
+
+
+Load = Callable[[Job], Loaded]
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST]
+
+
+def unavailable(reason: str) -> GivenUpError:
+    """The error of a backend that can't run this model, although another might."""
+    return GivenUpError("unavailable", reason)
+
+
+def can_not_load(model: Path, error: BaseException) -> GivenUpError:
+    """The error of a model that does not load.
+
+    It is `invalid` where onnx's own checker rejects the model as well. Otherwise the model is
+    legal, only not for this runtime (a newer opset, a custom operator, no kernel): `unavailable`.
+    """
+    reason = f"can't load the model: {first_line(error)}"
+    return GivenUpError("invalid" if _is_illegal(model) else "unavailable", reason)
+
+
+def _is_illegal(model: Path) -> bool:
+    """Whether onnx's checker rejects the model, too. External data is not its business here."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(onnx.load(model, load_external_data=False), full_check=True)
+    except Exception as error:  # noqa: BLE001  # of many kinds
+        return "external" not in str(error)
+    return False

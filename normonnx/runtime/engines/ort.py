@@ -1,0 +1,211 @@
+"""ONNX Runtime, on any execution provider that is installed.
+
+Asking for a provider that is missing, or that can't be used, makes ONNX Runtime fall back to the
+CPU without an error (onnxruntime#23372, #17801). Here that is `unavailable`: providers are compared
+with those installed, those of the session, and those that the nodes were really assigned to.
+
+Settings that change numbers are pinned and told: TF32 off (it costs 13 bits and is CUDA's default),
+cuDNN's algorithms chosen by heuristic instead of by timing them (which differs from run to run),
+reduced precision of TensorRT and OpenVINO off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any, Final
+
+import numpy as np
+
+from normonnx.core.verdicts import NodePlacement
+from normonnx.runtime.engines import ort_values
+from normonnx.runtime.engines.contract import Job, Loaded, can_not_load, first_line, unavailable
+from normonnx.runtime.naming import LEVELS, Backend
+
+_CPU: Final = "CPUExecutionProvider"
+_SUFFIX: Final = "executionprovider"
+_PINNED: Final[Mapping[str, Mapping[str, str]]] = {
+    "CUDAExecutionProvider": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
+    "TensorrtExecutionProvider": {
+        "trt_fp16_enable": "0",
+        "trt_bf16_enable": "0",
+        "trt_int8_enable": "0",
+    },
+    "OpenVINOExecutionProvider": {"device_type": "CPU", "precision": "FP32"},
+}
+# Options by what they allow when they are not off.
+_REDUCING: Final[Mapping[str, str]] = {
+    "use_tf32": "TF32",
+    "trt_fp16_enable": "float16",
+    "trt_bf16_enable": "bfloat16",
+    "trt_int8_enable": "int8",
+    "enable_fp16": "float16",
+}
+_OFF: Final = frozenset({"0", "false", "False"})
+_INSTALL: Final[Mapping[str, str]] = {
+    "CUDAExecutionProvider": "pip install 'normonnx[cuda]'",
+    "TensorrtExecutionProvider": "pip install 'normonnx[cuda]' and TensorRT",
+    "OpenVINOExecutionProvider": "pip install onnxruntime-openvino",
+}
+_OWN: Final = frozenset({"level", "threads"})
+
+
+def load(job: Job) -> Loaded:
+    """Make a session on the provider asked for.
+
+    Raises:
+        GivenUpError: It is not installed, or not used, or the model does not load on it.
+    """
+    runtime = _runtime()
+    provider = _provider(runtime, job.backend.device)
+    options = {
+        **_PINNED.get(provider, {}),
+        **{name: value for name, value in job.backend.options.items() if name not in _OWN},
+    }
+    reduced = _reduced(options)
+    environment = _set_environment(provider, reduced)
+    session = _session(runtime, job, provider, options)
+    nodes = _placement(session, provider)
+    level = LEVELS[job.backend.options.get("level", "all")]
+    return Loaded(
+        lambda feeds: _run(session, feeds),
+        asked=provider,
+        settings={
+            "onnxruntime": runtime.__version__,
+            "provider": provider,
+            "optimization level": level,
+            "intra-op threads": str(job.backend.threads),
+            **options,
+            **environment,
+        },
+        nodes=nodes,
+        reduced=reduced,
+        notes=tuple(_conflicts()),
+    )
+
+
+def installed_over_each_other() -> tuple[str, ...]:
+    """Distributions that provide the package onnxruntime, where there is more than one."""
+    found = sorted(set(metadata.packages_distributions().get("onnxruntime", ())))
+    return tuple(found) if len(found) > 1 else ()
+
+
+def _conflicts() -> list[str]:
+    several = installed_over_each_other()
+    if not several:
+        return []
+    names = " and ".join(several)
+    said = f"{names} are installed over each other and overwrite each other's files; "
+    return [said + "uninstall all of them, then install one"]
+
+
+def _runtime() -> Any:  # noqa: ANN401
+    try:
+        import onnxruntime
+    except ImportError as error:
+        reason = "onnxruntime is not installed; pip install 'normonnx[cpu]'"
+        if not isinstance(error, ModuleNotFoundError):
+            reason = f"onnxruntime can't be imported: {first_line(error)}"
+        raise unavailable("; ".join([reason, *_conflicts()])) from None
+    if not hasattr(onnxruntime, "InferenceSession"):
+        reason = "onnxruntime is damaged: it has no InferenceSession; install it again"
+        raise unavailable("; ".join([reason, *_conflicts()]))
+    return onnxruntime
+
+
+def _provider(runtime: Any, device: str) -> str:  # noqa: ANN401
+    """The installed provider that a device names, in any case and with or without its suffix."""
+    installed = list(runtime.get_available_providers())
+    wanted = device.lower().removesuffix(_SUFFIX)
+    for found in installed:
+        if found.lower().removesuffix(_SUFFIX) == wanted:
+            return str(found)
+    known = {name.lower().removesuffix(_SUFFIX): name for name in (*_INSTALL, _CPU)}
+    name = known.get(wanted, device)
+    way_out = _INSTALL.get(name, "check its name")
+    reason = f"this onnxruntime has no {name}, only {', '.join(installed)}; {way_out}"
+    raise unavailable("; ".join([reason, *_conflicts()]))
+
+
+def _reduced(options: Mapping[str, str]) -> tuple[str, ...]:
+    found = [name for option, name in _REDUCING.items() if options.get(option, "0") not in _OFF]
+    if options.get("precision", "FP32").upper() not in ("FP32", "ACCURACY"):
+        found.append(options["precision"])
+    return tuple(dict.fromkeys(found))
+
+
+def _set_environment(provider: str, reduced: tuple[str, ...]) -> dict[str, str]:
+    """Libraries below CUDA and TensorRT use TF32 unless this variable says no."""
+    if provider not in ("CUDAExecutionProvider", "TensorrtExecutionProvider") or "TF32" in reduced:
+        return {}
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
+    return {"NVIDIA_TF32_OVERRIDE": "0"}
+
+
+def _session(runtime: Any, job: Job, provider: str, options: Mapping[str, str]) -> Any:  # noqa: ANN401
+    if provider in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
+        runtime.preload_dlls()  # CUDA and cuDNN as pip packages
+    session_options = session_options_of(runtime, job.backend)
+    providers: list[Any] = [(provider, dict(options))]
+    if provider != _CPU:
+        providers.append(_CPU)
+    try:
+        session = runtime.InferenceSession(
+            job.model, session_options, providers=providers, enable_fallback=0
+        )
+    except Exception as error:  # noqa: BLE001  # onnxruntime raises many kinds
+        raise can_not_load(job.model, error) from None
+    if provider not in session.get_providers():
+        raise unavailable(f"{provider} was asked for but not used: it could not be loaded")
+    return session
+
+
+def session_options_of(runtime: Any, backend: Backend) -> Any:  # noqa: ANN401
+    """Session options: level and threads as asked, node placement recorded, no log."""
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = backend.threads
+    options.graph_optimization_level = getattr(
+        runtime.GraphOptimizationLevel, LEVELS[backend.options.get("level", "all")]
+    )
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    return options
+
+
+def _placement(session: Any, provider: str) -> tuple[NodePlacement, ...]:  # noqa: ANN401
+    """Where each node was put, after onnxruntime's own rewriting."""
+    read = getattr(session, "get_provider_graph_assignment_info", None)
+    if read is None:
+        if provider == _CPU:
+            return ()
+        reason = "this onnxruntime can't tell where nodes run; it takes 1.24 or newer"
+        raise unavailable(reason)
+    found = tuple(
+        NodePlacement(node.name, node.op_type, part.ep_name)
+        for part in read()
+        for node in part.get_nodes()
+    )
+    if provider != _CPU and not any(node.where == provider for node in found):
+        raise unavailable(f"{provider} was asked for but ran no node")
+    return found
+
+
+def _run(session: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    known = {value.name: value.type for value in session.get_inputs()}
+    known |= {value.name: value.type for value in session.get_overridable_initializers()}
+    given = {name: array for name, array in feeds.items() if name in known}
+    names = [value.name for value in session.get_outputs()]
+    try:
+        if any(isinstance(x, np.ndarray) and x.dtype.kind == "V" for x in given.values()) or any(
+            ort_values.is_exotic(value.type) for value in session.get_outputs()
+        ):
+            results = ort_values.run(session, given)
+        else:
+            results = session.run(None, given)
+    except Exception as error:  # noqa: BLE001
+        raise unavailable(f"failed while running: {first_line(error)}") from None
+    return {
+        name: found if isinstance(found, np.ndarray | np.generic) else None
+        for name, found in zip(names, results, strict=True)
+    }

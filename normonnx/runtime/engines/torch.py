@@ -1,0 +1,180 @@
+"""A torch module against its export: eager, and in float64 unless its own precision is asked for.
+
+In float64 nothing but the export itself can differ, so the slightest wrong constant stands out.
+Inputs go by name where they are the names of `forward`'s parameters, otherwise in order; whatever
+tensors `forward` returns, nested or not, are the model's outputs in order.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from normonnx.core.errors import NormonnxError
+from normonnx.graph import files
+from normonnx.runtime.engines.contract import GivenUpError, Job, Loaded, first_line, unavailable
+
+if TYPE_CHECKING:
+    import torch
+
+_USE = "name it torch:MODULE:FACTORY, or pass module= in Python"
+
+
+def save(module: object, path: Path) -> None:
+    """Write a live module to a file for the worker.
+
+    Raises:
+        GivenUpError: It can't be pickled.
+    """
+    import torch
+
+    try:
+        torch.save(module, path)
+    except Exception as error:  # noqa: BLE001  # whatever pickling raises
+        reason = f"the module can't be handed to another process ({first_line(error)})"
+        raise unavailable(f"{reason}; name it torch:MODULE:FACTORY instead") from None
+
+
+def load(job: Job) -> Loaded:
+    """Make the module.
+
+    Raises:
+        GivenUpError: torch is missing, or there is no such module or factory, or it fails.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise unavailable("torch is not installed; pip install 'normonnx[torch]'") from None
+
+    module = _stored(job.module) if job.module is not None else _made(job.backend.device)
+    if not isinstance(module, torch.nn.Module):
+        raise unavailable(f"{_described(job)} is a {type(module).__name__}, no torch.nn.Module")
+    notes = []
+    if module.training:
+        module.eval()
+        notes.append("the module was in training mode and has been put into eval mode")
+    own = job.backend.options.get("precision") == "own"
+    torch.set_num_threads(job.backend.threads)
+    module = module if own else module.double()
+    outputs = _output_names(job.model)
+    return Loaded(
+        lambda feeds: _run(module, outputs, feeds, wide=not own),
+        asked="CPU",
+        settings={
+            "torch": str(torch.__version__),
+            "precision": "own" if own else "float64",
+            "threads": str(job.backend.threads),
+        },
+        notes=tuple(notes),
+        wide=not own,
+    )
+
+
+def _stored(path: Path) -> object:
+    import torch
+
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        return torch.load(path, weights_only=False)  # ours, written a moment ago
+    except Exception as error:  # noqa: BLE001
+        reason = f"the module can't be made again in another process: {first_line(error)}"
+        raise unavailable(f"{reason}; define its class in a file that can be imported") from None
+
+
+def _made(device: str) -> object:
+    name, _, factory = device.partition(":")
+    if not name or not factory:
+        raise unavailable(f"there is no module to run; {_USE}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found: object = import_module(name)
+        for part in factory.split("."):
+            found = getattr(found, part)
+        return found() if callable(found) and not _is_module(found) else found
+    except Exception as error:  # noqa: BLE001  # the user's code
+        kind = type(error).__name__
+        raise unavailable(f"torch:{device} failed: {kind}: {first_line(error)}") from None
+
+
+def _is_module(found: object) -> bool:
+    import torch
+
+    return isinstance(found, torch.nn.Module)
+
+
+def _described(job: Job) -> str:
+    return "module=" if job.module is not None else f"torch:{job.backend.device}"
+
+
+def _output_names(model: Path) -> list[str]:
+    try:
+        return [value.name or "" for value in files.load(model).graph.outputs]
+    except NormonnxError as error:
+        raise GivenUpError("invalid", first_line(error)) from None
+
+
+def _run(
+    module: torch.nn.Module, names: Sequence[str], feeds: Mapping[str, Any], *, wide: bool
+) -> dict[str, Any]:
+    import torch
+
+    given = {name: _tensor(array, wide=wide) for name, array in feeds.items()}
+    known = inspect.signature(module.forward).parameters
+    try:
+        with torch.no_grad():
+            by_name = all(name in known for name in given)
+            result = module(**given) if by_name else module(*given.values())
+    except Exception as error:  # noqa: BLE001
+        hint = "; add ,precision=own to its name" if wide else ""
+        raise unavailable(f"failed while running: {first_line(error)}{hint}") from None
+    found = [_array(tensor) for tensor in _tensors(result)]
+    if len(found) != len(names):
+        reason = f"the module returns {len(found)} tensors, the model has {len(names)} outputs"
+        raise unavailable(reason)
+    return dict(zip(names, found, strict=True))
+
+
+def _tensor(array: Any, *, wide: bool) -> torch.Tensor:  # noqa: ANN401
+    import numpy as np
+    import torch
+
+    if array.dtype.kind == "V":  # bfloat16 and its like pass through float32
+        name = array.dtype.name
+        found = torch.from_numpy(array.astype(np.float32))
+        return found.double() if wide else found.to(getattr(torch, name))
+    found = torch.from_numpy(np.array(array))
+    return found.double() if wide and found.is_floating_point() else found
+
+
+def _array(tensor: torch.Tensor) -> Any:  # noqa: ANN401
+    import ml_dtypes
+    import torch
+
+    found = tensor.detach().cpu()
+    if found.dtype is torch.bfloat16:
+        return found.float().numpy().astype(ml_dtypes.bfloat16)
+    return found.numpy()
+
+
+def _tensors(result: object) -> Iterator[torch.Tensor]:
+    """The tensors of a result in order: nested tuples, lists, mappings and dataclasses."""
+    import torch
+
+    if isinstance(result, torch.Tensor):
+        yield result
+    elif isinstance(result, Mapping):
+        for value in result.values():
+            yield from _tensors(value)
+    elif isinstance(result, Sequence) and not isinstance(result, str):
+        for value in result:
+            yield from _tensors(value)
+    elif dataclasses.is_dataclass(result) and not isinstance(result, type):
+        for field in dataclasses.fields(result):
+            yield from _tensors(getattr(result, field.name))

@@ -1,0 +1,110 @@
+"""How backends are named: FAMILY[:DEVICE][,OPTION=VALUE]...
+
+- `ort:cpu`, `ort:cuda`, `ort:XnnpackExecutionProvider`: ONNX Runtime on one execution provider.
+  Options are `level` (disabled, basic, extended, all: the graph optimization level, all unless
+  given), `threads` (1 unless given), and whatever the provider itself takes: `use_tf32=1`.
+- `openvino`, `openvino:GPU`: OpenVINO's own runtime. Options: `precision` (f32 unless given),
+  `threads`, and OpenVINO's properties by name.
+- `torch:MODULE:FACTORY`: a torch module, made by calling FACTORY() of an importable MODULE. Option:
+  `precision` (float64 unless given; `own` leaves the module as it is).
+- `oracle`: the float64 truth.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from normonnx.core.errors import UsageError
+
+BACKENDS: Final[Mapping[str, str]] = {
+    "ort:cpu": "ONNX Runtime, CPUExecutionProvider",
+    "ort:cuda": "ONNX Runtime, CUDAExecutionProvider",
+    "ort:tensorrt": "ONNX Runtime, TensorrtExecutionProvider",
+    "ort:openvino": "ONNX Runtime, OpenVINOExecutionProvider",
+    "ort:PROVIDER": "ONNX Runtime, any other execution provider by name",
+    "openvino": "OpenVINO's own runtime on CPU; openvino:DEVICE for others",
+    "torch:MODULE:FACTORY": "a torch module against its export",
+    "oracle": "the model evaluated in float64",
+}
+LEVELS: Final[Mapping[str, str]] = {
+    "disabled": "ORT_DISABLE_ALL",
+    "basic": "ORT_ENABLE_BASIC",
+    "extended": "ORT_ENABLE_EXTENDED",
+    "all": "ORT_ENABLE_ALL",
+}
+_DEVICES: Final[Mapping[str, str]] = {"ort": "cpu", "openvino": "CPU", "oracle": "CPU"}
+_CHOICES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
+    "ort": {"level": tuple(LEVELS)},
+    "openvino": {"precision": ("f32", "bf16", "f16")},
+    "torch": {"precision": ("float64", "own")},
+    "oracle": {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A backend's name, taken apart.
+
+    Attributes:
+        name: As it was given.
+        family: What comes before the colon: "ort", "openvino", "torch", "oracle".
+        device: Execution provider, device, or MODULE:FACTORY.
+        options: Settings by name.
+    """
+
+    name: str
+    family: str
+    device: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is such a family at all."""
+        return self.family in _CHOICES
+
+    @property
+    def threads(self) -> int:
+        """Number of threads; one gives the same result at each run."""
+        return int(self.options.get("threads", "1"))
+
+
+def parse(name: str) -> Backend:
+    """Take a backend's name apart.
+
+    Raises:
+        UsageError: An option has no value, or one that is not known.
+    """
+    head, *settings = name.split(",")
+    family, _, device = head.strip().partition(":")
+    found = Backend(
+        name,
+        family.lower(),
+        device or _DEVICES.get(family.lower(), ""),
+        dict(_option(name, setting) for setting in settings),
+    )
+    for option, choices in _CHOICES.get(found.family, {}).items():
+        value = found.options.get(option, choices[0])
+        if value not in choices:
+            message = f"backend {name!r}: {option} {value!r} is unknown; use {', '.join(choices)}"
+            raise UsageError(message)
+    if not found.options.get("threads", "1").isdecimal() or not found.threads:
+        message = f"backend {name!r}: threads {found.options['threads']!r} must be 1 or more"
+        raise UsageError(message)
+    return found
+
+
+def close_to(name: str) -> str:
+    """What to choose from instead of an unknown name."""
+    near = difflib.get_close_matches(name, BACKENDS, n=1)
+    return f"did you mean {near[0]}?" if near else f"choose from {', '.join(BACKENDS)}"
+
+
+def _option(name: str, setting: str) -> tuple[str, str]:
+    key, equals, value = setting.partition("=")
+    if not equals or not key.strip() or not value.strip():
+        message = f"backend {name!r}: {setting!r} is no option, expected NAME=VALUE"
+        raise UsageError(message)
+    return key.strip(), value.strip()

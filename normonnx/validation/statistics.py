@@ -1,0 +1,71 @@
+"""How the errors of one output are distributed: mean, percentiles, cosine, units in the last place.
+
+A unit in the last place (ulp) of x is the distance between neighbours of the output's own type
+around x, 2u·2**floor(log2|x|), and below the normal range that of the smallest normal number
+(Goldberg, 1991, What every computer scientist should know about floating-point arithmetic).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from normonnx.core.dtypes import is_float, smallest_normal, unit_roundoff
+from normonnx.core.verdicts import Statistics
+from normonnx.runtime.invocation import Array
+
+_PERCENT: Final = (50.0, 90.0, 99.0, 99.9)
+_BOUNDS: Final = (0.5, 1.0, 2.0, 4.0, 16.0, 64.0, 1024.0, float("inf"))  # ulps
+
+
+def statistics(found: Array, truth: Array, dtype: np.dtype[Any]) -> Statistics | None:
+    """Measure the errors of an output; None where there are no numbers to measure.
+
+    Args:
+        found: The output, of any shape.
+        truth: The truth, of the same shape.
+        dtype: The type that the model declares for the output; ulps are meant in it.
+    """
+    if found.shape != truth.shape or not truth.size or truth.dtype.kind not in "biuf":
+        return None
+    if not is_float(found.dtype) and found.dtype.kind not in "biu":
+        return None
+    ours, theirs = found.astype(np.float64).reshape(-1), truth.astype(np.float64).reshape(-1)
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    if not both.any():
+        return None
+    ours, theirs = ours[both], theirs[both]
+    difference = np.abs(ours - theirs)
+    return Statistics(
+        mean_abs=float(np.mean(difference)),
+        percentiles=dict(zip(_PERCENT, np.percentile(difference, _PERCENT).tolist(), strict=True)),
+        cosine=_cosine_distance(ours, theirs),
+        max_rel=_largest_ratio(difference, np.abs(theirs)),
+        ulps=_histogram(difference, theirs, dtype) if is_float(dtype) else {},
+    )
+
+
+def _cosine_distance(ours: Array, theirs: Array) -> float:
+    """1 - cos, computed from the difference of unit vectors so that small angles are not lost."""
+    sizes = _length(ours), _length(theirs)
+    if not all(sizes):
+        return 0.0 if sizes[0] == sizes[1] else 1.0
+    return float(np.sum(np.square(ours / sizes[0] - theirs / sizes[1])) / 2)
+
+
+def _length(vector: Array) -> float:
+    top = float(np.max(np.abs(vector)))
+    return top * float(np.linalg.norm(vector / top)) if top else 0.0
+
+
+def _largest_ratio(difference: Array, size: Array) -> float:
+    some = size > 0
+    return float(np.max(difference[some] / size[some])) if some.any() else float("nan")
+
+
+def _histogram(difference: Array, truth: Array, dtype: np.dtype[Any]) -> dict[float, int]:
+    _, exponent = np.frexp(np.maximum(np.abs(truth), smallest_normal(dtype)))
+    ulps = difference / np.ldexp(2 * unit_roundoff(dtype), exponent - 1)
+    counts = np.bincount(np.searchsorted(_BOUNDS, ulps), minlength=len(_BOUNDS))
+    return dict(zip(_BOUNDS, counts.tolist(), strict=True))

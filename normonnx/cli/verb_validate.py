@@ -6,18 +6,9 @@ from pathlib import Path
 
 import click
 
+from normonnx.cli.judging import backend_option, input_options, limit_options, tolerance_options
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
-
-
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """Read NAME=2,3,224,224, the shape of one input; a name may itself hold an equals sign."""
-    name, equals, dims = text.rpartition("=")
-    parts = [part.strip() for part in dims.split(",")] if dims.strip() else []
-    if not name or not equals or not all(part.isdecimal() for part in parts):
-        message = f"{text!r} is no shape, expected NAME=D,D,... such as input=2,3,224,224"
-        raise click.BadParameter(message)
-    return name, tuple(int(part) for part in parts)
 
 
 @click.command("validate")
@@ -28,37 +19,13 @@ def _shape(text: str) -> tuple[str, tuple[int, ...]]:
     metavar="REFERENCE",
     help="Also ask whether MODEL is the same function as this model.",
 )
+@backend_option(default=("ort:cpu",))
+@input_options
+@limit_options
+@tolerance_options
 @click.option(
-    "--backend",
-    "backends",
-    multiple=True,
-    default=("ort:cpu",),
-    show_default=True,
-    help="What to run MODEL on; `normonnx list backends` names them. Repeatable.",
+    "--all", "every_comparison", is_flag=True, help="List every output of every case, and nodes."
 )
-@click.option(
-    "--inputs",
-    type=click.Path(path_type=Path),
-    metavar="FILE.npz",
-    help="Inputs by name, instead of drawn ones.",
-)
-@click.option(
-    "--shape",
-    "shapes",
-    type=_shape,
-    multiple=True,
-    metavar="NAME=D,D,...",
-    help="Shape of an input with dynamic dimensions. Repeatable.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of drawn inputs.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=600.0,
-    show_default=True,
-    help="Seconds that a backend may take.",
-)
-@click.option("--all", "every_comparison", is_flag=True, help="List every output of every case.")
 @json_option
 def validate(  # noqa: PLR0913  # one parameter for each option
     model: Path,
@@ -68,7 +35,12 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     inputs: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     seed: int,
+    factor: float,
+    rtol: float | None,
+    atol: float | None,
     timeout: float,
+    memory: int | None,
+    require_coverage: float,
     every_comparison: bool,
     json_to: str | None,
 ) -> ExitCode:
@@ -93,7 +65,12 @@ def validate(  # noqa: PLR0913  # one parameter for each option
             inputs=inputs,
             shapes=dict(shapes) or None,
             seed=seed,
+            factor=factor,
+            rtol=rtol,
+            atol=atol,
             timeout=timeout,
+            memory=memory,
+            require_coverage=require_coverage / 100,
         )
     return report(
         "validate",

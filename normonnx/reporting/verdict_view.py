@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from rich.console import RenderableType
@@ -21,6 +22,8 @@ _QUESTIONS: Final = {
 _TITLES: Final = (
     "question", "by", ">inputs", ">outputs", ">error (u)", ">floor (u)", ">error/floor", "verdict",
 )  # fmt: skip
+_KINDS: Final = 6
+_PERCENT: Final = (50.0, 90.0, 99.0, 99.9)
 _EVERY: Final = (
     "by", "inputs", "output", ">error (u)", ">floor (u)", ">error/floor", ">largest", "verdict",
     "why",
@@ -44,10 +47,16 @@ def sentence(report: ValidationReport) -> Text:
     measured = [worst for worst in decisive if not math.isnan(worst.error)]
     if measured:
         worst = max(measured, key=lambda one: one.ratio)
-        said.append(f": {_error(worst)} (up to {multiple(report.factor)} passes)")
+        said.append(f": {_error(worst)} ({_allowed(report)})")
     elif not report.comparisons:
         said.append(": nothing was compared")
     return said
+
+
+def _allowed(report: ValidationReport) -> str:
+    if report.tolerance is None:
+        return f"up to {multiple(report.factor)} passes"
+    return f"rtol {report.tolerance.rtol:g} and atol {report.tolerance.atol:g} pass"
 
 
 def _error(worst: Comparison) -> str:
@@ -65,6 +74,8 @@ def _blocks(report: ValidationReport, *, every_comparison: bool) -> Iterator[Ren
             yield terminal.indented(terminal.line(f"{one.backend}, output {reason}"))
     for run in report.backends:
         yield terminal.indented(_ran(run))
+        for remark in _remarks(run):
+            yield terminal.indented(terminal.line(f"{run.backend}: {remark}"))
     if report.divergence is not None:
         found = report.divergence
         yield terminal.line(
@@ -73,6 +84,8 @@ def _blocks(report: ValidationReport, *, every_comparison: bool) -> Iterator[Ren
         )
     if every_comparison:
         yield _listing(report)
+        yield from _distributions(report.comparisons)
+        yield from (_nodes(run) for run in report.backends if run.nodes)
     yield sentence(report)
 
 
@@ -93,9 +106,53 @@ def _ran(run: BackendRun) -> Text:
     said = Text(f"{run.backend}: ")
     if run.reason:
         return said.append_text(terminal.verdict(run.verdict)).append(f", {printable(run.reason)}")
-    placed = ", ".join(f"{count(n, 'node')} on {where}" for where, n in run.placement.items())
     settings = ", ".join(f"{key} {value}" for key, value in run.settings.items())
-    return said.append(printable("; ".join(part for part in (placed, settings) if part) or "ran"))
+    parts = (_placed(run), settings)
+    return said.append(printable("; ".join(part for part in parts if part) or "ran"))
+
+
+def _placed(run: BackendRun) -> str:
+    placed = ", ".join(f"{count(n, 'node')} on {where}" for where, n in run.placement.items())
+    if not run.elsewhere:
+        return placed
+    return f"{placed} ({run.coverage:.1%} where it was asked for)"
+
+
+def _remarks(run: BackendRun) -> Iterator[str]:
+    """What a reader must not overlook."""
+    if run.reduced:
+        yield f"reduced precision was in use: {', '.join(run.reduced)}"
+    if run.elsewhere:
+        kinds = Counter(f"{node.op_type} on {node.where}" for node in run.elsewhere)
+        said = ", ".join(f"{number} {kind}" for kind, number in kinds.most_common(_KINDS))
+        yield f"fell back: {said}{', ...' if len(kinds) > _KINDS else ''}"
+    yield from run.notes
+
+
+def _distributions(compared: Iterable[Comparison]) -> Iterator[RenderableType]:
+    """Errors of each output: mean, percentiles, cosine, and units in the last place."""
+    rows = []
+    for one in compared:
+        if one.statistics is not None:
+            found = one.statistics
+            ulps = ", ".join(f"<={bound:g}: {n}" for bound, n in found.ulps.items() if n)
+            spread = [f"{found.percentiles[percent]:.3g}" for percent in _PERCENT]
+            rest = (f"{found.max_rel:.3g}", f"{found.cosine:.3g}", ulps)
+            rows.append(
+                (one.backend, one.case, one.output, f"{found.mean_abs:.3g}", *spread, *rest)
+            )
+    percent = [f">{p:g} %" for p in _PERCENT]
+    titles = ("by", "inputs", "output", ">mean", *percent, ">largest/|truth|", ">1 - cos", "ulps")
+    if rows:
+        yield terminal.heading("distribution of errors")
+        yield terminal.indented(terminal.table(titles, rows))
+
+
+def _nodes(run: BackendRun) -> RenderableType:
+    rows = [(node.where, node.op_type, node.precision, node.node) for node in run.nodes]
+    table = terminal.table(("where", "operator", "precision", "node"), rows)
+    title = terminal.heading(f"{run.backend}: {count(len(rows), 'node')}")
+    return terminal.stacked((title, terminal.indented(table)))
 
 
 def _listing(report: ValidationReport) -> RenderableType:

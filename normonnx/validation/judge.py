@@ -60,12 +60,13 @@ def validate(  # noqa: PLR0913
         parse(backend)  # a misspelt option is told before anything runs
     loaded = as_model(model)
     reference = None if against is None else as_model(against)
-    unknown, truths = "", []
+    unknown, truths, misused = "", [], None
     try:
         truths = truths_of(loaded, inputs, shapes or {}, settings)
     except UnsupportedOperatorError as error:
         unknown = str(error)
-    comparisons: list[Comparison] = []
+    except UsageError as error:
+        unknown, misused = str(error), error
     answers: list[Answer] = []
     with on_disk(model, loaded) as path:
         for backend in backends:
@@ -74,8 +75,10 @@ def validate(  # noqa: PLR0913
                 found = _unknown(loaded, Asked("computes", backend), unknown)
                 run = replace(answer.run, verdict=conclusion(found))
                 answer = replace(answer, run=run, comparisons=tuple(found))
-            comparisons += answer.comparisons
             answers.append(replace(answer, outputs=()))
+    if misused is not None and all(a.run.verdict is not Verdict.UNAVAILABLE for a in answers):
+        raise misused  # a backend that is missing is said first, whatever else is amiss
+    comparisons = [found for answer in answers for found in answer.comparisons]
     if reference is not None:
         comparisons += (
             _unknown(loaded, _EQUIVALENT, unknown)

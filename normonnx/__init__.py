@@ -65,10 +65,12 @@ __all__ = [
     "UsageError",
     "ValidationReport",
     "Verdict",
+    "compare",
     "fold_batch_norm",
     "inspect",
     "load",
     "optimize",
+    "record",
     "save",
     "validate",
 ]
@@ -268,6 +270,101 @@ def _limits(timeout: float, memory: int | None, coverage: float, module: object)
         message = f"require_coverage {coverage} must lie between 0 and 1"
         raise UsageError(message)
     return Limits(timeout, memory, coverage, module)
+
+
+def record(  # noqa: PLR0913
+    model: Model,
+    output: str | os.PathLike[str],
+    *,
+    backend: str = "ort:cpu",
+    inputs: str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seed: int = 0,
+    factor: float = 16.0,
+    tensors: bool = True,
+    include_model: bool = False,
+    judge: bool = True,
+    timeout: float = 600.0,
+    memory: int | None = None,
+    require_coverage: float = 0.0,
+) -> ValidationReport:
+    """Run a model on a backend and keep what it answered in a golden bundle.
+
+    Nothing is written where the backend is unavailable or the model invalid for it.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model; never modified.
+        output: The bundle to write; one that exists is replaced at the very end.
+        backend: What to run the model on; see `normonnx list backends`.
+        inputs: As in `validate`.
+        shapes: As in `validate`.
+        seed: As in `validate`.
+        factor: As in `validate`.
+        tensors: Keep inputs and outputs; False keeps digests and a few figures, a few kilobytes.
+        include_model: Keep the model's files in the bundle as well.
+        judge: Compare with the float64 truth here; False leaves that to `compare`.
+        timeout: Seconds that the backend may take.
+        memory: As in `validate`.
+        require_coverage: As in `validate`.
+
+    Returns:
+        How what was recorded was judged.
+
+    Raises:
+        UsageError: The bundle can't be written, or as `validate`.
+        InvalidModelError: As `load`.
+        UnsupportedOperatorError: The model can't be evaluated in float64; judge=False records it.
+    """
+    from normonnx.validation.recording import record as run_and_keep
+
+    return run_and_keep(
+        model,
+        output,
+        backend=backend,
+        inputs=inputs,
+        shapes=shapes,
+        seed=seed,
+        factor=factor,
+        tensors=tensors,
+        include_model=include_model,
+        judge=judge,
+        limits=_limits(timeout, memory, require_coverage, None),
+    )
+
+
+def compare(  # noqa: PLR0913
+    bundle: str | os.PathLike[str],
+    *,
+    model: str | os.PathLike[str] | None = None,
+    backends: Sequence[str] = (),
+    timeout: float = 600.0,
+    memory: int | None = None,
+    require_coverage: float = 0.0,
+) -> ValidationReport:
+    """Judge what a golden bundle holds, and backends here on the same inputs.
+
+    Args:
+        bundle: What `record` wrote.
+        model: The model that was recorded, where it is neither in the bundle nor beside it nor in
+            the same place relative to it. Without it the recorded figures are reported.
+        backends: What to run the model on here, on the recorded inputs.
+        timeout: Seconds that a backend may take.
+        memory: As in `validate`.
+        require_coverage: As in `validate`.
+
+    Raises:
+        UsageError: The bundle is missing, truncated, altered or of another version; `model` is not
+            the one that was recorded; or backends were named and the model is not at hand.
+        InvalidModelError: As `load`.
+    """
+    from normonnx.validation.replaying import compare as judge_again
+
+    return judge_again(
+        bundle,
+        model=model,
+        backends=backends,
+        limits=_limits(timeout, memory, require_coverage, None),
+    )
 
 
 def _verifier(original: ir.Model, rewritten: ir.Model) -> ValidationReport:

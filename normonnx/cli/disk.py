@@ -1,28 +1,10 @@
-"""The files of a model on the disk."""
+"""What a model takes on the disk."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from normonnx.core.errors import InvalidModelError
-from normonnx.graph.paths import external_file, readable_model
-from normonnx.graph.reading import data_locations
-
-
-def files_of(model: Path) -> tuple[Path, ...]:
-    """A model file and its external data files; of a damaged model the file alone.
-
-    Raises:
-        UsageError: There is no such file, or it can't be read.
-    """
-    found = readable_model(model)
-    if not found.stat().st_size:
-        return (found,)
-    try:
-        data = {external_file(found, location) for location in data_locations(found)}
-    except InvalidModelError:
-        return (found,)  # loading it says what is wrong, and better
-    return (found, *sorted(data))
+from normonnx.graph.reading import files_of
 
 
 def size_on_disk(model: Path) -> int:

@@ -37,16 +37,23 @@ def size(text: str) -> int:
     return int(found)
 
 
-def backend_option(*, default: tuple[str, ...]) -> Callable[[Command], Command]:
-    """What to run the model on; repeatable."""
+def backend_option(
+    *, default: tuple[str, ...], repeatable: bool = True
+) -> Callable[[Command], Command]:
+    """What to run the model on."""
+    said = (
+        "What to run MODEL on; `normonnx list backends` names them. Settings follow after commas: "
+        "ort:cuda,use_tf32=1."
+    )
+    if not repeatable:
+        return click.option("--backend", default=default[0], show_default=True, help=said)
     return click.option(
         "--backend",
         "backends",
         multiple=True,
         default=default,
         show_default=bool(default),
-        help="What to run MODEL on; `normonnx list backends` names them. Settings follow after "
-        "commas: ort:cuda,use_tf32=1. Repeatable.",
+        help=f"{said} Repeatable.",
     )
 
 

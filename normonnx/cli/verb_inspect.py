@@ -20,7 +20,8 @@ def inspect(model: Path, *, every_node: bool, json_to: str | None) -> ExitCode:
     Says what would fold, what not, and why. Nothing is changed and nothing is run.
     """
     import normonnx
-    from normonnx.cli.disk import files_of, size_on_disk
+    from normonnx.cli.disk import size_on_disk
+    from normonnx.graph.reading import files_of
     from normonnx.reporting import terminal
     from normonnx.reporting.inspection_view import inspection
 

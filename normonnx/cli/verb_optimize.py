@@ -122,8 +122,8 @@ def _check_places(
     Raises:
         UsageError: There is no model, or a place to write to is missing or can't be used.
     """
-    from normonnx.cli.disk import files_of
     from normonnx.graph.paths import writable_output
+    from normonnx.graph.reading import files_of
 
     read = files_of(model)
     if output is None and not dry_run:

@@ -51,7 +51,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     is never a pass (exit code 3).
     """
     import normonnx
-    from normonnx.cli.disk import files_of
+    from normonnx.graph.reading import files_of
     from normonnx.reporting import terminal
     from normonnx.reporting.verdict_view import validation
 

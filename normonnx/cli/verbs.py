@@ -20,6 +20,8 @@ VERBS: Final[Mapping[str, str]] = {
     "inspect": "normonnx.cli.verb_inspect:inspect",
     "optimize": "normonnx.cli.verb_optimize:optimize",
     "validate": "normonnx.cli.verb_validate:validate",
+    "record": "normonnx.cli.verb_record:record",
+    "compare": "normonnx.cli.verb_compare:compare",
     "list": "normonnx.cli.verb_list:list_",
 }
 TRACEBACK: Final = "NORMONNX_TRACEBACK"

@@ -97,6 +97,22 @@ def data_locations(path: Path) -> set[str]:
     }
 
 
+def files_of(model: Path) -> tuple[Path, ...]:
+    """A model file and its external data files; of a damaged model the file alone.
+
+    Raises:
+        UsageError: There is no such file, or it can't be read.
+    """
+    found = paths.readable_model(model)
+    if not found.stat().st_size:
+        return (found,)
+    try:
+        data = {paths.external_file(found, location) for location in data_locations(found)}
+    except InvalidModelError:
+        return (found,)  # loading it says what is wrong, and better
+    return (found, *sorted(data))
+
+
 def parse(
     buffer: memoryview,
     *,

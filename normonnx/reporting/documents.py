@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -22,6 +21,7 @@ from typing import TypeAlias
 import numpy as np
 
 from normonnx.core.errors import ExitCode, UsageError
+from normonnx.core.files import replacing
 from normonnx.core.version import VERSION
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
@@ -132,7 +132,8 @@ def write(content: Mapping[str, Json], destination: str) -> None:
         if _is_stream(path):
             path.write_text(text(content), encoding="utf-8")
         else:
-            _replace(path, text(content))
+            with replacing(path) as temporary:
+                temporary.write_text(text(content), encoding="utf-8")
     except OSError as error:
         message = f"can't write --json {path}: {error.strerror or error}; choose another place"
         raise UsageError(message) from error
@@ -141,13 +142,3 @@ def write(content: Mapping[str, Json], destination: str) -> None:
 def _is_stream(path: Path) -> bool:
     """Whether it is there and is no regular file: a pipe or a device is written in place."""
     return path.exists() and not path.is_file()
-
-
-def _replace(path: Path, content: str) -> None:
-    target = path.resolve()  # through a link, as a shell's > would
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -47,11 +47,13 @@ class Subject:
         path: Its file.
         model: The same, loaded.
         truths: What is expected on each case; none where nothing is known.
+        known: Whether the truths hold what is expected, not only the inputs.
     """
 
     path: Path
     model: ir.Model
     truths: Sequence[Truth]
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,12 +65,14 @@ class Answer:
         comparisons: Every output of every case, judged; empty where it did not run.
         outputs: Outputs by name, for each case.
         wide: Whether it computed in float64.
+        truth: Whether it is the oracle, whose agreement with itself says nothing.
     """
 
     run: BackendRun
     comparisons: tuple[Comparison, ...] = ()
     outputs: tuple[Mapping[str, Any], ...] = ()
     wide: bool = False
+    truth: bool = False
 
 
 def ask(backend: str, subject: Subject, settings: Settings, limits: Limits) -> Answer:
@@ -86,7 +90,9 @@ def ask(backend: str, subject: Subject, settings: Settings, limits: Limits) -> A
     if naming.parse(backend).family == "oracle":
         note = "it is the truth that others are compared with, so agreement says nothing"
         run = replace(outcome.run, notes=(*outcome.run.notes, note))
-        return Answer(run, (), outcome.outputs, wide=True)
+        return Answer(run, (), outcome.outputs, wide=True, truth=run.verdict is Verdict.PASS)
+    if not subject.known:
+        return Answer(outcome.run, (), outcome.outputs, outcome.wide)
     found = judged(subject.model, subject.truths, outcome, settings)
     run = _covering(outcome.run, limits.coverage)
     if run.verdict is Verdict.PASS:
@@ -103,13 +109,6 @@ def judged(
     for truth, outputs in zip(truths, outcome.outputs, strict=False):
         found += compare(model, truth, outputs, asked, settings)
     return [_naming_reduced(one, outcome.run) for one in found]
-
-
-def proves_nothing(answer: Answer) -> bool:
-    """Whether a run says nothing by itself: the truth agrees with the truth."""
-    return (
-        naming.parse(answer.run.backend).family == "oracle" and answer.run.verdict is Verdict.PASS
-    )
 
 
 def _naming_reduced(found: Comparison, run: BackendRun) -> Comparison:

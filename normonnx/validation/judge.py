@@ -33,7 +33,7 @@ from normonnx.graph.source import ModelLike, as_model
 from normonnx.runtime.naming import parse
 from normonnx.runtime.oracle import evaluate
 from normonnx.validation import drawing
-from normonnx.validation.answers import Answer, Limits, Subject, ask, proves_nothing
+from normonnx.validation.answers import Answer, Limits, Subject, ask
 from normonnx.validation.comparing import Asked, Question, compare, interface_difference
 from normonnx.validation.drawing import Case
 from normonnx.validation.measures import FACTOR
@@ -194,7 +194,7 @@ def report(
     comparisons: Sequence[Comparison], answers: Sequence[Answer], settings: Settings
 ) -> ValidationReport:
     """Everything in one report; its verdict is the worst over backends and questions."""
-    verdicts = [answer.run.verdict for answer in answers if not proves_nothing(answer)]
+    verdicts = [answer.run.verdict for answer in answers if not answer.truth]
     rest = [found for found in comparisons if found.question == "equivalent"]
     if rest or not verdicts:
         verdicts.append(conclusion(rest))

@@ -208,7 +208,7 @@ def validate(  # noqa: PLR0913
     inputs: str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
-    factor: float = 16.0,
+    factor: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
     timeout: float = 600.0,
@@ -228,7 +228,8 @@ def validate(  # noqa: PLR0913
         inputs: An .npz file, or arrays by input name; None draws seeded inputs.
         shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
         seed: Seed of drawn inputs and of the perturbations.
-        factor: Error over noise floor up to which a comparison passes.
+        factor: Error over noise floor up to which a comparison passes; None for the calibrated
+            ones, 16 for backends and 6 for two models in float64.
         rtol: Judge by a plain tolerance instead: |found - truth| <= atol + rtol * |truth| for
             every entry. 0 where only `atol` is given.
         atol: The same; 0 where only `rtol` is given.
@@ -280,7 +281,7 @@ def record(  # noqa: PLR0913
     inputs: str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
-    factor: float = 16.0,
+    factor: float | None = None,
     tensors: bool = True,
     include_model: bool = False,
     judge: bool = True,

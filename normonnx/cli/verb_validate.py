@@ -35,7 +35,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     inputs: Path | None,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     seed: int,
-    factor: float,
+    factor: float | None,
     rtol: float | None,
     atol: float | None,
     timeout: float,

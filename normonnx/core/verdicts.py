@@ -104,6 +104,7 @@ class Comparison:
         max_abs: Largest absolute difference.
         u: The unit roundoff used, for example 2**-24 for float32.
         statistics: How the errors are distributed; None where they could not be measured.
+        allowed: Error over noise floor up to which it passes.
     """
 
     question: Literal["computes", "equivalent"]
@@ -117,6 +118,7 @@ class Comparison:
     max_abs: float = float("nan")
     u: float = float("nan")
     statistics: Statistics | None = None
+    allowed: float = float("nan")
 
     @property
     def ratio(self) -> float:
@@ -230,7 +232,8 @@ class ValidationReport:
         comparisons: Every output of every case on every backend, judged.
         backends: What ran.
         divergence: Where the error begins; None when there is none or it was not located.
-        factor: Error over noise floor up to which a comparison passes.
+        factor: Error over noise floor up to which a backend passes; see also
+            `Comparison.allowed`.
         tolerance: The plain tolerance that was judged by instead; None for the noise floor.
         seed: Seed of the random inputs and of the perturbations.
     """

@@ -47,15 +47,15 @@ def sentence(report: ValidationReport) -> Text:
     measured = [worst for worst in decisive if not math.isnan(worst.error)]
     if measured:
         worst = max(measured, key=lambda one: one.ratio)
-        said.append(f": {_error(worst)} ({_allowed(report)})")
+        said.append(f": {_error(worst)} ({_allowed(report, worst)})")
     elif not report.comparisons:
         said.append(": nothing was compared")
     return said
 
 
-def _allowed(report: ValidationReport) -> str:
+def _allowed(report: ValidationReport, worst: Comparison) -> str:
     if report.tolerance is None:
-        return f"up to {multiple(report.factor)} passes"
+        return f"up to {multiple(worst.allowed)} passes"
     return f"rtol {report.tolerance.rtol:g} and atol {report.tolerance.atol:g} pass"
 
 

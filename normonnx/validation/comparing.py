@@ -81,6 +81,7 @@ def compare(
                 judgement.max_abs,
                 judgement.u,
                 measured,
+                settings.factor,
             )
         )
     return found

@@ -50,7 +50,7 @@ def validate(  # noqa: PLR0913
     inputs: Inputs = None,
     shapes: drawing.Shapes | None = None,
     seed: int = 0,
-    factor: float = FACTOR,
+    factor: float | None = None,
     tolerance: Tolerance | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen
 ) -> ValidationReport:
@@ -89,7 +89,7 @@ def validate(  # noqa: PLR0913
 
 
 def equivalence(
-    original: ir.Model, rewritten: ir.Model, *, seed: int = 0, factor: float = FACTOR
+    original: ir.Model, rewritten: ir.Model, *, seed: int = 0, factor: float | None = None
 ) -> ValidationReport:
     """Judge whether `rewritten` is the same function as `original`, in float64, without a backend.
 
@@ -97,7 +97,7 @@ def equivalence(
         original: The reference; its noise floor is the yardstick.
         rewritten: What became of it.
         seed: Seed of drawn inputs and perturbations.
-        factor: Error over noise floor up to which an output passes.
+        factor: Error over noise floor up to which an output passes; None for the calibrated one.
 
     Returns:
         Inconclusive where the oracle can't evaluate a model or inputs can't be drawn for it.
@@ -111,14 +111,14 @@ def equivalence(
 
 
 def judging(
-    seed: int, factor: float, *, kernels: bool, tolerance: Tolerance | None = None
+    seed: int, factor: float | None, *, kernels: bool, tolerance: Tolerance | None = None
 ) -> Settings:
     """Settings, checked.
 
     Raises:
         UsageError: One of them makes no sense.
     """
-    if not factor > 0:
+    if factor is not None and not factor > 0:
         message = f"factor {factor} must be positive; the calibrated value is {FACTOR:g}"
         raise UsageError(message)
     if seed < 0:

@@ -21,7 +21,12 @@ from normonnx.core.verdicts import Tolerance, Verdict
 from normonnx.runtime.invocation import Array
 
 LEAST_FLOOR: Final = 0.5  # in u; rounding to nearest moves by at most 1 and 0.4 rms
-FACTOR: Final = 16.0  # correct runs were measured at 0.7 to 5.4 times the floor
+# For backends. Correct runs of 100 models on three runtimes were measured at up to 4.8 times the
+# floor; 13.8 where a softmax hangs on two logits.
+FACTOR: Final = 16.0
+# For two models in float64: they differ by how weights are rounded, and by nothing a kernel does.
+# Exports of one network by different exporters were measured at up to 2.0 times the floor.
+EQUIVALENT_FACTOR: Final = 6.0
 _DROWNED: Final = 0.5  # a tolerance above half of the truth itself proves nothing
 _CONSTANT: Final = 8.0  # in u: a spread below is roundoff
 

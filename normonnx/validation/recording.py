@@ -27,7 +27,6 @@ from normonnx.validation.answers import Limits, Subject, ask
 from normonnx.validation.bundles import Bundle, RecordedCase
 from normonnx.validation.drawing import Case
 from normonnx.validation.judge import judging, on_disk, report
-from normonnx.validation.measures import FACTOR
 from normonnx.validation.packing import packed, packed_run
 from normonnx.validation.truths import Inputs, Truth, truths_of
 
@@ -43,7 +42,7 @@ def record(  # noqa: PLR0913
     inputs: Inputs = None,
     shapes: drawing.Shapes | None = None,
     seed: int = 0,
-    factor: float = FACTOR,
+    factor: float | None = None,
     tensors: bool = True,
     include_model: bool = False,
     judge: bool = True,

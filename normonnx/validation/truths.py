@@ -15,7 +15,7 @@ from normonnx.core.verdicts import Tolerance
 from normonnx.runtime.oracle import Perturbation, evaluate
 from normonnx.validation import drawing
 from normonnx.validation.drawing import Case
-from normonnx.validation.measures import proves_something
+from normonnx.validation.measures import EQUIVALENT_FACTOR, FACTOR, proves_something
 
 DRAWS: Final = 2
 
@@ -28,15 +28,22 @@ class Settings:
 
     Attributes:
         seed: Of drawn inputs and of perturbations.
-        factor: Error over noise floor up to which an output passes.
+        chosen: Error over noise floor up to which an output passes, where the user gave one.
         kernels: Whether the floor allows for what kernels add by themselves: for backends.
         tolerance: A plain tolerance to judge by instead of the floor; None for the floor.
     """
 
     seed: int
-    factor: float
+    chosen: float | None = None
     kernels: bool = False
     tolerance: Tolerance | None = None
+
+    @property
+    def factor(self) -> float:
+        """Error over noise floor up to which an output passes."""
+        if self.chosen is not None:
+            return self.chosen
+        return FACTOR if self.kernels else EQUIVALENT_FACTOR
 
 
 @dataclass(frozen=True, slots=True, eq=False)

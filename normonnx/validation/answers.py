@@ -65,14 +65,14 @@ class Answer:
         comparisons: Every output of every case, judged; empty where it did not run.
         outputs: Outputs by name, for each case.
         wide: Whether it computed in float64.
-        truth: Whether it is the oracle, whose agreement with itself says nothing.
+        mute: Whether it says nothing by itself: the oracle agrees with itself, or was not asked.
     """
 
     run: BackendRun
     comparisons: tuple[Comparison, ...] = ()
     outputs: tuple[Mapping[str, Any], ...] = ()
     wide: bool = False
-    truth: bool = False
+    mute: bool = False
 
 
 def ask(backend: str, subject: Subject, settings: Settings, limits: Limits) -> Answer:
@@ -90,9 +90,10 @@ def ask(backend: str, subject: Subject, settings: Settings, limits: Limits) -> A
     if naming.parse(backend).family == "oracle":
         note = "it is the truth that others are compared with, so agreement says nothing"
         run = replace(outcome.run, notes=(*outcome.run.notes, note))
-        return Answer(run, (), outcome.outputs, wide=True, truth=run.verdict is Verdict.PASS)
+        return Answer(run, (), outcome.outputs, wide=True, mute=run.verdict is Verdict.PASS)
     if not subject.known:
-        return Answer(outcome.run, (), outcome.outputs, outcome.wide)
+        ran = outcome.run.verdict is Verdict.PASS
+        return Answer(outcome.run, (), outcome.outputs, outcome.wide, mute=ran)
     found = judged(subject.model, subject.truths, outcome, settings)
     run = _covering(outcome.run, limits.coverage)
     if run.verdict is Verdict.PASS:

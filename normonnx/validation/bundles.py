@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,7 +130,7 @@ def read(path: Path) -> Bundle:
     except OSError as error:
         message = f"{path} can't be read: {error.strerror or error}"
         raise UsageError(message) from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         message = f"{path} is no bundle, or is truncated ({error}); record it again"
         raise UsageError(message) from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -194,7 +194,7 @@ def report(
     comparisons: Sequence[Comparison], answers: Sequence[Answer], settings: Settings
 ) -> ValidationReport:
     """Everything in one report; its verdict is the worst over backends and questions."""
-    verdicts = [answer.run.verdict for answer in answers if not answer.truth]
+    verdicts = [answer.run.verdict for answer in answers if not answer.mute]
     rest = [found for found in comparisons if found.question == "equivalent"]
     if rest or not verdicts:
         verdicts.append(conclusion(rest))

@@ -127,6 +127,7 @@ def _model_facts(model: ModelLike, path: Path, bundle: Path) -> dict[str, Any]:
     return {
         "name": name,
         "place": relative,
+        "entry": files[0].resolve().name,
         "sha256": hash_of(files),
         "bytes": sum(file.stat().st_size for file in files),
     }

@@ -82,7 +82,7 @@ def _model_of(
     with ExitStack() as stack:
         if bundle.model:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="normonnx-")))
-            yield _unpacked_model(bundle.model, folder)
+            yield _unpacked_model(bundle.model, folder) / facts["entry"]
             return
         places = [path.parent / facts["place"]] if facts["place"] else []
         places += [path.parent / facts["name"], Path(facts["name"])]
@@ -101,7 +101,7 @@ def _unpacked_model(files: Mapping[str, bytes], folder: Path) -> Path:
             raise UsageError(message)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(raw)
-    return folder / next(iter(files))
+    return folder
 
 
 def _truths(bundle: Bundle, model: ir.Model, settings: Settings) -> list[Truth]:

@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import click
 
 from normonnx.cli.options import check_json, json_option, report
 from normonnx.core.errors import ExitCode
 
+Entries: TypeAlias = Sequence[Mapping[str, object]]
 
-def _norms() -> Mapping[str, str]:
+
+def _named(found: Mapping[str, str]) -> Entries:
+    return [{"name": name, "description": said} for name, said in found.items()]
+
+
+def _norms() -> Entries:
     from normonnx.catalogue.operators import NORM_OPERATORS
 
     found: dict[str, list[str]] = {}
     for (domain, op_type), norm in NORM_OPERATORS.items():
         found.setdefault(norm, []).append(f"{domain}::{op_type}" if domain else op_type)
-    return {norm: ", ".join(found[norm]) for norm in sorted(found)}
+    return _named({norm: ", ".join(found[norm]) for norm in sorted(found)})
 
 
-def _passes() -> Mapping[str, str]:
+def _passes() -> Entries:
     from normonnx.pipeline import PASSES
 
-    return PASSES
+    return _named(PASSES)
 
 
-def _targets() -> Mapping[str, str]:
+def _targets() -> Entries:
     from normonnx.pipeline import TARGETS
 
-    return TARGETS
+    return _named(TARGETS)
 
 
-def _backends() -> Mapping[str, str]:
-    from normonnx.runtime.backends import BACKENDS
+def _backends() -> Entries:
+    from normonnx.runtime.probing import probe
 
-    return BACKENDS
+    return [
+        {
+            "name": found.name,
+            "description": found.description,
+            "here": found.here or None,
+            "missing": None if found.here else found.missing,
+        }
+        for found in probe()
+    ]
 
 
-_TABLES: Final[Mapping[str, Callable[[], Mapping[str, str]]]] = {
+_TABLES: Final[Mapping[str, Callable[[], Entries]]] = {
     "norms": _norms,
     "passes": _passes,
     "targets": _targets,
@@ -50,16 +64,18 @@ _TABLES: Final[Mapping[str, Callable[[], Mapping[str, str]]]] = {
 @click.argument("what", type=click.Choice(list(_TABLES)))
 @json_option
 def list_(what: str, *, json_to: str | None) -> ExitCode:
-    """List what there is to choose from."""
+    """List what there is to choose from; of backends, also what is installed here."""
     from normonnx.reporting import terminal
 
     check_json(json_to)
-    found = _TABLES[what]()
-    entries = [{"name": name, "description": said} for name, said in found.items()]
+    with terminal.progress(f"looking for {what}"):
+        entries = _TABLES[what]()
+    titles = list(dict.fromkeys(key for entry in entries for key in entry))
+    rows = [[str(entry[key] or "") for key in titles] for entry in entries]
     return report(
         "list",
         ExitCode.OK,
         {"what": what, "entries": entries},
-        terminal.pairs(found.items()),
+        terminal.table(titles, rows),
         json_to=json_to,
     )

@@ -29,6 +29,14 @@ BACKENDS: Final[Mapping[str, str]] = {
     "torch:MODULE:FACTORY": "a torch module against its export",
     "oracle": "the model evaluated in float64",
 }
+INSTALL: Final[Mapping[str, str]] = {
+    "ort:cpu": "pip install 'normonnx[cpu]'",
+    "ort:cuda": "pip install 'normonnx[cuda]'",
+    "ort:tensorrt": "pip install 'normonnx[cuda]' and TensorRT",
+    "ort:openvino": "pip install onnxruntime-openvino",
+    "openvino": "pip install 'normonnx[openvino]'",
+    "torch": "pip install 'normonnx[torch]'",
+}
 LEVELS: Final[Mapping[str, str]] = {
     "disabled": "ORT_DISABLE_ALL",
     "basic": "ORT_ENABLE_BASIC",

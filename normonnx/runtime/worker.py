@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from normonnx.runtime import exchange, naming
-from normonnx.runtime.engines.contract import GivenUpError, Job, Load
+from normonnx.runtime.engines.contract import GivenUpError, Job, Load, Probe
 
 # By what comes before the colon of a backend's name; imported when it is asked for.
 _ENGINES: Final[Mapping[str, str]] = {
@@ -51,6 +51,9 @@ def _end_with_parent() -> None:
 
 
 def _run(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+    if "probe" in request:
+        probe: Probe = import_module(_ENGINES[request["probe"]]).probe
+        return {"verdict": "pass", "reason": "", "found": dict(probe())}
     backend = naming.parse(request["backend"])
     module = request["module"]
     load: Load = import_module(_ENGINES[backend.family]).load

@@ -25,3 +25,15 @@ def test_it_lists_names_with_what_they_mean(cli: Cli, what: str, name: str) -> N
     assert (found["schema"], found["what"]) == ("normonnx.list/1", what)
     assert all(entry["name"] and entry["description"] for entry in found["entries"])
     assert name in [entry["name"] for entry in found["entries"]]
+
+
+def test_backends_are_listed_as_they_are_here(cli: Cli) -> None:
+    """With the version of what is installed, and the way to what is not."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    found = {one["name"]: one for one in cli("list", "backends", "--json", "-").json["entries"]}
+    assert found["ort:cpu"]["here"] == f"onnxruntime {onnxruntime.__version__}"
+    assert found["ort:cpu"]["missing"] is None
+    assert found["oracle"]["here"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        assert found["ort:cuda"]["here"] is None
+        assert found["ort:cuda"]["missing"] == "not installed; pip install 'normonnx[cuda]'"

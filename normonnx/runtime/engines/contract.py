@@ -55,6 +55,7 @@ class Loaded:
 
 
 Load = Callable[[Job], Loaded]
+Probe = Callable[[], Mapping[str, str]]  # name of each backend that is here, to its version
 
 
 def first_line(error: BaseException) -> str:

@@ -13,7 +13,9 @@ import numpy as np
 
 from normonnx.core.verdicts import NodePlacement
 from normonnx.runtime.engines.contract import Job, Loaded, can_not_load, first_line, unavailable
+from normonnx.runtime.naming import INSTALL
 
+_MISSING: Final = f"openvino is not installed; {INSTALL['openvino']}"
 _OWN: Final = frozenset({"precision", "threads"})
 _NARROW: Final[Mapping[str, str]] = {"bf16": "bfloat16", "f16": "float16"}
 _PLUMBING: Final = frozenset({"Input", "Output", "Const", "Reorder"})
@@ -53,7 +55,7 @@ def load(job: Job) -> Loaded:
         asked=device,
         settings={
             "openvino": runtime.__version__.partition("-")[0],
-            "device": device,
+            "device": str(core.get_property(device, "FULL_DEVICE_NAME")),
             **properties,
         },
         nodes=nodes,
@@ -61,16 +63,33 @@ def load(job: Job) -> Loaded:
     )
 
 
+def probe() -> dict[str, str]:
+    """Backends that are here, by name, with the version and the device.
+
+    Raises:
+        GivenUpError: OpenVINO is not installed.
+    """
+    runtime = _runtime()
+    core = runtime.Core()
+    version = runtime.__version__.partition("-")[0]
+    return {
+        "openvino" if device == "CPU" else f"openvino:{device}": (
+            f"openvino {version}, {core.get_property(device, 'FULL_DEVICE_NAME')}"
+        )
+        for device in core.available_devices
+    }
+
+
 def _runtime() -> Any:  # noqa: ANN401
     try:
         import openvino
     except ImportError as error:
-        reason = "openvino is not installed; pip install 'normonnx[openvino]'"
+        reason = _MISSING
         if not isinstance(error, ModuleNotFoundError):
             reason = f"openvino can't be imported: {first_line(error)}"
         raise unavailable(reason) from None
     if not hasattr(openvino, "Core"):
-        raise unavailable("openvino is not installed; pip install 'normonnx[openvino]'")
+        raise unavailable(_MISSING)
     return openvino
 
 

@@ -33,6 +33,11 @@ def load(job: Job) -> Loaded:
     return Loaded(run, asked="CPU", settings=settings, wide=True)
 
 
+def probe() -> dict[str, str]:
+    """It is always here."""
+    return {"oracle": f"normonnx {VERSION}"}
+
+
 def _given_up(error: NormonnxError) -> GivenUpError:
     if isinstance(error, InvalidModelError):
         return GivenUpError("invalid", first_line(error))

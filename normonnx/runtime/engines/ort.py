@@ -12,6 +12,8 @@ reduced precision of TensorRT and OpenVINO off.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any, Final
@@ -21,7 +23,7 @@ import numpy as np
 from normonnx.core.verdicts import NodePlacement
 from normonnx.runtime.engines import ort_values
 from normonnx.runtime.engines.contract import Job, Loaded, can_not_load, first_line, unavailable
-from normonnx.runtime.naming import LEVELS, Backend
+from normonnx.runtime.naming import INSTALL, LEVELS, Backend
 
 _CPU: Final = "CPUExecutionProvider"
 _SUFFIX: Final = "executionprovider"
@@ -43,11 +45,7 @@ _REDUCING: Final[Mapping[str, str]] = {
     "enable_fp16": "float16",
 }
 _OFF: Final = frozenset({"0", "false", "False"})
-_INSTALL: Final[Mapping[str, str]] = {
-    "CUDAExecutionProvider": "pip install 'normonnx[cuda]'",
-    "TensorrtExecutionProvider": "pip install 'normonnx[cuda]' and TensorRT",
-    "OpenVINOExecutionProvider": "pip install onnxruntime-openvino",
-}
+_CUDA: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 _OWN: Final = frozenset({"level", "threads"})
 
 
@@ -78,11 +76,24 @@ def load(job: Job) -> Loaded:
             "intra-op threads": str(job.backend.threads),
             **options,
             **environment,
+            **(_graphics_card() if provider in _CUDA else {}),
         },
         nodes=nodes,
         reduced=reduced,
         notes=tuple(_conflicts()),
     )
+
+
+def probe() -> dict[str, str]:
+    """Backends that are here, by name, with the version.
+
+    Raises:
+        GivenUpError: onnxruntime is not installed.
+    """
+    runtime = _runtime()
+    said = "; ".join([f"onnxruntime {runtime.__version__}", *_conflicts()])
+    installed = [str(name).lower() for name in runtime.get_available_providers()]
+    return {f"ort:{name.removesuffix(_SUFFIX)}": said for name in installed}
 
 
 def installed_over_each_other() -> tuple[str, ...]:
@@ -104,7 +115,7 @@ def _runtime() -> Any:  # noqa: ANN401
     try:
         import onnxruntime
     except ImportError as error:
-        reason = "onnxruntime is not installed; pip install 'normonnx[cpu]'"
+        reason = f"onnxruntime is not installed; {INSTALL['ort:cpu']}"
         if not isinstance(error, ModuleNotFoundError):
             reason = f"onnxruntime can't be imported: {first_line(error)}"
         raise unavailable("; ".join([reason, *_conflicts()])) from None
@@ -121,9 +132,9 @@ def _provider(runtime: Any, device: str) -> str:  # noqa: ANN401
     for found in installed:
         if found.lower().removesuffix(_SUFFIX) == wanted:
             return str(found)
-    known = {name.lower().removesuffix(_SUFFIX): name for name in (*_INSTALL, _CPU)}
+    known = {name.lower().removesuffix(_SUFFIX): name for name in (*_PINNED, _CPU)}
     name = known.get(wanted, device)
-    way_out = _INSTALL.get(name, "check its name")
+    way_out = INSTALL.get(f"ort:{wanted}", "check its name")
     reason = f"this onnxruntime has no {name}, only {', '.join(installed)}; {way_out}"
     raise unavailable("; ".join([reason, *_conflicts()]))
 
@@ -137,14 +148,27 @@ def _reduced(options: Mapping[str, str]) -> tuple[str, ...]:
 
 def _set_environment(provider: str, reduced: tuple[str, ...]) -> dict[str, str]:
     """Libraries below CUDA and TensorRT use TF32 unless this variable says no."""
-    if provider not in ("CUDAExecutionProvider", "TensorrtExecutionProvider") or "TF32" in reduced:
+    if provider not in _CUDA or "TF32" in reduced:
         return {}
     os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
     return {"NVIDIA_TF32_OVERRIDE": "0"}
 
 
+def _graphics_card() -> dict[str, str]:
+    """Name and driver of the first NVIDIA card; nothing where its tool is not installed."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return {}
+    command = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    found = subprocess.run(  # noqa: S603  # NVIDIA's own tool, read-only
+        command, capture_output=True, check=False, text=True, timeout=60
+    )
+    name, _, driver = (found.stdout.splitlines() or [""])[0].partition(",")
+    return {"device": name.strip(), "driver": driver.strip()} if name.strip() else {}
+
+
 def _session(runtime: Any, job: Job, provider: str, options: Mapping[str, str]) -> Any:  # noqa: ANN401
-    if provider in ("CUDAExecutionProvider", "TensorrtExecutionProvider"):
+    if provider in _CUDA:
         runtime.preload_dlls()  # CUDA and cuDNN as pip packages
     session_options = session_options_of(runtime, job.backend)
     providers: list[Any] = [(provider, dict(options))]

@@ -11,17 +11,19 @@ import dataclasses
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from normonnx.core.errors import NormonnxError
 from normonnx.graph import files
 from normonnx.runtime.engines.contract import GivenUpError, Job, Loaded, first_line, unavailable
+from normonnx.runtime.naming import INSTALL
 
 if TYPE_CHECKING:
     import torch
 
+_MISSING = f"torch is not installed; {INSTALL['torch']}"
 _USE = "name it torch:MODULE:FACTORY, or pass module= in Python"
 
 
@@ -49,7 +51,7 @@ def load(job: Job) -> Loaded:
     try:
         import torch
     except ImportError:
-        raise unavailable("torch is not installed; pip install 'normonnx[torch]'") from None
+        raise unavailable(_MISSING) from None
 
     module = _stored(job.module) if job.module is not None else _made(job.backend.device)
     if not isinstance(module, torch.nn.Module):
@@ -73,6 +75,18 @@ def load(job: Job) -> Loaded:
         notes=tuple(notes),
         wide=not own,
     )
+
+
+def probe() -> dict[str, str]:
+    """Whether torch is here, without the seconds that importing it takes.
+
+    Raises:
+        GivenUpError: torch is not installed.
+    """
+    try:
+        return {"torch:MODULE:FACTORY": f"torch {metadata.version('torch')}"}
+    except metadata.PackageNotFoundError:
+        raise unavailable(_MISSING) from None
 
 
 def _stored(path: Path) -> object:

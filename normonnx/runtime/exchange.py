@@ -34,6 +34,7 @@ def write_arrays(place: Path, arrays: Mapping[str, Any]) -> None:
             if array.dtype.kind in "OUS":
                 entry |= {"dtype": "str", "strings": [_text(one) for one in array.reshape(-1)]}
             else:
+                array = array.astype(array.dtype.newbyteorder("="), copy=False)
                 entry |= {"dtype": array.dtype.name}
                 _bytes_of(array).tofile(place / str(number))
         index.append(entry)

@@ -7,7 +7,10 @@
   `threads`, and OpenVINO's properties by name.
 - `torch:MODULE:FACTORY`: a torch module, made by calling FACTORY() of an importable MODULE. Option:
   `precision` (float64 unless given; `own` leaves the module as it is).
-- `oracle`: the float64 truth.
+- `oracle`: the float64 truth. No options.
+
+An option that would be ignored is refused: ONNX Runtime's CPU provider takes none of its own. Those
+of other providers and OpenVINO's properties are left for the runtime to judge.
 """
 
 from __future__ import annotations
@@ -43,12 +46,20 @@ LEVELS: Final[Mapping[str, str]] = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
+_MOST_THREADS: Final = 1024
 _DEVICES: Final[Mapping[str, str]] = {"ort": "cpu", "openvino": "CPU", "oracle": "CPU"}
 _CHOICES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "ort": {"level": tuple(LEVELS)},
     "openvino": {"precision": ("f32", "bf16", "f16")},
     "torch": {"precision": ("float64", "own")},
     "oracle": {},
+}
+# Every option of backends that take no others.
+_CLOSED: Final[Mapping[str, tuple[str, ...]]] = {
+    "ort:cpu": ("level", "threads"),
+    "ort:cpuexecutionprovider": ("level", "threads"),
+    "torch": ("precision", "threads"),
+    "oracle": (),
 }
 
 
@@ -70,8 +81,13 @@ class Backend:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is such a family at all."""
-        return self.family in _CHOICES
+        """Whether there is such a family at all; the oracle has no devices."""
+        return self.family in _CHOICES and (self.family != "oracle" or self.device == "CPU")
+
+    @property
+    def runs_live(self) -> bool:
+        """Whether it runs a torch module that is handed over, not one made by name."""
+        return self.family == "torch" and not self.device
 
     @property
     def threads(self) -> int:
@@ -93,21 +109,37 @@ def parse(name: str) -> Backend:
         device or _DEVICES.get(family.lower(), ""),
         dict(_option(name, setting) for setting in settings),
     )
+    _check_known(found)
     for option, choices in _CHOICES.get(found.family, {}).items():
         value = found.options.get(option, choices[0])
         if value not in choices:
             message = f"backend {name!r}: {option} {value!r} is unknown; use {', '.join(choices)}"
             raise UsageError(message)
-    if not found.options.get("threads", "1").isdecimal() or not found.threads:
-        message = f"backend {name!r}: threads {found.options['threads']!r} must be 1 or more"
+    if not found.options.get("threads", "1").isdecimal() or not 1 <= found.threads <= _MOST_THREADS:
+        threads = found.options["threads"]
+        message = (
+            f"backend {name!r}: threads {threads!r} must be a number from 1 to {_MOST_THREADS}"
+        )
         raise UsageError(message)
     return found
 
 
 def close_to(name: str) -> str:
     """What to choose from instead of an unknown name."""
-    near = difflib.get_close_matches(name, BACKENDS, n=1)
+    near = difflib.get_close_matches(name.partition(",")[0].strip().lower(), BACKENDS, n=1)
     return f"did you mean {near[0]}?" if near else f"choose from {', '.join(BACKENDS)}"
+
+
+def _check_known(backend: Backend) -> None:
+    exact = f"{backend.family}:{backend.device.lower()}"
+    known = _CLOSED.get(exact, _CLOSED.get(backend.family))
+    if known is None:
+        return
+    for option in backend.options:
+        if option not in known:
+            way_out = f"use {', '.join(known)}" if known else "it takes none"
+            message = f"backend {backend.name!r}: there is no option {option!r}; {way_out}"
+            raise UsageError(message)
 
 
 def _option(name: str, setting: str) -> tuple[str, str]:

@@ -220,7 +220,7 @@ class BackendRun:
         """Share of the nodes that ran where they were asked to, 0 to 1; NaN where not known."""
         if not self.nodes:
             return float("nan")
-        return 1 - len(self.elsewhere) / len(self.nodes)
+        return (len(self.nodes) - len(self.elsewhere)) / len(self.nodes)
 
 
 @dataclass(frozen=True, slots=True)

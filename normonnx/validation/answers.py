@@ -125,13 +125,14 @@ def _covering(run: BackendRun, required: float) -> BackendRun:
     if run.verdict is not Verdict.PASS or not required or run.coverage >= required:
         return run
     if math.isnan(run.coverage):
-        reason = f"it does not tell where nodes ran, and {required:.0%} coverage is required"
+        reason = f"it does not tell where nodes ran, and {required * 100:g}% coverage is required"
         return replace(run, verdict=Verdict.UNAVAILABLE, reason=reason)
     named = [f"{node.op_type} {node.node!r} on {node.where}" for node in run.elsewhere[:_NAMED]]
     more = len(run.elsewhere) - len(named)
+    kept = len(run.nodes) - len(run.elsewhere)
     reason = (
-        f"only {run.coverage:.1%} of its {len(run.nodes)} nodes ran on {run.asked}, "
-        f"{required:.1%} is required; elsewhere: {', '.join(named)}"
+        f"only {kept} of its {len(run.nodes)} nodes ran on {run.asked}, "
+        f"{required * 100:g}% is required; elsewhere: {', '.join(named)}"
         f"{f' and {more} more' if more else ''}"
     )
     return replace(run, verdict=Verdict.UNAVAILABLE, reason=reason)

@@ -29,11 +29,13 @@ class Job:
         model: The .onnx file.
         backend: Where, and with which options.
         module: File of a torch module, where one was handed over.
+        paths: Folders with the user's own Python modules.
     """
 
     model: Path
     backend: Backend
     module: Path | None = None
+    paths: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,13 @@ def unavailable(reason: str) -> GivenUpError:
     return GivenUpError("unavailable", reason)
 
 
-def can_not_load(model: Path, error: BaseException) -> GivenUpError:
+def can_not_load(model: Path, said: str) -> GivenUpError:
     """The error of a model that does not load.
 
     It is `invalid` where onnx's own checker rejects the model as well. Otherwise the model is
     legal, only not for this runtime (a newer opset, a custom operator, no kernel): `unavailable`.
     """
-    reason = f"can't load the model: {first_line(error)}"
+    reason = f"can't load the model: {said}"
     return GivenUpError("invalid" if _is_illegal(model) else "unavailable", reason)
 
 

@@ -2,13 +2,16 @@
 
 On CPUs that have bfloat16 it computes in bfloat16 unless told otherwise (an error 5,000 times
 larger); here float32 is asked for, and each node's real precision is read from the compiled model.
+It has no float64 kernels: such a model is computed in float32, which is told as well.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import ml_dtypes
 import numpy as np
 
 from normonnx.core.verdicts import NodePlacement
@@ -18,7 +21,12 @@ from normonnx.runtime.naming import INSTALL
 _MISSING: Final = f"openvino is not installed; {INSTALL['openvino']}"
 _OWN: Final = frozenset({"precision", "threads"})
 _NARROW: Final[Mapping[str, str]] = {"bf16": "bfloat16", "f16": "float16"}
+_WIDE: Final = "f64"
 _PLUMBING: Final = frozenset({"Input", "Output", "Const", "Reorder"})
+_CONVERTING: Final = "Convert"  # its precision is that of what it reads
+# Lines of OpenVINO's errors that say where in its source, not what.
+_NOISE: Final = re.compile(r"Exception from |Check '.*' failed at |FrontEnd API failed|Summary:$")
+_LONGEST: Final = 300
 
 
 def load(job: Job) -> Loaded:
@@ -46,10 +54,8 @@ def load(job: Job) -> Loaded:
         model = core.read_model(str(job.model))
         compiled = core.compile_model(model, device, properties)
     except Exception as error:  # noqa: BLE001  # of many kinds
-        raise can_not_load(job.model, error) from None
+        raise can_not_load(job.model, _said(error)) from None
     nodes = _nodes(compiled, device)
-    declared = {str(found.get_element_type().get_type_name()) for found in model.inputs}
-    narrow = {node.precision for node in nodes} & set(_NARROW) - declared
     return Loaded(
         lambda feeds: _run(compiled, feeds),
         asked=device,
@@ -59,7 +65,7 @@ def load(job: Job) -> Loaded:
             **properties,
         },
         nodes=nodes,
-        reduced=tuple(sorted(_NARROW[name] for name in narrow)),
+        reduced=_reduced(model, nodes),
     )
 
 
@@ -104,16 +110,48 @@ def _nodes(compiled: Any, device: str) -> tuple[NodePlacement, ...]:  # noqa: AN
     return tuple(found)
 
 
+def _reduced(model: Any, nodes: tuple[NodePlacement, ...]) -> tuple[str, ...]:  # noqa: ANN401
+    """Formats that nodes ran in and the model does not ask for anywhere."""
+    ran = {node.precision for node in nodes if node.op_type != _CONVERTING}
+    own = {_type_of(port) for op in model.get_ops() for port in op.outputs()}
+    found = sorted(_NARROW[name] for name in (ran & set(_NARROW)) - own)
+    if _WIDE in {_type_of(port) for port in (*model.inputs, *model.outputs)} and "f32" in ran:
+        found.append("float32")
+    return tuple(found)
+
+
+def _type_of(port: Any) -> str:  # noqa: ANN401
+    return str(port.get_element_type().get_type_name())
+
+
 def _run(compiled: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     given = {}
     for port in compiled.inputs:
         name = next((name for name in port.get_names() if name in feeds), None)
-        if name is not None:
-            given[port] = feeds[name]
+        if name is None:  # OpenVINO would compute with whatever lies there
+            named = " or ".join(map(repr, sorted(port.get_names()))) or "without a name"
+            raise unavailable(f"nothing was given for its input {named}")
+        array = np.asarray(feeds[name])
+        given[port] = array.astype(str) if array.dtype == np.object_ else array
     try:
         results = compiled(given)
         return {  # one tensor may have several names
-            name: np.array(results[port]) for port in compiled.outputs for name in port.get_names()
+            name: _array(results[port], _type_of(port))
+            for port in compiled.outputs
+            for name in port.get_names()
         }
     except Exception as error:  # noqa: BLE001
-        raise unavailable(f"failed while running: {first_line(error)}") from None
+        raise unavailable(f"failed while running: {_said(error)}") from None
+
+
+def _array(found: Any, kind: str) -> Any:  # noqa: ANN401
+    """A copy of an output; OpenVINO hands out the bits of a bfloat16 as those of a float16."""
+    array = np.array(found)
+    return array.view(ml_dtypes.bfloat16) if kind == "bf16" else array
+
+
+def _said(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    found = "; ".join(line for line in lines if line and not _NOISE.match(line))
+    return found[:_LONGEST] or first_line(error)

@@ -44,7 +44,7 @@ _REDUCING: Final[Mapping[str, str]] = {
     "trt_int8_enable": "int8",
     "enable_fp16": "float16",
 }
-_OFF: Final = frozenset({"0", "false", "False"})
+_OFF: Final = frozenset({"0", "false"})
 _CUDA: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 _OWN: Final = frozenset({"level", "threads"})
 
@@ -140,7 +140,8 @@ def _provider(runtime: Any, device: str) -> str:  # noqa: ANN401
 
 
 def _reduced(options: Mapping[str, str]) -> tuple[str, ...]:
-    found = [name for option, name in _REDUCING.items() if options.get(option, "0") not in _OFF]
+    on = {option for option, value in options.items() if value.lower() not in _OFF}
+    found = [name for option, name in _REDUCING.items() if option in on]
     if options.get("precision", "FP32").upper() not in ("FP32", "ACCURACY"):
         found.append(options["precision"])
     return tuple(dict.fromkeys(found))
@@ -160,15 +161,20 @@ def _graphics_card() -> dict[str, str]:
     if tool is None:
         return {}
     command = [tool, "--query-gpu=name,driver_version", "--format=csv,noheader"]
-    found = subprocess.run(  # noqa: S603  # NVIDIA's own tool, read-only
-        command, capture_output=True, check=False, text=True, timeout=60
-    )
+    try:
+        found = subprocess.run(  # noqa: S603  # NVIDIA's own tool, read-only
+            command, capture_output=True, check=False, text=True, timeout=60
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}  # only told, so a broken tool breaks nothing
+    if found.returncode != 0:
+        return {}
     name, _, driver = (found.stdout.splitlines() or [""])[0].partition(",")
     return {"device": name.strip(), "driver": driver.strip()} if name.strip() else {}
 
 
 def _session(runtime: Any, job: Job, provider: str, options: Mapping[str, str]) -> Any:  # noqa: ANN401
-    if provider in _CUDA:
+    if provider in _CUDA and hasattr(runtime, "preload_dlls"):  # onnxruntime 1.21 and newer
         runtime.preload_dlls()  # CUDA and cuDNN as pip packages
     session_options = session_options_of(runtime, job.backend)
     providers: list[Any] = [(provider, dict(options))]
@@ -179,7 +185,7 @@ def _session(runtime: Any, job: Job, provider: str, options: Mapping[str, str]) 
             job.model, session_options, providers=providers, enable_fallback=0
         )
     except Exception as error:  # noqa: BLE001  # onnxruntime raises many kinds
-        raise can_not_load(job.model, error) from None
+        raise can_not_load(job.model, first_line(error)) from None
     if provider not in session.get_providers():
         raise unavailable(f"{provider} was asked for but not used: it could not be loaded")
     return session
@@ -221,7 +227,7 @@ def _run(session: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN
     given = {name: array for name, array in feeds.items() if name in known}
     names = [value.name for value in session.get_outputs()]
     try:
-        if any(isinstance(x, np.ndarray) and x.dtype.kind == "V" for x in given.values()) or any(
+        if any(map(ort_values.is_foreign, given.values())) or any(
             ort_values.is_exotic(value.type) for value in session.get_outputs()
         ):
             results = ort_values.run(session, given)

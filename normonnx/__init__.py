@@ -270,6 +270,12 @@ def _limits(timeout: float, memory: int | None, coverage: float, module: object)
     if not 0 <= coverage <= 1:
         message = f"require_coverage {coverage} must lie between 0 and 1"
         raise UsageError(message)
+    if not timeout > 0:
+        message = f"timeout {timeout} must be positive; it is in seconds"
+        raise UsageError(message)
+    if memory is not None and memory < 1:
+        message = f"memory {memory} must be positive; it is in bytes, None for what is free"
+        raise UsageError(message)
     return Limits(timeout, memory, coverage, module)
 
 

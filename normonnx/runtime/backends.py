@@ -6,6 +6,7 @@ A backend that is not installed, was asked for but not used, crashes, hangs or r
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -77,8 +78,9 @@ def run(backend: str, request: Request) -> Outcome:
             "backend": backend,
             "cases": len(request.cases),
             "module": None,
+            "paths": [str(Path(folder).absolute()) for folder in sys.path if folder],
         }
-        if named.family == "torch" and not named.device and request.module is not None:
+        if named.runs_live and request.module is not None:
             try:
                 wanted["module"] = _stored(request.module, place)
             except GivenUpError as error:

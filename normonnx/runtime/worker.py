@@ -57,7 +57,14 @@ def _run(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     backend = naming.parse(request["backend"])
     module = request["module"]
     load: Load = import_module(_ENGINES[backend.family]).load
-    loaded = load(Job(Path(request["model"]), backend, None if module is None else Path(module)))
+    loaded = load(
+        Job(
+            Path(request["model"]),
+            backend,
+            None if module is None else Path(module),
+            tuple(request["paths"]),
+        )
+    )
     for number in range(request["cases"]):
         feeds = exchange.read_arrays(exchange.folder(place, "inputs", number))
         exchange.write_arrays(exchange.folder(place, "outputs", number), loaded.run(feeds))
@@ -74,4 +81,5 @@ def _run(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Everything is written. Runtimes are known to crash while the interpreter takes them down.
+    os._exit(main())

@@ -56,8 +56,11 @@ def validate(  # noqa: PLR0913
 ) -> ValidationReport:
     """Judge backends on a model, and a model against a reference; see `normonnx.validate`."""
     settings = judging(seed, factor, kernels=True, tolerance=tolerance)
-    for backend in backends:
-        parse(backend)  # a misspelt option is told before anything runs
+    backends = (backends,) if isinstance(backends, str) else backends
+    named = [parse(backend) for backend in backends]  # misspelt options are told before any run
+    if limits.module is not None and not any(one.runs_live for one in named):
+        message = f"module= is run by the backend 'torch', which is not among {list(backends)}"
+        raise UsageError(message)
     loaded = as_model(model)
     reference = None if against is None else as_model(against)
     unknown, truths, misused = "", [], None
@@ -124,8 +127,10 @@ def judging(
     if seed < 0:
         message = f"seed {seed} is negative; give 0 or more"
         raise UsageError(message)
-    if tolerance is not None and not (tolerance.rtol >= 0 and tolerance.atol >= 0):
-        message = f"rtol {tolerance.rtol} and atol {tolerance.atol} must be 0 or more"
+    if tolerance is not None and not all(
+        0 <= part < float("inf") for part in (tolerance.rtol, tolerance.atol)
+    ):
+        message = f"rtol {tolerance.rtol} and atol {tolerance.atol} must be finite and 0 or more"
         raise UsageError(message)
     return Settings(seed, factor, kernels=kernels, tolerance=tolerance)
 

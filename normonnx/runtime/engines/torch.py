@@ -33,8 +33,10 @@ def save(module: object, path: Path) -> None:
     Raises:
         GivenUpError: It can't be pickled.
     """
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        raise unavailable(_MISSING) from None
     try:
         torch.save(module, path)
     except Exception as error:  # noqa: BLE001  # whatever pickling raises
@@ -53,6 +55,7 @@ def load(job: Job) -> Loaded:
     except ImportError:
         raise unavailable(_MISSING) from None
 
+    sys.path += [path for path in (str(Path.cwd()), *job.paths) if path not in sys.path]
     module = _stored(job.module) if job.module is not None else _made(job.backend.device)
     if not isinstance(module, torch.nn.Module):
         raise unavailable(f"{_described(job)} is a {type(module).__name__}, no torch.nn.Module")
@@ -63,9 +66,9 @@ def load(job: Job) -> Loaded:
     own = job.backend.options.get("precision") == "own"
     torch.set_num_threads(job.backend.threads)
     module = module if own else module.double()
-    outputs = _output_names(job.model)
+    inputs, outputs = _interface(job.model)
     return Loaded(
-        lambda feeds: _run(module, outputs, feeds, wide=not own),
+        lambda feeds: _run(module, inputs, outputs, feeds, wide=not own),
         asked="CPU",
         settings={
             "torch": str(torch.__version__),
@@ -92,8 +95,6 @@ def probe() -> dict[str, str]:
 def _stored(path: Path) -> object:
     import torch
 
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
     try:
         return torch.load(path, weights_only=False)  # ours, written a moment ago
     except Exception as error:  # noqa: BLE001
@@ -105,8 +106,6 @@ def _made(device: str) -> object:
     name, _, factory = device.partition(":")
     if not name or not factory:
         raise unavailable(f"there is no module to run; {_USE}")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
     try:
         found: object = import_module(name)
         for part in factory.split("."):
@@ -127,39 +126,54 @@ def _described(job: Job) -> str:
     return "module=" if job.module is not None else f"torch:{job.backend.device}"
 
 
-def _output_names(model: Path) -> list[str]:
+def _interface(model: Path) -> tuple[list[str], list[str]]:
+    """Names of a model's inputs and outputs, in order."""
     try:
-        return [value.name or "" for value in files.load(model).graph.outputs]
+        graph = files.load(model).graph
+        return [one.name or "" for one in graph.inputs], [one.name or "" for one in graph.outputs]
     except NormonnxError as error:
         raise GivenUpError("invalid", first_line(error)) from None
 
 
 def _run(
-    module: torch.nn.Module, names: Sequence[str], feeds: Mapping[str, Any], *, wide: bool
+    module: torch.nn.Module,
+    inputs: Sequence[str],
+    names: Sequence[str],
+    feeds: Mapping[str, Any],
+    *,
+    wide: bool,
 ) -> dict[str, Any]:
     import torch
 
-    given = {name: _tensor(array, wide=wide) for name, array in feeds.items()}
-    known = inspect.signature(module.forward).parameters
     try:
+        given = {name: _tensor(feeds[name], wide=wide) for name in inputs if name in feeds}
+        known = _named(module)
         with torch.no_grad():
             by_name = all(name in known for name in given)
             result = module(**given) if by_name else module(*given.values())
+        found = [_array(tensor) for tensor in _tensors(result)]
     except Exception as error:  # noqa: BLE001
         hint = "; add ,precision=own to its name" if wide else ""
         raise unavailable(f"failed while running: {first_line(error)}{hint}") from None
-    found = [_array(tensor) for tensor in _tensors(result)]
     if len(found) != len(names):
         reason = f"the module returns {len(found)} tensors, the model has {len(names)} outputs"
         raise unavailable(reason)
     return dict(zip(names, found, strict=True))
 
 
+def _named(module: torch.nn.Module) -> set[str]:
+    """Parameters of `forward` that may be given by name."""
+    one = inspect.Parameter
+    kinds = (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)
+    found = inspect.signature(module.forward).parameters
+    return {name for name, parameter in found.items() if parameter.kind in kinds}
+
+
 def _tensor(array: Any, *, wide: bool) -> torch.Tensor:  # noqa: ANN401
     import numpy as np
     import torch
 
-    if array.dtype.kind == "V":  # bfloat16 and its like pass through float32
+    if array.dtype.isbuiltin == 2:  # noqa: PLR2004  # of ml_dtypes: pass through float32
         name = array.dtype.name
         found = torch.from_numpy(array.astype(np.float32))
         return found.double() if wide else found.to(getattr(torch, name))
@@ -169,12 +183,12 @@ def _tensor(array: Any, *, wide: bool) -> torch.Tensor:  # noqa: ANN401
 
 def _array(tensor: torch.Tensor) -> Any:  # noqa: ANN401
     import ml_dtypes
-    import torch
 
     found = tensor.detach().cpu()
-    if found.dtype is torch.bfloat16:
-        return found.float().numpy().astype(ml_dtypes.bfloat16)
-    return found.numpy()
+    name = str(found.dtype).removeprefix("torch.")
+    if name == "bfloat16" or name.startswith("float8"):
+        return found.float().numpy().astype(getattr(ml_dtypes, name))
+    return found.resolve_conj().resolve_neg().numpy()
 
 
 def _tensors(result: object) -> Iterator[torch.Tensor]:

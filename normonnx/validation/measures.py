@@ -61,6 +61,15 @@ def relative_error(found: Array, truth: Array, u: float) -> float:
     return float("inf") if size == 0 else difference / size / u
 
 
+def absolute_difference(found: Array, truth: Array) -> Array:
+    """|found - truth| in float64; integers are subtracted first, exactly and without wrapping."""
+    if found.dtype.kind not in "iu" or found.dtype != truth.dtype:
+        return np.asarray(np.abs(found.astype(np.float64) - truth.astype(np.float64)))
+    unsigned = np.dtype(f"uint{8 * found.dtype.itemsize}")
+    larger = np.maximum(found, truth).astype(unsigned)
+    return np.asarray(larger - np.minimum(found, truth).astype(unsigned), np.float64)
+
+
 def noise_floor(truth: Array, moved: list[Array], u: float) -> float:
     """How far the truth moves under perturbation, in u: the largest draw, or LEAST_FLOOR."""
     errors = [relative_error(one, truth, u) for one in moved if one.shape == truth.shape]
@@ -111,10 +120,9 @@ def _judge_exact(found: Array, truth: Array) -> Judgement:
 
 
 def _largest_difference(found: Array, truth: Array) -> float:
-    """Largest absolute difference of numbers; unsigned ones must not wrap around."""
     if truth.dtype.kind not in "biu":
         return float("nan")
-    return float(np.max(np.abs(found.astype(np.float64) - truth.astype(np.float64))))
+    return float(np.max(absolute_difference(found, truth)))
 
 
 def _judge_float(

@@ -14,6 +14,7 @@ import numpy as np
 from normonnx.core.dtypes import is_float, smallest_normal, unit_roundoff
 from normonnx.core.verdicts import Statistics
 from normonnx.runtime.invocation import Array
+from normonnx.validation.measures import absolute_difference
 
 _PERCENT: Final = (50.0, 90.0, 99.0, 99.9)
 _BOUNDS: Final = (0.5, 1.0, 2.0, 4.0, 16.0, 64.0, 1024.0, float("inf"))  # ulps
@@ -36,14 +37,19 @@ def statistics(found: Array, truth: Array, dtype: np.dtype[Any]) -> Statistics |
     if not both.any():
         return None
     ours, theirs = ours[both], theirs[both]
-    difference = np.abs(ours - theirs)
-    return Statistics(
-        mean_abs=float(np.mean(difference)),
-        percentiles=dict(zip(_PERCENT, np.percentile(difference, _PERCENT).tolist(), strict=True)),
-        cosine=_cosine_distance(ours, theirs),
-        max_rel=_largest_ratio(difference, np.abs(theirs)),
-        ulps=_histogram(difference, theirs, dtype) if is_float(dtype) else {},
-    )
+    with np.errstate(all="ignore"):  # what overflows is infinitely far off
+        difference = absolute_difference(found.reshape(-1)[both], truth.reshape(-1)[both])
+        return Statistics(
+            mean_abs=float(np.mean(difference)),
+            percentiles=_percentiles(difference),
+            cosine=_cosine_distance(ours, theirs),
+            max_rel=_largest_ratio(difference, np.abs(theirs)),
+            ulps=_histogram(difference, theirs, dtype) if is_float(dtype) else {},
+        )
+
+
+def _percentiles(difference: Array) -> dict[float, float]:
+    return dict(zip(_PERCENT, np.percentile(difference, _PERCENT).tolist(), strict=True))
 
 
 def _cosine_distance(ours: Array, theirs: Array) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from normonnx.core.verdicts import Verdict
+from normonnx.core.verdicts import Tolerance, Verdict
 from normonnx.validation.measures import (
     LEAST_FLOOR,
     judge_output,
@@ -186,3 +186,107 @@ def test_an_output_drowned_in_noise_proves_nothing() -> None:
     assert "noise floor" in judged.reason
     assert not proves_something(TRUTH, F32, moved, 16.0)
     assert proves_something(TRUTH, F32, [TRUTH], 16.0)
+
+
+# --- a plain tolerance --------------------------------------------------------------------------
+
+
+def _within(found: Any, truth: Any, tolerance: Tolerance, dtype: Any = F32) -> Any:
+    """The judgement by a tolerance, where the truth's own floor would allow next to nothing."""
+    ours, theirs = np.asarray(found, np.float64), np.asarray(truth, np.float64)
+    return judge_output(ours, theirs, np.dtype(dtype), [theirs], 16.0, tolerance=tolerance)
+
+
+BORDERS = {
+    "atol": (Tolerance(atol=0.25), 0.25),
+    "rtol": (Tolerance(rtol=0.125), 0.5),
+    "both": (Tolerance(rtol=0.125, atol=0.25), 0.75),
+    "equality": (Tolerance(), 0.0),
+}
+
+
+@pytest.mark.parametrize(("tolerance", "allowed"), BORDERS.values(), ids=BORDERS)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_tolerance_is_atol_and_rtol_times_the_truth(
+    tolerance: Tolerance, allowed: float, sign: int
+) -> None:
+    """Up to and including atol + rtol * 4 around 4 and around -4; a hair more is too much."""
+    truth = np.asarray([4.0, -4.0, 0.0, 1.0])
+    for entry in (0, 1):
+        found = truth.copy()
+        found[entry] += sign * allowed
+        assert _within(found, truth, tolerance).verdict is Verdict.PASS
+        found[entry] += sign * 1e-6
+        judged = _within(found, truth, tolerance)
+        assert judged.verdict is Verdict.MISMATCH
+        spelled = f"rtol {tolerance.rtol:g}, atol {tolerance.atol:g}"
+        assert judged.reason == f"1 of 4 entries are beyond {spelled}"
+
+
+def test_a_tolerance_takes_the_place_of_the_floor() -> None:
+    """What the floor refuses it may allow, and the other way round; the figures are the same."""
+    off = TRUTH * (1 + 1e-3)
+    assert _verdict(off) is Verdict.MISMATCH
+    judged = _within(off, TRUTH, Tolerance(rtol=2e-3))
+    assert judged.verdict is Verdict.PASS
+    assert judged.error == pytest.approx(1e-3 / U)
+    close = TRUTH * (1 + U)
+    assert _verdict(close) is Verdict.PASS
+    assert _within(close, TRUTH, Tolerance(rtol=1e-9)).verdict is Verdict.MISMATCH
+
+
+def test_one_entry_in_a_million_is_seen_by_a_tolerance() -> None:
+    """A root mean square would drown it."""
+    truth = np.random.default_rng(0).standard_normal(1_000_000)
+    found = truth.copy()
+    found[7] += 0.5
+    judged = _within(found, truth, Tolerance(atol=0.4))
+    assert judged.reason == "1 of 1000000 entries are beyond rtol 0, atol 0.4"
+
+
+@pytest.mark.parametrize(
+    ("found", "truth", "verdict"),
+    [
+        ((NAN,), (), Verdict.MISMATCH),
+        ((), (NAN,), Verdict.MISMATCH),
+        ((INF,), (-INF,), Verdict.MISMATCH),
+        ((NAN, INF), (NAN, INF), Verdict.INCONCLUSIVE),
+        ((NAN, 7.0), (NAN,), Verdict.MISMATCH),
+    ],
+)
+def test_no_tolerance_allows_nan_on_one_side(
+    found: tuple[float, ...], truth: tuple[float, ...], verdict: Verdict
+) -> None:
+    """However large; equal ones prove nothing, and don't hide what is off."""
+    tolerance = Tolerance(rtol=0.5, atol=2)
+    assert _within(_with(TRUTH, *found), _with(TRUTH, *truth), tolerance).verdict is verdict
+
+
+def test_agreement_that_proves_nothing_proves_nothing_by_a_tolerance() -> None:
+    """Constant and empty outputs."""
+    for truth in (np.zeros((2, 3)), np.full((2, 3), 0.7), np.zeros((0, 3))):
+        assert _within(truth, truth, Tolerance(rtol=1e-3)).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.bool_])
+def test_integers_are_exact_under_any_tolerance(kind: Any) -> None:
+    """A class is right or wrong."""
+    truth = np.asarray([0, 1, 1, 0]).astype(kind)
+    found = truth[::-1].copy()
+    found[0] = 1
+    judged = judge_output(found, truth, truth.dtype, [], 16.0, tolerance=Tolerance(atol=100))
+    assert judged.verdict is Verdict.MISMATCH
+
+
+def test_the_largest_difference_of_unsigned_integers_does_not_wrap() -> None:
+    """0 against 1 is off by 1, not by 255."""
+    truth, found = np.asarray([1, 200], np.uint8), np.asarray([0, 200], np.uint8)
+    assert judge_output(found, truth, truth.dtype, [], 16.0).max_abs == 1
+
+
+def test_half_precision_has_the_same_tolerance() -> None:
+    """rtol is a number, not a multiple of the type's roundoff."""
+    found, tolerance = TRUTH * (1 + 1e-3), Tolerance(rtol=2e-3)
+    for dtype in (np.float16, ml_dtypes.bfloat16):
+        assert _within(found, TRUTH, tolerance, dtype).verdict is Verdict.PASS
+        assert _within(found * (1 + 2e-3), TRUTH, tolerance, dtype).verdict is Verdict.MISMATCH

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from normonnx.core.verdicts import NodePlacement
 from normonnx.runtime.naming import Backend
 
-_LONGEST = 300
+if TYPE_CHECKING:
+    import onnx
+
+_LONGEST: Final = 300
+_ABOUT_EXTERNAL_DATA: Final = "should be stored in"  # what the checker says of weights in branches
 
 
 class GivenUpError(Exception):
@@ -62,7 +66,7 @@ Probe = Callable[[], Mapping[str, str]]  # name of each backend that is here, to
 
 def first_line(error: BaseException) -> str:
     """What went wrong, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_LONGEST]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()[:_LONGEST]
 
 
 def unavailable(reason: str) -> GivenUpError:
@@ -85,7 +89,25 @@ def _is_illegal(model: Path) -> bool:
     import onnx
 
     try:
-        onnx.checker.check_model(onnx.load(model, load_external_data=False), full_check=True)
+        found = onnx.load(model, load_external_data=False)
+        _take_external_data_out(found.graph)
+        onnx.checker.check_model(found, full_check=True)
     except Exception as error:  # noqa: BLE001  # of many kinds
-        return "external" not in str(error)
+        return _ABOUT_EXTERNAL_DATA not in str(error)
     return False
+
+
+def _take_external_data_out(graph: onnx.GraphProto) -> None:
+    """Make inputs of weights in other files: the checker looks for those in the current folder."""
+    import onnx
+
+    inputs = {value.name for value in graph.input}
+    outside = [one for one in graph.initializer if one.data_location == one.EXTERNAL]
+    inside = [one for one in graph.initializer if one.data_location != one.EXTERNAL]
+    graph.input.extend(
+        onnx.helper.make_tensor_value_info(one.name, one.data_type, one.dims)
+        for one in outside
+        if one.name not in inputs
+    )
+    del graph.initializer[:]
+    graph.initializer.extend(inside)

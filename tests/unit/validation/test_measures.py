@@ -290,3 +290,11 @@ def test_half_precision_has_the_same_tolerance() -> None:
     for dtype in (np.float16, ml_dtypes.bfloat16):
         assert _within(found, TRUTH, tolerance, dtype).verdict is Verdict.PASS
         assert _within(found * (1 + 2e-3), TRUTH, tolerance, dtype).verdict is Verdict.MISMATCH
+
+
+def test_a_tolerance_does_not_ask_how_noisy_the_model_is() -> None:
+    """Whoever gives one has decided what is close enough, also where the floor is enormous."""
+    moved, off = [TRUTH * 1.1], TRUTH * (1 + 1e-3)
+    assert judge_output(off, TRUTH, F32, moved, 16.0).verdict is Verdict.INCONCLUSIVE
+    judged = judge_output(off, TRUTH, F32, moved, 16.0, tolerance=Tolerance(rtol=2e-3))
+    assert judged.verdict is Verdict.PASS

@@ -51,30 +51,58 @@ def test_another_function_is_a_mismatch(cli: Cli, models: Models) -> None:
     assert ran.out.splitlines()[-1].startswith("verdict: mismatch")
 
 
-@pytest.mark.parametrize("backend", ["ort:cuda", "ort:tensorrt", "ort:openvino"])
-def test_a_provider_that_is_not_here_is_never_a_pass(
-    cli: Cli, models: Models, backend: str
-) -> None:
-    """Exit code 3, alone or beside one that passes, and no verdict that reads as a pass."""
+MISSING = {
+    "ort:cuda": "CUDAExecutionProvider",
+    "ort:tensorrt": "TensorrtExecutionProvider",
+    "ort:openvino": "OpenVINOExecutionProvider",
+    "ort:MadeUp": "MadeUp",
+    "openvino:MadeUp": "MADEUP",
+    "abacus": "abacus",
+    "torch": "torch:MODULE:FACTORY",
+}
+
+
+@pytest.fixture
+def missing(request: pytest.FixtureRequest) -> str:
+    """The name of a backend that is not here."""
     import onnxruntime
 
-    names = {"cuda": "CUDA", "tensorrt": "Tensorrt", "openvino": "OpenVINO"}
-    provider = f"{names[backend.partition(':')[2]]}ExecutionProvider"
-    if provider in onnxruntime.get_available_providers():
-        pytest.skip(f"{provider} is installed here")
-    alone = cli("validate", models.conv_bn, "--backend", backend)
-    assert alone.code == 3
-    assert "verdict: pass" not in alone.out
-    both = cli("validate", models.conv_bn, "--backend", "ort:cpu", "--backend", backend)
-    assert both.code == 3
-    assert "verdict: pass" not in both.out
+    backend = str(request.param)
+    if MISSING[backend] in onnxruntime.get_available_providers():
+        pytest.skip(f"{MISSING[backend]} is installed here")
+    return backend
 
 
-def test_a_made_up_backend_is_refused(cli: Cli, models: Models) -> None:
-    """A name that nobody knows is exit code 3 or a usage error, and never a pass."""
-    ran = cli("validate", models.conv_bn, "--backend", "abacus")
-    assert ran.code in (2, 3)
-    assert "abacus" in ran.out + ran.err
+@pytest.mark.parametrize("missing", MISSING, indirect=True)
+def test_what_is_not_here_never_reads_as_success(cli: Cli, models: Models, missing: str) -> None:
+    """Exit code 3, what is missing by name, and the word is nowhere, in any case."""
+    ran = cli("validate", models.conv_bn, "--backend", missing)
+    assert ran.code == 3
+    assert MISSING[missing] in ran.out
+    assert "pass" not in (ran.out + ran.err).lower()
+    assert "unavailable" in ran.out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("missing", ["ort:cuda", "abacus"], indirect=True)
+def test_what_is_not_here_is_no_success_in_json(cli: Cli, models: Models, missing: str) -> None:
+    """The word is the name of a key whose value is false, and nothing else."""
+    ran = cli("validate", models.conv_bn, "--backend", missing, "--json", "-")
+    found = ran.json
+    assert (ran.code, found["exit_code"]) == (3, 3)
+    assert (found["report"]["verdict"], found["report"]["passed"]) == ("unavailable", False)
+    assert "pass" not in ran.out.replace('"passed": false', "").lower()
+    (backend,) = found["report"]["backends"]
+    assert (backend["backend"], backend["verdict"]) == (missing, "unavailable")
+
+
+@pytest.mark.parametrize("missing", ["ort:cuda"], indirect=True)
+def test_what_is_not_here_decides_beside_one_that_is(
+    cli: Cli, models: Models, missing: str
+) -> None:
+    """Exit code 3; the other's row stands, the verdict is not its."""
+    ran = cli("validate", models.conv_bn, "--backend", "ort:cpu", "--backend", missing)
+    assert ran.code == 3
+    assert ran.out.splitlines()[-1].startswith("verdict: unavailable")
     assert "verdict: pass" not in ran.out
 
 
@@ -143,3 +171,115 @@ def test_a_custom_operator_is_inconclusive_at_best(cli: Cli, models: Models) -> 
     ran = cli("validate", models.custom)
     assert ran.code in (3, 4, 5)
     assert "verdict: pass" not in ran.out
+
+
+# --- several runtimes ---------------------------------------------------------------------------
+
+
+def test_two_runtimes_and_the_oracle_side_by_side(cli: Cli, models: Models) -> None:
+    """A row for each that was compared, and what the oracle is good for."""
+    pytest.importorskip("openvino")
+    names = ("ort:cpu,level=basic,threads=2", "openvino", "oracle")
+    ran = cli("validate", models.conv_bn, *(part for name in names for part in ("--backend", name)))
+    assert (ran.code, ran.err) == (0, "")
+    rows = [row for row in ran.out.splitlines() if "computed rightly?" in row]
+    assert len(rows) == 2
+    assert "optimization level ORT_ENABLE_BASIC, intra-op threads 2" in ran.out
+    assert "INFERENCE_PRECISION_HINT f32" in ran.out
+    assert "oracle: it is the truth that others are compared with" in ran.out
+
+
+def test_the_oracle_alone_is_inconclusive(cli: Cli, models: Models) -> None:
+    """Exit code 4: it would only be compared with itself."""
+    ran = cli("validate", models.conv_bn, "--backend", "oracle")
+    assert ran.code == 4
+    assert ran.out.splitlines()[-1] == "verdict: inconclusive: nothing was compared"
+
+
+def test_a_torch_module_beside_the_caller_is_found(cli: Cli, models: Models) -> None:
+    """MODULE is looked for in the current folder."""
+    pytest.importorskip("torch")
+    (models.folder / "flip.py").write_text(
+        "from torch import nn\nclass Flip(nn.Module):\n    def forward(self, x):\n        return -x\n"
+    )
+    neg = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 17]> g (float[n] x) => (float[n] y) { y = Neg(x) }'
+    )
+    path = models.write("neg.onnx", neg.SerializeToString())
+    ran = cli("validate", path.name, "--backend", "torch:flip:Flip", cwd=models.folder)
+    assert ran.code == 0, ran
+    assert "precision float64" in ran.out
+    ran = cli("validate", models.kept.name, "--backend", "torch:flip:Flip", cwd=models.folder)
+    assert ran.code == 1, ran
+
+
+# --- limits and tolerances ----------------------------------------------------------------------
+
+
+def test_a_plain_tolerance_is_told(cli: Cli, models: Models) -> None:
+    """In the verdict and in JSON; one that nothing can keep is a mismatch."""
+    ran = cli("validate", models.conv_bn, "--rtol", "1e-3", "--atol", "1e-4")
+    assert ran.code == 0, ran
+    assert ran.out.splitlines()[-1].endswith("(rtol 0.001 and atol 0.0001 pass)")
+    ran = cli("validate", models.conv_bn, "--atol", "1e-12", "--json", "-")
+    assert ran.code == 1
+    assert ran.json["report"]["tolerance"] == {"rtol": 0.0, "atol": 1e-12}
+    assert "are beyond rtol 0, atol 1e-12" in ran.json["report"]["comparisons"][0]["reason"]
+
+
+def test_all_lists_nodes_and_distributions(cli: Cli, models: Models) -> None:
+    """What each node was, where it ran, and how the errors are distributed."""
+    ran = cli("validate", models.conv_bn, "--all", "--backend", "ort:cpu,level=disabled")
+    assert ran.code == 0
+    rows = [row.split() for row in ran.out.splitlines()]
+    assert ["CPUExecutionProvider", "Conv"] in [row[:2] for row in rows]
+    assert ["CPUExecutionProvider", "BatchNormalization"] in [row[:2] for row in rows]
+    assert "distribution of errors" in ran.out
+    assert "99.9 %" in ran.out
+
+
+def test_json_holds_distributions_and_nodes(cli: Cli, models: Models) -> None:
+    """Percentiles, units in the last place, and the place of each node."""
+    report = cli("validate", models.conv_bn, "--json", "-").json["report"]
+    found = report["comparisons"][0]["statistics"]
+    assert set(found["percentiles"]) == {"50.0", "90.0", "99.0", "99.9"}
+    assert sum(found["ulps"].values()) > 0
+    (backend,) = report["backends"]
+    assert backend["coverage"] == 1
+    assert {node["where"] for node in backend["nodes"]} == {"CPUExecutionProvider"}
+
+
+def test_memory_that_does_not_suffice_is_unavailable(cli: Cli, models: Models) -> None:
+    """Exit code 3, with the limit."""
+    ran = cli("validate", models.conv_bn, "--memory", "1MB")
+    assert ran.code == 3
+    assert "took more than 0.001 GB of memory" in ran.out
+    assert cli("validate", models.conv_bn, "--memory", "4GB").code == 0
+
+
+def test_required_coverage_is_in_percent(cli: Cli, models: Models) -> None:
+    """The CPU runs all of its nodes."""
+    assert cli("validate", models.conv_bn, "--require-coverage", "100").code == 0
+
+
+MISUSED = {
+    "--memory": ("lots", "", "0", "-1GB", "4XB", "nan", "inf", "0.5"),
+    "--require-coverage": ("101", "-1", "all"),
+    "--timeout": ("0", "-1", "soon"),
+    "--rtol": ("-1", "small", "nan", "inf"),
+    "--atol": ("-1", "inf"),
+    "--backend": ("ort:cpu,", "ort:cpu,level=fast", "ort:cpu,use_tf32=1", "openvino,threads=0"),
+}
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [(option, value) for option, values in MISUSED.items() for value in values]
+)
+def test_options_that_make_no_sense_are_one_line(
+    cli: Cli, models: Models, option: str, value: str
+) -> None:
+    """Exit code 2, naming the option, before anything runs."""
+    words = (
+        option.lstrip("-") if option in {"--rtol", "--atol"} else option.lstrip("-").split("-")[0]
+    )
+    cli("validate", models.conv_bn, option, value).refused(2, words)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 _MISSING = f"torch is not installed; {INSTALL['torch']}"
-_USE = "name it torch:MODULE:FACTORY, or pass module= in Python"
+_USE = "name it torch:MODULE:FACTORY, or give module= in Python"
 
 
 def save(module: object, path: Path) -> None:

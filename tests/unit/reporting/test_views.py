@@ -15,6 +15,7 @@ from normonnx.core.verdicts import (
     Comparison,
     Divergence,
     NodePlacement,
+    Statistics,
     ValidationReport,
     Verdict,
 )
@@ -153,6 +154,56 @@ def test_what_did_not_run_never_reads_as_a_pass(capsys: pytest.CaptureFixture[st
     assert "ort:cuda: unavailable, not installed" in out
     assert "nothing was compared" in out
     assert "pass" not in out.lower()
+
+
+def _ran(**fields: object) -> ValidationReport:
+    run = BackendRun("ort:cuda", Verdict.PASS, asked="CUDA", **fields)  # type: ignore[arg-type]
+    return ValidationReport(Verdict.PASS, (), (run,), factor=16.0)
+
+
+def test_what_ran_elsewhere_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """How much ran where it was asked for, and which operators did not; the most frequent first."""
+    nodes = (*_placed(5, "CUDA"), *_placed(2), NodePlacement("t", "TopK", "CPUExecutionProvider"))
+    out = _shown(capsys, validation(_ran(nodes=nodes)))
+    assert "5 nodes on CUDA, 3 nodes on CPUExecutionProvider (62.5% where it was asked for)" in out
+    said = "fell back: 2 Conv on CPUExecutionProvider, 1 TopK on CPUExecutionProvider"
+    assert f"ort:cuda: {said}" in out
+    assert "fell back" not in _shown(capsys, validation(_ran(nodes=_placed(5, "CUDA"))))
+
+
+def test_many_kinds_that_ran_elsewhere_are_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line stays readable; the full list is there on request."""
+    nodes = tuple(NodePlacement(f"n{i}", f"Kind{i}", "CPU", "f32") for i in range(9))
+    out = _shown(capsys, validation(_ran(nodes=nodes)))
+    assert "Kind5" in out
+    assert "Kind6" not in out
+    assert out.count(", ...") == 1
+    everything = _shown(capsys, validation(_ran(nodes=nodes), every_comparison=True))
+    assert all(
+        ["CPU", f"Kind{i}", "f32", f"n{i}"] in [row.split() for row in everything.splitlines()]
+        for i in range(9)
+    )
+
+
+def test_reduced_precision_settings_and_notes_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a reader must not overlook."""
+    report = _ran(reduced=("TF32", "float16"), notes=("two are installed",), settings={"a": "1"})
+    out = _shown(capsys, validation(report))
+    assert "ort:cuda: reduced precision was in use: TF32, float16" in out
+    assert "ort:cuda: two are installed" in out
+    assert "a 1" in out
+
+
+def test_distributions_are_listed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    """Mean, percentiles, ratio, cosine, and the units that hold something."""
+    percent = {50.0: 0.1, 90.0: 0.2, 99.0: 0.3, 99.9: 0.4}
+    measured = Statistics(0.05, percent, 1e-9, 0.25, {0.5: 7, 1.0: 0, float("inf"): 2})
+    compared = Comparison("computes", "ort:cpu", "random", "y", Verdict.PASS, statistics=measured)
+    report = ValidationReport(Verdict.PASS, (compared,), factor=16.0)
+    row = "ort:cpu random y 0.05 0.1 0.2 0.3 0.4 0.25 1e-09 <=0.5: 7, <=inf: 2"
+    assert "distribution" not in _shown(capsys, validation(report))
+    out = _shown(capsys, validation(report, every_comparison=True))
+    assert row.split() in [found.split() for found in out.splitlines()]
 
 
 def test_a_perfect_match_is_no_division_by_zero() -> None:

@@ -68,7 +68,7 @@ def test_float64_unless_its_own_precision_is_asked_for(load: Load) -> None:
 
 
 FACTORIES = {
-    "torch": "there is no module to run; name it torch:MODULE:FACTORY, or pass module=",
+    "torch": "there is no module to run; name it torch:MODULE:FACTORY, or give module=",
     "torch:own_nets": "there is no module to run",
     "torch::Scaled": "there is no module to run",
     "torch:no_nets:Net": "torch:no_nets:Net failed: ModuleNotFoundError: No module named 'no_nets'",

@@ -23,9 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     network = NETWORKS[options.name](size=options.size, seed=options.seed)
     export(network, options.output, options.exporter, opset=options.opset)
+    norms = "".join(f", {count} {kind}s" for kind, count in network.norms.items())
     sys.stdout.write(
-        f"{options.output}: {network.name}, {network.parameters:,} parameters,"
-        f" {network.batch_norms} BatchNorms\n"
+        f"{options.output}: {network.name}, {network.parameters:,} parameters{norms}\n"
     )
     return 0
 

@@ -21,7 +21,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from models.network import BranchNorm2d, Network, Size, assemble
+from models.layers import BranchNorm2d, LayerNorm2d
+from models.network import Network, Size, assemble
 
 _GROUPS = 4
 
@@ -50,30 +51,13 @@ class Residual(nn.Module):
         return x + y
 
 
-class ChannelsFirstLayerNorm(nn.Module):
-    """LayerNorm over axis 1 of (N, C, H, W), spelled as in ConvNeXt's own code."""
-
-    def __init__(self, channels: int, epsilon: float = 1e-6) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.epsilon = epsilon
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to the same."""
-        mean = x.mean(1, keepdim=True)
-        variance = (x - mean).pow(2).mean(1, keepdim=True)
-        y = (x - mean) / torch.sqrt(variance + self.epsilon)
-        return self.weight[:, None, None] * y + self.bias[:, None, None]
-
-
 class ConvNeXtBlock(nn.Module):
     """7x7 depthwise, LayerNorm over channels, 1x1, GELU, 1x1, plus the input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
-        self.norm = ChannelsFirstLayerNorm(channels)
+        self.norm = LayerNorm2d(channels)
         self.expand = nn.Conv2d(channels, 2 * channels, 1)
         self.gelu = nn.GELU()
         self.project = nn.Conv2d(2 * channels, channels, 1)

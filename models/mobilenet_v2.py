@@ -11,7 +11,8 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from models.network import BranchNorm2d, Network, Size, assemble
+from models.layers import BranchNorm2d
+from models.network import Network, Size, assemble
 
 _BOTTLENECKS = (
     # expansion, channels, repeats, stride of the first

@@ -1,45 +1,21 @@
-"""What a reference network is, and how its weights come to be.
-
-Random weights with fresh BatchNorm statistics prove little: with running mean 0 and variance 1 a
-wrong fold is invisible, and activations either die or explode within fifty layers. So the
-statistics are first calibrated, layer by layer in the order of execution, on the activations that
-really arrive, and then moved away from them by known amounts:
-
-    running_mean = mean(x) + std(x)·N(0, 1/4)
-    running_var  = var(x)·10**U(-1/2, 1/2)            (a decade wide)
-    gamma        = ±10**U(-0.2, 0.2)·gain             (one in eight negative)
-    beta         = N(0, 1/4)·gain
-
-with deviations, not variances, in N. Each layer therefore hands on activations of order 1,
-whatever came before. `gain` is 1, and 1/4 at the end of a residual branch (`BranchNorm2d`): there
-training starts from gamma = 0 (Goyal et al., 2017, arXiv:1706.02677, section 5.1) and leaves it
-small, and without it roundoff grows tenfold over fifty layers, which no trained network shows.
-
-Everything is drawn by NumPy, calibrated in float64 and rounded to three decimal digits (the
-statistics), so that another machine's convolutions do not change the weights.
-"""
+"""What a reference network is, and how one is put together; `models.weights` draws its weights."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-Size = Literal["test", "full"]
-Floats = npt.NDArray[np.float64]
+from models.layers import BATCH_NORMS, NORMS
+from models.weights import Array, calibrate, draw_weights
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_NEGATIVE_SHARE = 0.125
-_SMALLEST_SHARE = 1e-2
+Size = Literal["test", "full"]
+Draw = Callable[[np.random.Generator, int], Mapping[str, Array]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,46 +42,75 @@ class Network:
         return sum(isinstance(m, BATCH_NORMS) for m in self.module.modules())
 
     @property
+    def norms(self) -> Mapping[str, int]:
+        """Number of normalization modules by kind, a key of `NORMS`; only kinds that occur."""
+        modules = list(self.module.modules())
+        counts = {kind: sum(isinstance(m, types) for m in modules) for kind, types in NORMS.items()}
+        return {kind: count for kind, count in counts.items() if count}
+
+    @property
     def parameters(self) -> int:
         """Number of trainable parameters, as papers and model zoos count them."""
         return sum(p.numel() for p in self.module.parameters() if p.requires_grad)
 
 
-class BranchNorm2d(nn.BatchNorm2d):
-    """The last BatchNorm of a residual branch: drawn with a smaller gamma and beta."""
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """What goes into a network, and what comes out.
 
-    gain = 0.25
+    Attributes:
+        draw: Makes a batch of the given size of all inputs, by name, in the module's order.
+        output: Name of the only output.
+        dynamic: As in `Network`; the batch axis of all inputs and of the output if None.
+    """
+
+    draw: Draw
+    output: str = "output"
+    dynamic: Mapping[str, Mapping[int, str]] | None = None
 
 
 def assemble(
     name: str,
     module: Callable[[], nn.Module],
-    shape: tuple[int, ...],
+    interface: tuple[int, ...] | Interface,
     *,
     seed: int,
     calibration_batch: int = 4,
 ) -> Network:
-    """Build a network of one input: draw its weights, calibrate its BatchNorms, describe it.
+    """Build a network: draw its weights, calibrate its BatchNorms, describe it.
 
     Args:
         name: Key in `models.NETWORKS`.
         module: Makes the module.
-        shape: Shape of one example, without the batch axis.
+        interface: Inputs and output; or the shape of one example, without the batch axis, of an
+            "input" that is N(0, 1) and makes an "output".
         seed: Seed of everything that is drawn.
         calibration_batch: Batch size that the statistics are taken from.
 
     Returns:
-        The network in eval mode and float32, with one "input", one "output" and a dynamic batch.
+        The network in eval mode and float32; so are its example inputs unless they are integers.
     """
+    if isinstance(interface, tuple):
+        interface = Interface(normal(*interface))
     rng = np.random.default_rng(seed)
     with seeded(seed):
         net = module()
     draw_weights(net, rng)
-    calibrate(net, rng.standard_normal((calibration_batch, *shape)), rng=rng)
-    example = torch.from_numpy(rng.standard_normal((2, *shape), dtype=np.float32))
-    batch = {0: "batch"}
-    dynamic = {"input": batch, "output": batch}
-    return Network(name, net, {"input": example}, dynamic=dynamic)
+    calibrate(net, *interface.draw(rng, calibration_batch).values(), rng=rng)
+    inputs = {key: _single(torch.from_numpy(x)) for key, x in interface.draw(rng, 2).items()}
+    dynamic = interface.dynamic
+    if dynamic is None:
+        dynamic = {key: {0: "batch"} for key in (*inputs, interface.output)}
+    return Network(name, net, inputs, outputs=(interface.output,), dynamic=dynamic)
+
+
+def normal(*shape: int) -> Draw:
+    """One "input", N(0, 1), whose examples have the given shape."""
+
+    def draw(rng: np.random.Generator, batch: int) -> Mapping[str, Array]:
+        return {"input": rng.standard_normal((batch, *shape))}
+
+    return draw
 
 
 @contextmanager
@@ -116,81 +121,5 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def draw_weights(module: nn.Module, rng: np.random.Generator) -> None:
-    """Draw all parameters: He initialisation for weights, gamma and beta for vectors.
-
-    Weights of two axes or more are N(0, 2/fan), where fan is the number of products in one sum
-    (He et al., 2015, arXiv:1502.01852, eq. 10). Vectors named "weight" scale, the others shift.
-    """
-    for layer in module.modules():
-        for name, parameter in layer.named_parameters(recurse=False):
-            size = tuple(parameter.shape)
-            if parameter.ndim > 1:
-                drawn = rng.standard_normal(size) * math.sqrt(2 / _products(layer, parameter))
-            elif name == "weight":
-                drawn = _scales(rng, size)
-            else:
-                drawn = _shifts(rng, size)
-            parameter.data.copy_(torch.from_numpy(drawn))
-
-
-def calibrate(module: nn.Module, *inputs: Floats, rng: np.random.Generator) -> None:
-    """Set each BatchNorm's statistics from the activations that reach it, then jitter them.
-
-    Leaves the module in eval mode and float32. Channels are axis 1 of every activation.
-    """
-    hook = partial(_set_statistics, rng=rng)
-    norms = [layer for layer in module.modules() if isinstance(layer, BATCH_NORMS)]
-    handles = [norm.register_forward_pre_hook(hook) for norm in norms]
-    try:
-        with torch.no_grad():
-            module.eval().double()(*map(torch.from_numpy, inputs))
-    finally:
-        module.float()
-        for handle in handles:
-            handle.remove()
-
-
-def _set_statistics(
-    norm: nn.Module, arguments: tuple[Tensor, ...], *, rng: np.random.Generator
-) -> None:
-    """Forward pre-hook of `calibrate`: one BatchNorm, just before it runs."""
-    x = arguments[0].transpose(0, 1).flatten(1)
-    found_var, found_mean = (s.numpy() for s in torch.var_mean(x, dim=1, correction=0))
-    var = np.maximum(found_var, _SMALLEST_SHARE * found_var.mean() + 1e-6)
-    size = var.shape
-    mean = found_mean + np.sqrt(var) * rng.standard_normal(size) / 4
-    gain = getattr(norm, "gain", 1.0)
-    drawn = {
-        "running_mean": mean,
-        "running_var": var * 10 ** rng.uniform(-0.5, 0.5, size),
-        "weight": gain * _scales(rng, size),
-        "bias": gain * _shifts(rng, size),
-    }
-    for name, values in drawn.items():
-        tensor = getattr(norm, name)
-        if tensor is not None:
-            tensor.copy_(torch.from_numpy(_three_digits(values)))
-
-
-def _products(layer: nn.Module, weight: Tensor) -> float:
-    """Number of products in one sum of a convolution, transposed convolution or linear layer."""
-    if isinstance(layer, _TRANSPOSED):
-        inputs = layer.in_channels // layer.groups
-        return inputs * math.prod(layer.kernel_size) / math.prod(layer.stride)
-    return math.prod(weight.shape[1:])
-
-
-def _scales(rng: np.random.Generator, size: tuple[int, ...]) -> Floats:
-    sign = np.where(rng.random(size) < _NEGATIVE_SHARE, -1.0, 1.0)
-    return np.asarray(sign * 10 ** rng.uniform(-0.2, 0.2, size))
-
-
-def _shifts(rng: np.random.Generator, size: tuple[int, ...]) -> Floats:
-    return rng.standard_normal(size) / 4
-
-
-def _three_digits(x: Floats) -> Floats:
-    """Round to three significant decimal digits."""
-    unit = 10 ** (np.floor(np.log10(np.maximum(np.abs(x), 1e-30))) - 2)
-    return np.asarray(np.round(x / unit) * unit)
+def _single(x: Tensor) -> Tensor:
+    return x.float() if x.is_floating_point() else x

@@ -1,4 +1,4 @@
-"""The three export styles differ in what becomes of BatchNorm, and in nothing that counts."""
+"""The three export styles differ in what becomes of normalizations, and in nothing that counts."""
 
 from __future__ import annotations
 
@@ -24,14 +24,25 @@ from models.network import Network  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch's exporters warn about themselves
 
-_LEFT = {
-    # name: BatchNormalizations in the file by exporter
-    "resnet50": {"legacy": 53, "dynamo-raw": 53, "dynamo": 0},
-    "mobilenet_v2": {"legacy": 52},
-    "densenet121": {"legacy": 121},
-    "unet": {"legacy": 22, "dynamo": 0},
-    "mlp": {"legacy": 3, "dynamo-raw": 3, "dynamo": 0},
-    "demo": {"legacy": 12},
+_BN = "BatchNormalization"
+_COUNTED = {
+    _BN,
+    "GroupNormalization",
+    "InstanceNormalization",
+    "LRN",
+    "LayerNormalization",
+    "Pow",  # the square in a LayerNorm or RMSNorm taken apart, and LocalResponseNorm's beta
+    "RMSNormalization",
+    "ReduceL2",  # the length in a GlobalResponseNorm
+}
+_LEFT: dict[str, dict[Exporter, dict[str, int]]] = {
+    # name: normalizations in the file by exporter; a Conv absorbs a BatchNorm only in "dynamo"
+    "resnet50": {"legacy": {_BN: 53}, "dynamo-raw": {_BN: 53}, "dynamo": {}},
+    "mobilenet_v2": {"legacy": {_BN: 52}},
+    "densenet121": {"legacy": {_BN: 121}},
+    "unet": {"legacy": {_BN: 22}, "dynamo": {}},
+    "mlp": {"legacy": {_BN: 3}, "dynamo-raw": {_BN: 3}, "dynamo": {}},
+    "demo": {"legacy": {_BN: 12, "InstanceNormalization": 1, "Pow": 3}},
 }
 _CASES = [(name, exporter, left) for name, row in _LEFT.items() for exporter, left in row.items()]
 
@@ -50,17 +61,27 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Exporte
 
 
 @pytest.mark.parametrize(("name", "exporter", "left"), _CASES)
-def test_batch_norms_left_by_each_exporter(
-    name: str, exporter: Exporter, left: int, exported: Callable[[str, Exporter], Path]
+def test_norms_left_by_each_exporter(
+    name: str,
+    exporter: Exporter,
+    left: dict[str, int],
+    exported: Callable[[str, Exporter], Path],
 ) -> None:
-    """Each style writes one valid file with the expected BatchNorms, computing what torch does."""
+    """Each style writes one valid file with the expected normalizations, computing what torch does."""
     path = exported(name, exporter)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     assert model.opset_import[0].version == (13 if exporter == "legacy" else 18)
-    assert _operators(model)["BatchNormalization"] == left
-    _assert_same_as_torch(models.NETWORKS[name](size="test"), path)
+    assert {op: count for op, count in _operators(model).items() if op in _COUNTED} == left
+    network = models.NETWORKS[name](size="test")
+    _assert_axes(network, model.graph)
+    _assert_same_as_torch(network, path)
+
+
+def test_every_network_is_exported_here() -> None:
+    """A new row of NETWORKS needs one in the table of this test."""
+    assert sorted(models.NETWORKS) == sorted(_LEFT)
 
 
 def test_a_raw_dynamo_bias_is_computed(exported: Callable[[str, Exporter], Path]) -> None:
@@ -130,11 +151,31 @@ def _operators(model: onnx.ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in model.graph.node)
 
 
+def _assert_axes(network: Network, graph: onnx.GraphProto) -> None:
+    """Dynamic axes have their names, and no other axis has one of those names."""
+    names = {name for axes in network.dynamic.values() for name in axes.values()}
+    for value in (*graph.input, *graph.output):
+        dims = [dim.dim_param for dim in value.type.tensor_type.shape.dim]
+        found = {axis: dim for axis, dim in enumerate(dims) if dim in names}
+        expected = network.dynamic[value.name]
+        # dynamo calls what is computed from an axis by its formula.
+        assert found == expected or (
+            value.name in network.outputs and found.items() < expected.items()
+        )
+
+
 def _assert_same_as_torch(network: Network, path: Path) -> None:
+    """The file computes what torch does, on the example and on one longer on each dynamic axis."""
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    feeds = {name: tensor.numpy() for name, tensor in network.inputs.items()}
-    with torch.no_grad():
-        expected = network.module(*network.inputs.values()).numpy()
-    found = session.run(None, feeds)[0]
-    error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
-    assert error < 1e-4
+    examples = [dict(network.inputs), dict(network.inputs)]
+    for name, axes in network.dynamic.items():
+        for axis in axes if name in network.inputs else ():
+            tensor = examples[1][name]
+            examples[1][name] = torch.cat([tensor, tensor.narrow(axis, 0, 1)], dim=axis)
+    for example in examples:
+        with torch.no_grad():
+            expected = network.module(*example.values()).numpy()
+        found = session.run(None, {name: tensor.numpy() for name, tensor in example.items()})[0]
+        assert found.shape == expected.shape
+        error = np.sqrt(np.mean((found - expected) ** 2) / np.mean(expected**2))
+        assert error < 1e-4

@@ -1,7 +1,8 @@
 """Reference networks in plain torch, one file each, for tests, the demo and benchmarks.
 
 `NETWORKS[name]` is a function `build(*, size="full"|"test", seed=0) -> Network`. A new network is
-one file with such a function, and one row below. Naming networks needs no torch; building does.
+one file with such a function, and one row below, which names the function unless it is `build`.
+Naming networks needs no torch; building does.
 
     python -m models resnet50 --exporter legacy -o resnet50.onnx
 """
@@ -32,7 +33,8 @@ class _Networks(Mapping[str, Builder]):
         self._modules = modules
 
     def __getitem__(self, name: str) -> Builder:
-        return cast("Builder", import_module(self._modules[name]).build)
+        module, _, function = self._modules[name].partition(":")
+        return cast("Builder", getattr(import_module(module), function or "build"))
 
     def __contains__(self, name: object) -> bool:
         return name in self._modules
@@ -46,11 +48,20 @@ class _Networks(Mapping[str, Builder]):
 
 NETWORKS: Mapping[str, Builder] = _Networks(
     {
-        "resnet50": "models.resnet50",
-        "mobilenet_v2": "models.mobilenet_v2",
-        "densenet121": "models.densenet121",
-        "unet": "models.unet",
-        "mlp": "models.mlp",
+        "alexnet": "models.alexnet",
+        "convnext": "models.convnext",
+        "convnext_v2": "models.convnext_v2",
+        "dcgan": "models.dcgan",
         "demo": "models.demo_net",
+        "densenet121": "models.densenet121",
+        "gn_unet": "models.gn_unet",
+        "mlp": "models.mlp",
+        "mobilenet_v2": "models.mobilenet_v2",
+        "pointnet": "models.pointnet",
+        "r3d_18": "models.r3d_18",
+        "repvgg": "models.repvgg",
+        "resnet50": "models.resnet50",
+        "style_transfer": "models.style_transfer",
+        "unet": "models.unet",
     }
 )

@@ -9,8 +9,13 @@ pytest.importorskip("torch", reason="the reference networks are torch modules")
 import torch  # only where importorskip let us come here, as what follows
 from torch import Tensor, nn
 
+import models
+from models.alexnet import AlexNet
 from models.demo_net import DemoNet
+from models.gn_unet import GNUNet
 from models.layers import GlobalResponseNorm, LayerNorm2d, RMSNorm
+from models.r3d_18 import R3D18
+from models.style_transfer import StyleTransfer
 from models.unet import UNet
 
 
@@ -18,6 +23,7 @@ from models.unet import UNet
     ("module", "shape"),
     [
         pytest.param(DemoNet(4), (3, 3, 20, 36), id="denoiser"),
+        pytest.param(StyleTransfer(4), (3, 3, 20, 36), id="style transfer"),
     ],
 )
 def test_an_image_keeps_its_shape(module: nn.Module, shape: tuple[int, ...]) -> None:
@@ -32,6 +38,57 @@ def test_the_unet_has_the_layers_of_figure_1() -> None:
     convolutions = [m for m in layers if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
     assert len(convolutions) == 23
     assert max(m.out_channels for m in convolutions) == 1024
+
+
+def test_alexnet_has_the_sizes_of_figure_2() -> None:
+    """Heights after its five convolutions are 55, 27, 13, 13 and 13."""
+    with torch.device("meta"):
+        net = AlexNet()
+        heights = []
+        x = torch.zeros(1, 3, 227, 227)
+        for layer in net.features:
+            x = layer(x)
+            if isinstance(layer, nn.Conv2d):
+                heights.append(x.shape[2])
+    assert heights == [55, 27, 13, 13, 13]
+
+
+def test_the_ddpm_unet_attends_at_half_resolution_alone() -> None:
+    """Attention stands twice on the way down, once at the bottom and three times on the way up."""
+    with torch.device("meta"):
+        names = [name for name, _ in GNUNet().named_modules() if name.endswith("attention.norm")]
+    assert [name.split(".")[0] for name in names] == ["downs"] * 2 + ["ups"] * 3 + ["middle1"]
+
+
+def test_r3d_halves_time_with_space() -> None:
+    """16 frames become two: each later stage halves frames, height and width."""
+    with torch.device("meta"):
+        net = R3D18()
+        found = net.stages(net.stem(torch.zeros(1, 3, 16, 112, 112))).shape
+    assert found == (1, 512, 2, 7, 7)
+
+
+def test_pointnet_does_not_know_the_order_of_points() -> None:
+    """A cloud is a set: its points in another order give the same logits."""
+    network = models.NETWORKS["pointnet"](size="test")
+    cloud = network.inputs["input"]
+    found, turned = _run(network.module, cloud), _run(network.module, cloud.flip(2))
+    assert torch.allclose(found, turned, atol=1e-5)
+
+
+def test_the_noise_estimate_depends_on_the_time_step() -> None:
+    """The DDPM U-Net uses its second input."""
+    network = models.NETWORKS["gn_unet"](size="test")
+    sample, step = network.inputs.values()
+    difference = _run(network.module, sample, step) - _run(network.module, sample, step // 2)
+    assert float(difference.abs().max()) > 0.1
+
+
+def test_the_generators_tanh_is_not_saturated() -> None:
+    """Few pixels come near -1 or 1, where an error would be invisible."""
+    network = models.NETWORKS["dcgan"](size="test")
+    image = _run(network.module, *network.inputs.values())
+    assert float((image.abs() > 0.95).float().mean()) < 0.02
 
 
 def test_hand_written_norms_are_torchs() -> None:

@@ -43,6 +43,22 @@ _LEFT: dict[str, dict[Exporter, dict[str, int]]] = {
     "unet": {"legacy": {_BN: 22}, "dynamo": {}},
     "mlp": {"legacy": {_BN: 3}, "dynamo-raw": {_BN: 3}, "dynamo": {}},
     "demo": {"legacy": {_BN: 12, "InstanceNormalization": 1, "Pow": 3}},
+    "alexnet": {"legacy": {"Pow": 2}, "dynamo": {"Pow": 2}},
+    "convnext": {"legacy": {"Pow": 23}},
+    "convnext_v2": {
+        "legacy": {"Pow": 17, "ReduceL2": 12},
+        "dynamo": {"LayerNormalization": 13, "Pow": 4, "ReduceL2": 12},
+    },
+    "dcgan": {"legacy": {_BN: 4}, "dynamo-raw": {_BN: 4}, "dynamo": {}},
+    "gn_unet": {"legacy": {"InstanceNormalization": 51}, "dynamo": {"InstanceNormalization": 51}},
+    "pointnet": {"legacy": {_BN: 17}, "dynamo": {}},
+    # Not dynamo-raw: onnxscript 0.7 gives a Conv3d without bias a bias with two axes.
+    "r3d_18": {"legacy": {_BN: 20}, "dynamo": {}},
+    "repvgg": {"legacy": {_BN: 61}, "dynamo": {_BN: 17}},
+    "style_transfer": {
+        "legacy": {"InstanceNormalization": 15},
+        "dynamo": {"InstanceNormalization": 15},
+    },
 }
 _CASES = [(name, exporter, left) for name, row in _LEFT.items() for exporter, left in row.items()]
 

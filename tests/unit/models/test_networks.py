@@ -12,12 +12,21 @@ pytest.importorskip("torch", reason="the reference networks are torch modules")
 import torch  # only where importorskip let us come here, as what follows
 
 import models
+from models.alexnet import AlexNet
+from models.convnext import ConvNeXt
+from models.convnext_v2 import ConvNeXtV2
+from models.dcgan import DCGAN
 from models.densenet121 import DenseNet121
+from models.gn_unet import GNUNet
 from models.layers import BATCH_NORMS, NORMS
 from models.mlp import MLP
 from models.mobilenet_v2 import MobileNetV2
 from models.network import Network
+from models.pointnet import PointNet
+from models.r3d_18 import R3D18
+from models.repvgg import RepVGG
 from models.resnet50 import ResNet50
+from models.style_transfer import StyleTransfer
 
 _NORM_COUNTS = {
     "resnet50": {"BatchNorm": 53},
@@ -26,6 +35,15 @@ _NORM_COUNTS = {
     "unet": {"BatchNorm": 22},
     "mlp": {"BatchNorm": 3},
     "demo": {"BatchNorm": 12, "GroupNorm": 1, "LayerNorm": 2, "LocalResponseNorm": 1},
+    "alexnet": {"LocalResponseNorm": 2},
+    "convnext": {"LayerNorm": 23},
+    "convnext_v2": {"LayerNorm": 17, "GlobalResponseNorm": 12},
+    "dcgan": {"BatchNorm": 4},
+    "gn_unet": {"GroupNorm": 51},
+    "pointnet": {"BatchNorm": 17},
+    "r3d_18": {"BatchNorm": 20},
+    "repvgg": {"BatchNorm": 61},
+    "style_transfer": {"InstanceNorm": 15},
 }
 _WITH_BATCH_NORM = sorted(name for name, counts in _NORM_COUNTS.items() if "BatchNorm" in counts)
 
@@ -42,6 +60,18 @@ def network(request: pytest.FixtureRequest) -> Network:
         pytest.param(ResNet50, 25_557_032, id="ResNet-50, torchvision"),
         pytest.param(MobileNetV2, 3_504_872, id="MobileNetV2, torchvision"),
         pytest.param(DenseNet121, 7_978_856, id="DenseNet-121, torchvision"),
+        pytest.param(AlexNet, 60_965_224, id="AlexNet in two groups, Caffe"),
+        pytest.param(ConvNeXt, 28_589_128, id="ConvNeXt-T, the authors' code"),
+        pytest.param(ConvNeXtV2, 3_708_400, id="ConvNeXt V2 Atto, the authors' code"),
+        pytest.param(lambda: DCGAN(64), 3_576_704, id="DCGAN, PyTorch's tutorial"),
+        # Kernels and BatchNorms of 100-1024-512-256-128-3.
+        pytest.param(DCGAN, 16 * (102_400 + 688_128 + 384) + 3_840, id="DCGAN of figure 1"),
+        pytest.param(GNUNet, 35_746_307, id="DDPM for CIFAR-10, Hugging Face"),
+        # Table 6 says 3.5 million. Alignment of points and features; points, features; cloud.
+        pytest.param(PointNet, 803_081 + 1_857_344 + 151_680 + 667_944, id="PointNet of figure 2"),
+        pytest.param(R3D18, 33_371_472, id="R3D-18, torchvision"),
+        pytest.param(RepVGG, 9_108_968, id="RepVGG-A0 in training, the authors' code"),
+        pytest.param(StyleTransfer, 1_679_235, id="Style transfer, PyTorch's examples"),
         # Weights and biases of 784-100-100-100-10, and gamma and beta of three hidden layers.
         pytest.param(MLP, 78_500 + 2 * 10_100 + 1_010 + 600, id="MLP of section 4.1"),
     ],

@@ -35,5 +35,5 @@ def test_an_unknown_network_is_a_key_error() -> None:
 def test_every_row_has_its_file(name: str) -> None:
     """Each network lies in a file of models/ that says where its topology comes from."""
     module = models.NETWORKS._modules[name]  # type: ignore[attr-defined]
-    file = _ROOT / f"{module.removeprefix('models.')}.py"
+    file = _ROOT / f"{module.removeprefix('models.').partition(':')[0]}.py"
     assert "arXiv:" in file.read_text(encoding="utf-8")

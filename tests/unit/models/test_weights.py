@@ -11,6 +11,7 @@ import torch  # only where importorskip let us come here, as what follows
 from torch import nn
 
 import models
+from models.convnext import LayerScale
 from models.layers import BranchLinear, BranchNorm2d, GlobalResponseNorm, RMSNorm
 from models.weights import calibrate, draw_weights
 
@@ -41,6 +42,7 @@ def test_matrices_and_tables_are_normal(layer: nn.Module, deviation: float) -> N
         pytest.param(nn.InstanceNorm2d(800, affine=True), "weight", "bias", 1.0, id="InstanceNorm"),
         pytest.param(RMSNorm(800), "weight", None, 1.0, id="RMSNorm"),
         pytest.param(GlobalResponseNorm(800), "gamma", "beta", 1.0, id="GRN, of four axes"),
+        pytest.param(LayerScale(800), "gamma", None, 0.3, id="LayerScale"),
     ],
 )
 def test_scales_are_far_from_zero(

@@ -49,12 +49,15 @@ class _Networks(Mapping[str, Builder]):
 NETWORKS: Mapping[str, Builder] = _Networks(
     {
         "alexnet": "models.alexnet",
+        "bert_base": "models.bert:build_base",
+        "bert_small": "models.bert:build_small",
         "convnext": "models.convnext",
         "convnext_v2": "models.convnext_v2",
         "dcgan": "models.dcgan",
         "demo": "models.demo_net",
         "densenet121": "models.densenet121",
         "gn_unet": "models.gn_unet",
+        "llama": "models.llama",
         "mlp": "models.mlp",
         "mobilenet_v2": "models.mobilenet_v2",
         "pointnet": "models.pointnet",

@@ -14,6 +14,8 @@ from models.alexnet import AlexNet
 from models.demo_net import DemoNet
 from models.gn_unet import GNUNet
 from models.layers import GlobalResponseNorm, LayerNorm2d, RMSNorm
+from models.llama import Config, Llama
+from models.network import Network
 from models.r3d_18 import R3D18
 from models.style_transfer import StyleTransfer
 from models.unet import UNet
@@ -68,6 +70,50 @@ def test_r3d_halves_time_with_space() -> None:
     assert found == (1, 512, 2, 7, 7)
 
 
+def test_llama_shares_keys_and_values() -> None:
+    """Nine heads share three heads of keys and values; there is no bias and no last layer."""
+    with torch.device("meta"):
+        net = Llama(Config())
+    shapes = {name: tuple(p.shape) for name, p in net.named_parameters() if "layers.0." in name}
+    assert shapes["layers.0.attention.query.weight"] == (576, 576)
+    assert shapes["layers.0.attention.key.weight"] == (192, 576)
+    assert not any("bias" in name for name, _ in net.named_parameters())
+
+
+def test_llama_is_causal() -> None:
+    """Logits of a token depend on no later token, and do depend on an earlier one."""
+    network = models.NETWORKS["llama"](size="test")
+    ids = network.inputs["input_ids"]
+    changed = ids.clone()
+    changed[:, 9] = (changed[:, 9] + 1) % 100
+    before, after = _run(network.module, ids), _run(network.module, changed)
+    assert torch.equal(before[:, :9], after[:, :9])
+    assert float((before[:, 10:] - after[:, 10:]).abs().amax(2).min()) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["bert_small", "bert_base"])
+def test_bert_does_not_look_at_masked_tokens(name: str) -> None:
+    """A masked token changes no other; a token that is not masked changes all."""
+    network = models.NETWORKS[name](size="test")
+    ids, types, mask = (x.clone() for x in network.inputs.values())
+    mask[:, 5] = 0
+    changed = ids.clone()
+    changed[:, 5] = (changed[:, 5] + 1) % 100
+    others = torch.arange(ids.shape[1]) != 5
+    masked = _run(network.module, ids, types, mask) - _run(network.module, changed, types, mask)
+    assert float(masked[:, others].abs().max()) == 0
+    mask[:, 5] = 1
+    seen = _run(network.module, ids, types, mask) - _run(network.module, changed, types, mask)
+    assert float(seen[:, others].abs().amax(2).min()) > 1e-4
+
+
+def test_bert_pads_its_examples() -> None:
+    """Masks hold ones, then zeros, and not in every example alike."""
+    mask = models.NETWORKS["bert_small"](size="test").inputs["attention_mask"]
+    assert torch.equal(mask, mask.cummin(1).values)
+    assert len(set(mask.sum(1).tolist())) > 1
+
+
 def test_pointnet_does_not_know_the_order_of_points() -> None:
     """A cloud is a set: its points in another order give the same logits."""
     network = models.NETWORKS["pointnet"](size="test")
@@ -109,6 +155,17 @@ def test_global_response_norm_compares_channels() -> None:
     assert torch.equal(_run(norm, x), x)
     norm.gamma.data.fill_(1.0)
     assert torch.allclose(_run(norm, x), x * torch.tensor([1.5, 2.5]))
+
+
+def test_bert_keeps_tokens_apart() -> None:
+    """Twelve layers do not make all tokens one: they differ by a tenth of their size at least."""
+    output = _output(models.NETWORKS["bert_base"](size="test"))
+    spread = (output - output.mean(1, keepdim=True)).square().mean().sqrt()
+    assert float(spread / output.square().mean().sqrt()) > 0.1
+
+
+def _output(network: Network) -> Tensor:
+    return _run(network.module, *network.inputs.values())
 
 
 def _run(module: nn.Module, *inputs: Tensor) -> Tensor:

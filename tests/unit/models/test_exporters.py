@@ -44,6 +44,8 @@ _LEFT: dict[str, dict[Exporter, dict[str, int]]] = {
     "mlp": {"legacy": {_BN: 3}, "dynamo-raw": {_BN: 3}, "dynamo": {}},
     "demo": {"legacy": {_BN: 12, "InstanceNormalization": 1, "Pow": 3}},
     "alexnet": {"legacy": {"Pow": 2}, "dynamo": {"Pow": 2}},
+    "bert_base": {"legacy": {"Pow": 25}},
+    "bert_small": {"legacy": {"Pow": 9}, "dynamo": {"LayerNormalization": 9}},
     "convnext": {"legacy": {"Pow": 23}},
     "convnext_v2": {
         "legacy": {"Pow": 17, "ReduceL2": 12},
@@ -51,6 +53,7 @@ _LEFT: dict[str, dict[Exporter, dict[str, int]]] = {
     },
     "dcgan": {"legacy": {_BN: 4}, "dynamo-raw": {_BN: 4}, "dynamo": {}},
     "gn_unet": {"legacy": {"InstanceNormalization": 51}, "dynamo": {"InstanceNormalization": 51}},
+    "llama": {"legacy": {"Pow": 9}, "dynamo": {"Pow": 9}},
     "pointnet": {"legacy": {_BN: 17}, "dynamo": {}},
     # Not dynamo-raw: onnxscript 0.7 gives a Conv3d without bias a bias with two axes.
     "r3d_18": {"legacy": {_BN: 20}, "dynamo": {}},

@@ -13,12 +13,14 @@ import torch  # only where importorskip let us come here, as what follows
 
 import models
 from models.alexnet import AlexNet
+from models.bert import BASE, BERT, SMALL
 from models.convnext import ConvNeXt
 from models.convnext_v2 import ConvNeXtV2
 from models.dcgan import DCGAN
 from models.densenet121 import DenseNet121
 from models.gn_unet import GNUNet
 from models.layers import BATCH_NORMS, NORMS
+from models.llama import Config, Llama
 from models.mlp import MLP
 from models.mobilenet_v2 import MobileNetV2
 from models.network import Network
@@ -36,10 +38,13 @@ _NORM_COUNTS = {
     "mlp": {"BatchNorm": 3},
     "demo": {"BatchNorm": 12, "GroupNorm": 1, "LayerNorm": 2, "LocalResponseNorm": 1},
     "alexnet": {"LocalResponseNorm": 2},
+    "bert_base": {"LayerNorm": 25},
+    "bert_small": {"LayerNorm": 9},
     "convnext": {"LayerNorm": 23},
     "convnext_v2": {"LayerNorm": 17, "GlobalResponseNorm": 12},
     "dcgan": {"BatchNorm": 4},
     "gn_unet": {"GroupNorm": 51},
+    "llama": {"RMSNorm": 9},  # 61 at full size, which is deeper
     "pointnet": {"BatchNorm": 17},
     "r3d_18": {"BatchNorm": 20},
     "repvgg": {"BatchNorm": 61},
@@ -61,12 +66,16 @@ def network(request: pytest.FixtureRequest) -> Network:
         pytest.param(MobileNetV2, 3_504_872, id="MobileNetV2, torchvision"),
         pytest.param(DenseNet121, 7_978_856, id="DenseNet-121, torchvision"),
         pytest.param(AlexNet, 60_965_224, id="AlexNet in two groups, Caffe"),
+        # 109,482,240 with the pooler's 590,592; 28,763,648 with 262,656.
+        pytest.param(lambda: BERT(BASE), 108_891_648, id="BERT-base, Hugging Face"),
+        pytest.param(lambda: BERT(SMALL), 28_500_992, id="BERT-small, Hugging Face"),
         pytest.param(ConvNeXt, 28_589_128, id="ConvNeXt-T, the authors' code"),
         pytest.param(ConvNeXtV2, 3_708_400, id="ConvNeXt V2 Atto, the authors' code"),
         pytest.param(lambda: DCGAN(64), 3_576_704, id="DCGAN, PyTorch's tutorial"),
         # Kernels and BatchNorms of 100-1024-512-256-128-3.
         pytest.param(DCGAN, 16 * (102_400 + 688_128 + 384) + 3_840, id="DCGAN of figure 1"),
         pytest.param(GNUNet, 35_746_307, id="DDPM for CIFAR-10, Hugging Face"),
+        pytest.param(lambda: Llama(Config()), 134_515_008, id="SmolLM2-135M, Hugging Face"),
         # Table 6 says 3.5 million. Alignment of points and features; points, features; cloud.
         pytest.param(PointNet, 803_081 + 1_857_344 + 151_680 + 667_944, id="PointNet of figure 2"),
         pytest.param(R3D18, 33_371_472, id="R3D-18, torchvision"),

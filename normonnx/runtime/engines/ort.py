@@ -56,11 +56,7 @@ def load(job: Job) -> Loaded:
         GivenUpError: It is not installed, or not used, or the model does not load on it.
     """
     runtime = _runtime()
-    provider = _provider(runtime, job.backend.device)
-    options = {
-        **_PINNED.get(provider, {}),
-        **{name: value for name, value in job.backend.options.items() if name not in _OWN},
-    }
+    provider, options = provider_options_of(runtime, job.backend)
     reduced = _reduced(options)
     environment = _set_environment(provider, reduced)
     session = _session(runtime, job, provider, options)
@@ -201,6 +197,17 @@ def session_options_of(runtime: Any, backend: Backend) -> Any:  # noqa: ANN401
     )
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
+
+
+def provider_options_of(runtime: Any, backend: Backend) -> tuple[str, dict[str, str]]:  # noqa: ANN401
+    """The installed provider that a backend names, and its options: those pinned, then as asked.
+
+    Raises:
+        GivenUpError: It is not installed.
+    """
+    provider = _provider(runtime, backend.device)
+    asked = {name: value for name, value in backend.options.items() if name not in _OWN}
+    return provider, {**_PINNED.get(provider, {}), **asked}
 
 
 def _placement(session: Any, provider: str) -> tuple[NodePlacement, ...]:  # noqa: ANN401

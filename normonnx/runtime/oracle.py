@@ -12,21 +12,24 @@ exponents, sizes) are not moved; a cast to a narrower type is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.core.dtypes import is_float, unit_roundoff
+from normonnx.core.dtypes import is_float
 from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOperatorError
 from normonnx.graph.constants import constant_attribute
-from normonnx.runtime import reference
+from normonnx.runtime import blas, reference
 from normonnx.runtime.invocation import Array, Invocation
 from normonnx.runtime.kernels import KERNELS_BY_DOMAIN
-from normonnx.runtime.kernels.movement import promoted
+from normonnx.runtime.kernels.movement import MOVEMENTS, promoted
+from normonnx.runtime.perturbation import Perturbation
+from normonnx.runtime.precision import Precision, rounded, terms_in_a_sum
+
+__all__ = ["Perturbation", "evaluate"]
 
 _STANDARD: Final = ("", "ai.onnx")
 _NARROW: Final = 4  # bytes; a cast to a type narrower than this rounds
@@ -62,46 +65,12 @@ _LEARNED: Final = frozenset(
 # averages out when all have one sign. A sum on its own (ReduceMean, pools) is not excused: a
 # variance computed as E[x²] - E[x]² lives there.
 _PRODUCTS: Final = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
+# Rounding of a sum of K products grows with sqrt(K) (Higham and Mary, 2019); kernels that sum in
+# one go were measured at 0.29 sqrt(K) u rms, those that sum in blocks well below.
+_PER_TERM: Final = 0.25
 # Kernels compute these as 1/2 + tanh/2, or clamp their input: right to a roundoff of 1, not of the
 # result.
 _ABSOLUTE: Final = frozenset({"Sigmoid"})
-
-
-@dataclass(slots=True)
-class Perturbation:
-    """Relative random noise of `scale` roundoffs, uniform in [-u, u] times scale, from one seed.
-
-    Attributes:
-        seed: The same seed moves the same numbers alike.
-        scale: How many roundoffs.
-        kernels: Whether to allow as well for what kernels are known to add by themselves, beyond
-            rounding: backends need that, two models compared in float64 don't.
-    """
-
-    seed: int
-    scale: float = 1.0
-    kernels: bool = False
-    _noise: Array = field(init=False, repr=False)
-    _taken: int = 0
-
-    def __post_init__(self) -> None:
-        """Draw one block of noise, reused at shifting positions: weights are many."""
-        self._noise = np.random.default_rng(self.seed).uniform(-1, 1, (1 << 18) + 1)
-
-    def moved(self, array: Array, dtype: Any) -> Array:  # noqa: ANN401  # anything numpy takes as a dtype
-        """`array`, each entry moved by at most `scale` roundoffs of `dtype`, relative."""
-        return np.asarray(array * (1 + self._drawn(array.shape, dtype)))
-
-    def shifted(self, array: Array, dtype: Any) -> Array:  # noqa: ANN401
-        """`array`, each entry moved by at most `scale` roundoffs of the number 1."""
-        return np.asarray(array + self._drawn(array.shape, dtype))
-
-    def _drawn(self, shape: tuple[int, ...], dtype: Any) -> Array:  # noqa: ANN401
-        self._taken += 1
-        size, start = math.prod(shape), self._taken * 7919 % (self._noise.size // 2)
-        noise = self._noise[start:]
-        drawn = noise[:size] if size <= noise.size else np.resize(noise, size)
-        return np.asarray(self.scale * unit_roundoff(dtype) * drawn.reshape(shape))
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +88,7 @@ def evaluate(
     *,
     perturb: Perturbation | None = None,
     keep: Collection[str] = (),
+    narrow: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a model in float64.
 
@@ -128,6 +98,8 @@ def evaluate(
             may be left out. Floating-point arrays are promoted.
         perturb: Move inputs and weights by one roundoff.
         keep: Names of further values of the main graph to return.
+        narrow: Round every result in a type below float32 (float16, bfloat16, float8) to that type,
+            as a runtime must; otherwise such types are no narrower than float64 here.
 
     Returns:
         Graph outputs and `keep` by name; floating-point arrays are float64.
@@ -136,7 +108,12 @@ def evaluate(
         InvalidModelError: The model can't be evaluated on these inputs: shapes don't fit, say.
         UnsupportedOperatorError: An operator is custom, or a value would not fit into memory.
     """
-    run = _Run(model, perturb)
+    with blas.quietly():
+        return _evaluated(_Run(model, perturb, narrow=narrow), feeds, keep)
+
+
+def _evaluated(run: _Run, feeds: Mapping[str, Any], keep: Collection[str]) -> dict[str, Any]:
+    model = run.model
     scope = _Scope({}, {}, model.opset_imports)
     for value in model.graph.inputs:
         name = value.name or ""
@@ -154,9 +131,11 @@ def evaluate(
 class _Run:
     """One evaluation of one model."""
 
-    def __init__(self, model: ir.Model, perturb: Perturbation | None) -> None:
-        self._model = model
+    def __init__(self, model: ir.Model, perturb: Perturbation | None, *, narrow: bool) -> None:
+        self.model = model
         self._perturb = perturb
+        self._precision = Precision() if narrow or perturb is not None else None
+        self._narrow = narrow
         self._last_uses: dict[int, dict[int, list[ir.Value]]] = {}
 
     def moved_input(self, given: Any) -> Any:  # noqa: ANN401
@@ -172,6 +151,8 @@ class _Run:
         for position, node in enumerate(graph):
             inputs = [self._read(value, scope, node, i) for i, value in enumerate(node.inputs)]
             results = self._node(node, inputs, scope)
+            if self._precision is not None:
+                results = self._in_type(node, results)
             for value, result in zip(node.outputs, results, strict=False):
                 scope.values[id(value)] = promoted(result)
             for value in dying.get(position, ()):
@@ -245,7 +226,7 @@ class _Run:
 
     def _dispatch(self, node: ir.Node, inputs: list[Any], scope: _Scope) -> Sequence[Any]:
         attributes = _resolved(node, scope.attributes)
-        function = self._model.functions.get(node.op_identifier())
+        function = self.model.functions.get(node.op_identifier())
         if function is not None:
             return self._function(function, inputs, attributes)
         domain = "" if node.domain in _STANDARD else node.domain
@@ -268,10 +249,29 @@ class _Run:
             if node.op_type in _PRODUCTS and self._perturb.kernels:
                 if results[0].dtype.kind != "f":
                     return results
-                return (self._perturb.moved(results[0], _float_type(node.outputs[0])),)
+                times = max(1.0, _PER_TERM * terms_in_a_sum(node, inputs) ** 0.5)
+                dtype = _float_type(node.outputs[0])
+                return (self._perturb.moved(results[0], dtype, times),)
             if node.op_type in _ABSOLUTE and self._perturb.kernels:
                 return (self._perturb.shifted(results[0], _float_type(node.outputs[0])),)
         return results
+
+    def _in_type(self, node: ir.Node, results: Sequence[Any]) -> Sequence[Any]:
+        """Results in a type below float32: rounded to it, or moved by what that rounding costs."""
+        if self._precision is None:
+            return results
+        kinds = self._precision.of_results(node)
+        if not any(kinds):
+            return results
+        if self._narrow:
+            pairs = zip(results, kinds, strict=False)
+            return [one if kind is None else rounded(one, kind) for one, kind in pairs]
+        if self._perturb is None or not self._perturb.kernels or node.op_type in MOVEMENTS:
+            return results
+        return [
+            one if kind is None or not is_float(one.dtype) else self._perturb.moved(one, kind)
+            for one, kind in zip(results, kinds, strict=False)
+        ]
 
     def _rounded(self, result: Any, attributes: Mapping[str, ir.Attr]) -> Any:  # noqa: ANN401
         """A cast to a narrow type rounds, so it is noise as well."""

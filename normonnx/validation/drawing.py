@@ -57,6 +57,12 @@ def required_inputs(model: ir.Model) -> list[ir.Value]:
     return [value for value in model.graph.inputs if not value.is_initializer()]
 
 
+def fitting(case: Case, model: ir.Model) -> Case:
+    """A case without what the model does not take: initializers may have left its inputs."""
+    known: set[str | None] = {value.name for value in model.graph.inputs}
+    return Case(case.name, {name: array for name, array in case.feeds.items() if name in known})
+
+
 def drawn(model: ir.Model, sizes: tuple[int, int], shapes: Shapes, seed: int) -> tuple[Case, ...]:
     """The cases "random" and "shifted-mean".
 

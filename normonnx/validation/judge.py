@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,8 +35,9 @@ from normonnx.runtime.oracle import evaluate
 from normonnx.validation import drawing
 from normonnx.validation.answers import Answer, Limits, Subject, ask
 from normonnx.validation.comparing import Asked, Question, compare, interface_difference
-from normonnx.validation.drawing import Case
+from normonnx.validation.drawing import fitting
 from normonnx.validation.measures import FACTOR
+from normonnx.validation.precision import with_lost_precision
 from normonnx.validation.truths import Inputs, Settings, Truth, truth_of, truths_of
 
 _EQUIVALENT = Asked("equivalent", "oracle", wide=True)
@@ -145,8 +146,11 @@ def _against(
     found = []
     try:
         for ours in truths:
-            theirs = truth_of(reference, _for_model(ours.case, reference), settings)
-            found += compare(reference, theirs, ours.outputs, _EQUIVALENT, settings)
+            theirs = truth_of(reference, fitting(ours.case, reference), settings)
+            compared = compare(reference, theirs, ours.outputs, _EQUIVALENT, settings)
+            found += with_lost_precision(
+                reference, model, replace(theirs, case=ours.case), compared
+            )
     except UnsupportedOperatorError as error:
         return [*found, _refused(f"of the reference: {error}", Verdict.INCONCLUSIVE)]
     except InvalidModelError as error:
@@ -164,19 +168,14 @@ def _rewritten(
     found = []
     try:
         for truth in truths:
-            outputs = evaluate(rewritten, _for_model(truth.case, rewritten).feeds)
-            found += compare(original, truth, outputs, _EQUIVALENT, settings)
+            outputs = evaluate(rewritten, fitting(truth.case, rewritten).feeds)
+            compared = compare(original, truth, outputs, _EQUIVALENT, settings)
+            found += with_lost_precision(original, rewritten, truth, compared)
     except UnsupportedOperatorError as error:
         return [*found, _refused(f"of the rewritten model: {error}", Verdict.INCONCLUSIVE)]
     except InvalidModelError as error:
         return [*found, _refused(f"the rewritten model fails: {error}")]
     return found
-
-
-def _for_model(case: Case, model: ir.Model) -> Case:
-    """A case without what the model does not take: initializers may have left its inputs."""
-    known: Collection[str | None] = {value.name for value in model.graph.inputs}
-    return Case(case.name, {name: array for name, array in case.feeds.items() if name in known})
 
 
 def _refused(reason: str, verdict: Verdict = Verdict.MISMATCH) -> Comparison:

@@ -1,0 +1,74 @@
+"""Which results of a model are in a type below float32, and what such a type makes of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.core.dtypes import is_float
+
+_NARROW = 4  # bytes; a type below this rounds more than float32 does
+
+
+class Precision:
+    """Types of the values of one evaluation, as far as they are below float32.
+
+    What is declared counts. Where nothing is declared, an operator hands on the type of its first
+    input, as nearly all of ONNX do; Cast says its own, and CastLike that of its second input.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, ir.DataType] = {}
+
+    def of_results(self, node: ir.Node) -> list[np.dtype[Any] | None]:
+        """For each output of a node its type where that is below float32; None otherwise."""
+        found: list[np.dtype[Any] | None] = []
+        for value in node.outputs:
+            dtype = value.dtype if value.dtype is not None else self._handed_on(node)
+            if dtype is not None:
+                self._known[id(value)] = dtype
+            narrow = dtype is not None and dtype.is_floating_point() and dtype.itemsize < _NARROW
+            found.append(np.dtype(dtype.numpy()) if dtype is not None and narrow else None)
+        return found
+
+    def _handed_on(self, node: ir.Node) -> ir.DataType | None:
+        if node.op_type == "Cast" and "to" in node.attributes:
+            attribute = node.attributes["to"]
+            return None if attribute.is_ref() else ir.DataType(attribute.as_int())
+        index = 1 if node.op_type == "CastLike" else 0
+        if len(node.inputs) <= index:
+            return None
+        value = node.inputs[index]
+        if value is None:
+            return None
+        if value.dtype is not None:
+            return value.dtype
+        if value.const_value is not None:
+            return value.const_value.dtype
+        return self._known.get(id(value))
+
+
+def rounded(result: Any, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401  # what a kernel returns
+    """Numbers as a narrow type holds them, overflow to infinity included, in float64."""
+    if not hasattr(result, "dtype") or not is_float(result.dtype):
+        return result
+    with np.errstate(over="ignore"):
+        return np.asarray(result).astype(dtype).astype(np.float64)
+
+
+def terms_in_a_sum(node: ir.Node, inputs: Sequence[Any]) -> float:
+    """Number of products that a Conv, ConvTranspose, Gemm or MatMul sums for one result."""
+    if node.op_type == "Conv":
+        return float(math.prod(inputs[1].shape[1:]))
+    if node.op_type == "ConvTranspose":
+        return float(inputs[1].shape[0] * math.prod(inputs[1].shape[2:]))
+    if node.op_type == "MatMul":
+        return float(inputs[0].shape[-1])
+    if node.op_type == "Gemm":
+        transposed = "transA" in node.attributes and node.attributes["transA"].as_int() != 0
+        return float(inputs[0].shape[0 if transposed else 1])
+    return 1.0

@@ -171,9 +171,10 @@ def _ratio(
     u = max(unit_roundoff(found.dtype), least)
     numbers = found.astype(np.float64)
     error, floor = relative_error(numbers, truth, u), noise_floor(truth, moved, u)
-    within = np.abs(truth) <= largest(found.dtype)  # what is beyond the type's range is infinite
-    odd = int(np.count_nonzero(np.isfinite(numbers) != within))
-    return error / floor, error, floor, odd
+    top, finite = largest(found.dtype), np.isfinite(numbers)
+    just_above = top * (1 + 4 * unit_roundoff(found.dtype))  # may be rounded either way
+    odd = np.where(finite, ~(np.abs(truth) <= just_above), np.abs(truth) <= top)
+    return error / floor, error, floor, int(np.count_nonzero(odd))
 
 
 def _summary(

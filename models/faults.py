@@ -106,7 +106,12 @@ def one_pass_variance(model: onnx.ModelProto) -> onnx.ModelProto:
     """An InstanceNormalization or a LayerNormalization computes E[x²] - E[x]²."""
     spoiled = _copy(model)
     kinds = ("InstanceNormalization", "LayerNormalization")
-    node = _middle([n for n in spoiled.graph.node if n.op_type in kinds], "centered norm")
+    shaped = {n.output[0] for n in spoiled.graph.node if n.op_type == "Reshape"}
+    found = [n for n in spoiled.graph.node if n.op_type in kinds]
+    # Behind a Reshape an InstanceNormalization is the heart of a GroupNorm, and of rank 3.
+    node = _middle(
+        [n for n in found if n.op_type == kinds[1] or n.input[0] not in shaped], "centered norm"
+    )
     position = list(spoiled.graph.node).index(node)
     chain = _one_pass(node)
     del spoiled.graph.node[position]

@@ -298,3 +298,15 @@ def test_a_tolerance_does_not_ask_how_noisy_the_model_is() -> None:
     assert judge_output(off, TRUTH, F32, moved, 16.0).verdict is Verdict.INCONCLUSIVE
     judged = judge_output(off, TRUTH, F32, moved, 16.0, tolerance=Tolerance(rtol=2e-3))
     assert judged.verdict is Verdict.PASS
+
+
+def test_what_lies_at_the_end_of_the_range_may_round_either_way() -> None:
+    """65506 is 65504 in float16: an attention mask is no infinity on one side."""
+    truth = np.asarray([-65506.0, -65519.0, 65521.0, 1.0, 2.0])
+    for last in (65504.0, np.inf):
+        found = np.asarray([-65504.0, -65504.0, last, 1.0, 2.0], np.float16)
+        judged = judge_output(found, truth, np.dtype(np.float16), [truth], 16.0)
+        assert judged.verdict is not Verdict.MISMATCH, judged
+    far = np.asarray([-65504.0, -65504.0, 65504.0, 1.0, 2.0], np.float16)
+    wrong = judge_output(far, truth * [1, 1, 2, 1, 1], np.dtype(np.float16), [truth], 16.0)
+    assert wrong.verdict is Verdict.MISMATCH

@@ -9,7 +9,7 @@ import click
 from normonnx.cli.judging import backend_option, input_options, limit_options
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
-from normonnx.core.verdicts import Verdict
+from normonnx.core.verdicts import ValidationReport, Verdict
 
 
 @click.command("record")
@@ -51,12 +51,9 @@ def record(  # noqa: PLR0913  # one parameter for each option
     `normonnx compare` judges it on any machine, with or without that backend.
     """
     import normonnx
-    from normonnx.cli.disk import size_on_disk
     from normonnx.graph.paths import writable_output
     from normonnx.graph.reading import files_of
     from normonnx.reporting import terminal
-    from normonnx.reporting.figures import size
-    from normonnx.reporting.verdict_view import validation
 
     read = files_of(model) if inputs is None else (*files_of(model), inputs)
     writable_output(output, inputs=read)
@@ -76,9 +73,20 @@ def record(  # noqa: PLR0913  # one parameter for each option
             memory=memory,
             require_coverage=require_coverage / 100,
         )
+    return _reported(model, output, found, json_to)
+
+
+def _reported(model: Path, output: Path, found: ValidationReport, json_to: str | None) -> ExitCode:
+    """Say how it was judged and what was written; nothing is where there was nothing to record."""
+    from normonnx.cli.disk import size_on_disk
+    from normonnx.reporting import terminal
+    from normonnx.reporting.figures import size
+    from normonnx.reporting.verdict_view import validation
+
     kept = found.verdict not in (Verdict.UNAVAILABLE, Verdict.INVALID)
     unjudged = kept and not found.comparisons  # as asked for, or of the truth itself
-    written = f"{output} written, {size(output.stat().st_size)}" if kept else "nothing written"
+    nbytes = output.stat().st_size if kept else None
+    written = "nothing written" if nbytes is None else f"{output} written, {size(nbytes)}"
     return report(
         "record",
         ExitCode.OK if unjudged else found.verdict.exit_code,
@@ -86,7 +94,7 @@ def record(  # noqa: PLR0913  # one parameter for each option
             "model": model,
             "model_bytes": size_on_disk(model),
             "output": output if kept else None,
-            "bytes": output.stat().st_size if kept else None,
+            "bytes": nbytes,
             "report": found,
         },
         terminal.heading(str(model)),

@@ -22,6 +22,11 @@ def is_float(dtype: npt.DTypeLike) -> bool:
     return found.kind == "f" or (found.kind == "V" and _finfo(found) is not None)
 
 
+def is_narrow(dtype: npt.DTypeLike) -> bool:
+    """Whether `dtype` is a floating-point format that rounds more than float32 does."""
+    return is_float(dtype) and np.dtype(dtype).itemsize < np.dtype(np.float32).itemsize
+
+
 def unit_roundoff(dtype: npt.DTypeLike) -> float:
     """Unit roundoff of a floating-point format, for example 2**-24 for float32.
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.core.dtypes import is_float
+from normonnx.core.dtypes import is_float, is_narrow
 from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOperatorError
 from normonnx.graph.constants import constant_attribute
 from normonnx.runtime import blas, reference
@@ -32,7 +32,7 @@ from normonnx.runtime.precision import Precision, rounded, terms_in_a_sum
 __all__ = ["Perturbation", "evaluate"]
 
 _STANDARD: Final = ("", "ai.onnx")
-_NARROW: Final = 4  # bytes; a cast to a type narrower than this rounds
+_CASTS: Final = frozenset({"Cast", "CastLike"})  # to a type below float32 they round
 # Inputs that say where or how much, not what: moving them would change shapes and decisions.
 _STEERING: Final[Mapping[str, frozenset[int]]] = {
     "Clip": frozenset({1, 2}),
@@ -244,13 +244,13 @@ class _Run:
         kernel = KERNELS_BY_DOMAIN.get(domain, {}).get(node.op_type)
         results = reference.run(call, inputs) if kernel is None else kernel(call, inputs)
         if self._perturb is not None and domain == "":
-            if node.op_type == "Cast":
-                return (self._rounded(results[0], attributes),)
             if node.op_type in _PRODUCTS and self._perturb.kernels:
                 if results[0].dtype.kind != "f":
                     return results
                 times = max(1.0, _PER_TERM * terms_in_a_sum(node, inputs) ** 0.5)
                 dtype = _float_type(node.outputs[0])
+                # What is narrower is summed in float32, and rounded once in the end: see _in_type.
+                dtype = np.float32 if is_narrow(dtype) else dtype
                 return (self._perturb.moved(results[0], dtype, times),)
             if node.op_type in _ABSOLUTE and self._perturb.kernels:
                 return (self._perturb.shifted(results[0], _float_type(node.outputs[0])),)
@@ -266,20 +266,15 @@ class _Run:
         if self._narrow:
             pairs = zip(results, kinds, strict=False)
             return [one if kind is None else rounded(one, kind) for one, kind in pairs]
-        if self._perturb is None or not self._perturb.kernels or node.op_type in MOVEMENTS:
+        computes = node.op_type not in MOVEMENTS
+        if self._perturb is None or not (
+            node.op_type in _CASTS or (computes and self._perturb.kernels)
+        ):
             return results
         return [
             one if kind is None or not is_float(one.dtype) else self._perturb.moved(one, kind)
             for one, kind in zip(results, kinds, strict=False)
         ]
-
-    def _rounded(self, result: Any, attributes: Mapping[str, ir.Attr]) -> Any:  # noqa: ANN401
-        """A cast to a narrow type rounds, so it is noise as well."""
-        target = ir.DataType(attributes["to"].as_int())
-        narrow = target.is_floating_point() and target.itemsize < _NARROW
-        if self._perturb is None or not narrow:
-            return result
-        return self._perturb.moved(result, target.numpy())
 
     def _constant(self, node: ir.Node, attributes: Mapping[str, ir.Attr], scope: _Scope) -> Any:  # noqa: ANN401
         array = constant_attribute(node)

@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.core.dtypes import is_float
+from normonnx.core.dtypes import is_float, is_narrow
 
-_NARROW = 4  # bytes; a type below this rounds more than float32 does
+
+def narrow_format(dtype: ir.DataType | None) -> np.dtype[Any] | None:
+    """A floating-point type below float32 as NumPy knows it; None for every other type."""
+    if dtype is None or not dtype.is_floating_point():
+        return None
+    found = np.dtype(dtype.numpy())
+    return found if is_narrow(found) else None
 
 
 class Precision:
@@ -31,8 +37,7 @@ class Precision:
             dtype = value.dtype if value.dtype is not None else self._handed_on(node)
             if dtype is not None:
                 self._known[id(value)] = dtype
-            narrow = dtype is not None and dtype.is_floating_point() and dtype.itemsize < _NARROW
-            found.append(np.dtype(dtype.numpy()) if dtype is not None and narrow else None)
+            found.append(narrow_format(dtype))
         return found
 
     def _handed_on(self, node: ir.Node) -> ir.DataType | None:

@@ -19,6 +19,7 @@ from normonnx.validation.answers import Answer
 from normonnx.validation.bundles import Bundle
 
 _RECORDED: Final = " (recorded)"
+_NUMBERS: Final = ("error", "floor", "max_abs", "u", "allowed")
 
 
 def packed_run(answer: Answer) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401
 
 def unpacked(stored: Mapping[str, Any]) -> Comparison:
     """A recorded comparison."""
-    numbers = {name: float(stored[name]) for name in ("error", "floor", "max_abs", "u")}
+    numbers = {name: float(stored[name]) for name in _NUMBERS}
     measured = stored["statistics"]
     return Comparison(
         stored["question"],

@@ -18,11 +18,11 @@ import onnx_ir as ir
 from normonnx.core.verdicts import Comparison, Verdict
 from normonnx.graph import walk
 from normonnx.runtime.oracle import evaluate
+from normonnx.runtime.precision import narrow_format
 from normonnx.validation.drawing import fitting
 from normonnx.validation.measures import relative_error
 from normonnx.validation.truths import Truth
 
-_NARROW: Final = 4  # bytes; float32 and wider keep what this is about
 _CASTS: Final = frozenset({"Cast", "CastLike"})
 
 
@@ -38,13 +38,7 @@ def narrow_types(model: ir.Model) -> tuple[str, ...]:
                 if not attribute.is_ref():
                     found.add(ir.DataType(attribute.as_int()))
         found |= {value.dtype for value in values if value.dtype is not None}
-    return tuple(
-        sorted(
-            dtype.name.lower()
-            for dtype in found
-            if dtype.is_floating_point() and dtype.itemsize < _NARROW
-        )
-    )
+    return tuple(sorted(one.name.lower() for one in found if narrow_format(one) is not None))
 
 
 def with_lost_precision(

@@ -29,7 +29,7 @@ from normonnx.validation.drawing import Case
 from normonnx.validation.judge import judging, report
 from normonnx.validation.packing import unpacked, unpacked_run
 from normonnx.validation.recording import hash_of
-from normonnx.validation.truths import Settings, Truth, truth_of, truths_of
+from normonnx.validation.truths import DRAWS, Settings, Truth, truth_of, truths_of
 
 
 def compare(
@@ -40,6 +40,7 @@ def compare(
     limits: Limits = Limits(),  # noqa: B008  # frozen
 ) -> ValidationReport:
     """Judge a bundle, and backends here on its inputs; see `normonnx.compare`."""
+    backends = (backends,) if isinstance(backends, str) else backends
     for backend in backends:
         parse(backend)
     path = Path(bundle)
@@ -110,7 +111,7 @@ def _truths(bundle: Bundle, model: ir.Model, settings: Settings) -> list[Truth]:
     if all(case is not None for case in cases):
         pairs = zip(cases, bundle.cases, strict=True)
         return [
-            truth_of(model, case, settings, draws=max(1, one.draws))
+            truth_of(model, case, settings, draws=one.draws or DRAWS)
             for case, one in pairs
             if case is not None
         ]

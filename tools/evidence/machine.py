@@ -9,9 +9,9 @@ import subprocess
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib import metadata
-from pathlib import Path
 from typing import Any, Final
 
+from normonnx.validation.recording import processor
 from tools.evidence import sessions
 from tools.evidence.items import Item
 from tools.evidence.manifest import Manifest
@@ -146,16 +146,6 @@ def card() -> dict[str, str]:
         if said.returncode == 0 and lines:
             found[field] = lines[0].strip()
     return found or {"note": "nvidia-smi tells nothing"}
-
-
-def processor() -> str:
-    """Name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _built_with() -> dict[str, str]:

@@ -58,6 +58,27 @@ def test_backends_are_allowed_the_roundoff_of_the_nodes_own_type() -> None:
     assert 1.0 < spread(kernels=True) <= 1.51
 
 
+@pytest.mark.parametrize("text", [ISLAND, LIKE], ids=["Cast", "CastLike"])
+def test_casts_are_noise_for_every_question(text: str) -> None:
+    """Both casts round, so a model with one is judged by the roundoff of float16."""
+    x = np.full(4096, 2, np.float32)
+    feeds = {"x": x, "t": np.zeros(4096, np.float16)} if text is LIKE else {"x": x}
+    truth = evaluate(_model(text), feeds)["y"]
+    moved = evaluate(_model(text), feeds, perturb=Perturbation(1))["y"]
+    assert 0.9 < float(np.max(np.abs(moved / truth - 1))) / 2**-11 < 1.1
+
+
+def test_a_narrow_sum_rounds_once() -> None:
+    """Runtimes sum float16 products in float32: a long sum is allowed no more than a short one."""
+    text = "g (float16[8, 4096] a, float16[4096, 8] b) => (float16[8, 8] y) { y = MatMul(a, b) }"
+    rng = np.random.default_rng(0)
+    feeds = {"a": rng.standard_normal((8, 4096)), "b": rng.standard_normal((4096, 8))}
+    feeds = {name: array.astype(np.float16) for name, array in feeds.items()}
+    truth = evaluate(_model(text), feeds)["y"]
+    moved = evaluate(_model(text), feeds, perturb=Perturbation(1, kernels=True))["y"]
+    assert float(np.sqrt(np.mean((moved - truth) ** 2) / np.mean(truth**2))) < 2 * 2**-11
+
+
 def test_a_long_sum_is_allowed_more_than_a_short_one() -> None:
     """The roundoff of a sum of K products grows with the root of K, for backends alone."""
     rng = np.random.default_rng(0)

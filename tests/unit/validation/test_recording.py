@@ -35,7 +35,16 @@ def net(tmp_path: Path) -> Path:
 
 def _figures(comparisons: tuple[Comparison, ...]) -> list[tuple[object, ...]]:
     return [
-        (one.case, one.output, one.verdict, one.error, one.floor, one.max_abs, one.reason)
+        (
+            one.case,
+            one.output,
+            one.verdict,
+            one.error,
+            one.floor,
+            one.max_abs,
+            one.allowed,
+            one.reason,
+        )
         for one in comparisons
     ]
 

@@ -505,6 +505,18 @@ def test_options_are_checked(options: dict[str, float], words: str) -> None:
         validate(_proto(CONV_BN), **options)  # type: ignore[arg-type]
 
 
+def test_a_model_that_fails_where_the_reference_does_not_is_a_mismatch() -> None:
+    """It accepts no inputs at all; a reference that nobody can evaluate leaves it open."""
+    head = "g (float[N, 6] x) => (float[N, 6] y)"
+    broken = _proto(f"{head} <float[5] k = {{1, 2, 3, 4, 5}}> {{ y = Mul(x, k) }}")
+    found = validate(broken, against=_proto(f"{head} {{ y = Neg(x) }}"), backends=())
+    assert found.verdict is Verdict.MISMATCH
+    assert "fails where the reference does not" in found.comparisons[0].reason
+    odd = '<ir_version: 8, opset_import: ["": 17, "odd": 1]>\n'
+    odd += f"{head} {{ y = odd.Frobnicate(x) }}"
+    assert validate(broken, against=_proto(odd), backends=()).verdict is Verdict.INCONCLUSIVE
+
+
 def test_a_damaged_model_is_invalid() -> None:
     """Before anything runs."""
     with pytest.raises(InvalidModelError):

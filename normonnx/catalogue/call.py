@@ -1,0 +1,339 @@
+"""One use of a normalization, checked when it is made: shapes, types, lengths and numbers.
+
+What is wrong is said here, with the value found and the value expected, and not by a runtime.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from normonnx.catalogue.norm import (
+    Array,
+    Attribute,
+    Dim,
+    Extent,
+    Form,
+    Norm,
+    Number,
+    Parameter,
+)
+from normonnx.core.dtypes import is_float
+from normonnx.core.errors import UsageError
+
+TYPES: Final = tuple(
+    np.dtype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
+)
+Given = Array | tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NormCall:
+    """One use of a normalization.
+
+    Attributes:
+        norm: The normalization.
+        shape: Of X; names or None for sizes that are not known.
+        dtype: Of X.
+        parameters: By name, all of the norm's: arrays where they are known, shapes where they are
+            inputs at run time.
+        attributes: By name, all of the norm's.
+    """
+
+    norm: Norm
+    shape: tuple[Dim, ...]
+    dtype: np.dtype[Any]
+    parameters: Mapping[str, Given]
+    attributes: Mapping[str, Number]
+
+    @classmethod
+    def of(
+        cls, norm: Norm, shape: Sequence[Dim], dtype: npt.DTypeLike, given: Mapping[str, Any]
+    ) -> NormCall:
+        """Check what is given, and fill in what is left out.
+
+        Raises:
+            UsageError: It is no legal use of the normalization.
+        """
+        kind = _checked_type(norm, dtype)
+        names = {each.name for each in (*norm.parameters, *norm.attributes)}
+        for name in given:
+            if name not in names:
+                message = f"{norm.name} has no {name!r}; it takes {', '.join(sorted(names))}"
+                raise UsageError(message)
+        dims = _checked_shape(norm, shape)
+        attributes = {
+            each.name: _checked_number(norm, each, given.get(each.name)) for each in norm.attributes
+        }
+        if "axis" in attributes:
+            _check_axis(norm, int(cast("int", attributes["axis"])), len(dims))
+        parameters: dict[str, Given] = {}
+        for each in norm.parameters:
+            found = _as_parameter(norm, each, given.get(each.name), kind)
+            _check_extent(norm, each, found, dims, attributes)
+            _check_values(norm, each, found)
+            parameters[each.name] = found
+        call = cls(norm, dims, kind, parameters, attributes)
+        norm.check(call)
+        return call
+
+    @property
+    def stored(self) -> dict[str, Number]:
+        """The attributes as a model keeps them: floating-point ones in float32."""
+        return {
+            name: float(np.float32(value)) if isinstance(value, float) else value
+            for name, value in self.attributes.items()
+        }
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms that this call may take at some opset."""
+        return tuple(form for form in self.norm.forms if form.requires(self) is None)
+
+    def forms_at(self, opset: int) -> tuple[Form, ...]:
+        """The forms that this call may take at one opset."""
+        return tuple(
+            form
+            for form in self.forms
+            if form.since <= opset and (form.until is None or opset <= form.until)
+        )
+
+    def model(self, form: str = "function", *, opset: int = 17) -> ir.Model:
+        """A model of this normalization alone: X and what is known at run time are its inputs.
+
+        Args:
+            form: "function" for a call of the ONNX function, or the name of a form.
+            opset: Version of the default operator set.
+
+        Raises:
+            UsageError: There is no such form, or it doesn't exist at that opset or for this call.
+        """
+        from normonnx.catalogue.emitting import model
+
+        return model(self, form, opset)
+
+    def reference(self, x: npt.ArrayLike, **runtime: npt.ArrayLike) -> Any:  # noqa: ANN401  # as Norm.reference
+        """The truth in float64, with the parameters as they are stored.
+
+        Args:
+            x: The input.
+            runtime: Parameters that are inputs at run time.
+        """
+        known = {k: v for k, v in self.parameters.items() if not isinstance(v, tuple)}
+        return self.norm.reference(x, **{**known, **runtime, **self.stored})
+
+
+def reference(
+    norm: Norm,
+    x: npt.ArrayLike,
+    parameters: Sequence[npt.ArrayLike | None],
+    given: Mapping[str, Any],
+) -> Any:  # noqa: ANN401  # an array or a tuple of arrays
+    """`Norm.reference`."""
+    array = np.asarray(x)
+    if len(parameters) > len(norm.parameters):
+        names = ", ".join(["X", *(each.name for each in norm.parameters)])
+        message = f"{norm.name} takes {names}; {len(parameters) + 1} inputs were given"
+        raise UsageError(message)
+    wanted = dict(given)
+    outputs = int(wanted.pop("outputs", 1))
+    for each, found in zip(norm.parameters, parameters, strict=False):
+        if found is None:
+            continue
+        if each.name in wanted:
+            message = f"{norm.name}: {each.name} was given twice, by place and by name"
+            raise UsageError(message)
+        wanted[each.name] = found
+    wanted = {
+        name: np.asarray(found) if any(name == each.name for each in norm.parameters) else found
+        for name, found in wanted.items()
+        if found is not None
+    }
+    call = NormCall.of(norm, array.shape, array.dtype, wanted)
+    values = [np.asarray(call.parameters[each.name], np.float64) for each in norm.parameters]
+    with np.errstate(all="ignore"):
+        found = norm.formula(array.astype(np.float64), *values, **call.attributes)
+    results = found if isinstance(found, tuple) else (found,)
+    _refuse_division_by_zero(call, array, results[0])
+    return results[0] if outputs == 1 else results[:outputs]
+
+
+def _refuse_division_by_zero(call: NormCall, x: Array, y: Array) -> None:
+    if call.attributes.get("epsilon") != 0 or not np.isfinite(x.astype(np.float64)).all():
+        return
+    if not np.isfinite(y).all():
+        message = (
+            f"{call.norm.name} with epsilon 0 divides by zero: what it normalizes is constant "
+            f"somewhere in X; expected epsilon > 0, for example 1e-5"
+        )
+        raise UsageError(message)
+
+
+def _checked_type(norm: Norm, dtype: npt.DTypeLike) -> np.dtype[Any]:
+    kind = np.dtype(dtype)
+    if kind not in TYPES:
+        message = (
+            f"{norm.name}: X is {kind}; expected float16, bfloat16, float32 or float64: cast it"
+        )
+        raise UsageError(message)
+    return kind
+
+
+def _checked_shape(norm: Norm, shape: Sequence[Dim]) -> tuple[Dim, ...]:
+    dims = tuple(int(dim) if isinstance(dim, (int, np.integer)) else dim for dim in shape)
+    if len(dims) < norm.min_rank:
+        message = (
+            f"{norm.name}: X has shape {_shown(dims)}, rank {len(dims)}; "
+            f"expected rank {norm.min_rank} or more"
+        )
+        raise UsageError(message)
+    for axis, dim in enumerate(dims):
+        if isinstance(dim, int) and dim <= 0:
+            what = "the batch is empty" if axis == 0 else f"axis {axis} is empty"
+            message = f"{norm.name}: X has shape {_shown(dims)}: {what}; expected sizes of 1 or more"
+            raise UsageError(message)
+    return dims
+
+
+def _shown(dims: Sequence[Dim]) -> str:
+    return "(" + ", ".join("?" if dim is None else str(dim) for dim in dims) + ")"
+
+
+def _check_axis(norm: Norm, axis: int, rank: int) -> None:
+    if not -rank <= axis < rank:
+        message = f"{norm.name}: axis is {axis}; expected {-rank} to {rank - 1} for rank {rank}"
+        raise UsageError(message)
+
+
+def _checked_number(norm: Norm, attribute: Attribute, found: Any) -> Number:  # noqa: ANN401  # whatever was given
+    name = f"{norm.name}: {attribute.name}"
+    if found is None:
+        if attribute.default is None:
+            message = f"{name} is missing: {attribute.meaning}"
+            raise UsageError(message)
+        return attribute.default
+    if isinstance(found, str) and found in attribute.choices:
+        return attribute.choices[found]
+    number = _of_kind(attribute, found)
+    legal = set(attribute.choices.values()) if attribute.closed else None
+    if number is None or (legal is not None and number not in legal):
+        kind = "a number" if attribute.kind == ir.AttributeType.FLOAT else "a whole number"
+        kind = "a list of whole numbers" if attribute.kind == ir.AttributeType.INTS else kind
+        named = " or ".join(f"{key!r} ({value})" for key, value in attribute.choices.items())
+        message = f"{name} is {found!r}; expected {named or kind}"
+        raise UsageError(message)
+    if attribute.least is not None and not cast("float", number) >= attribute.least:
+        message = f"{name} is {found!r}; expected {attribute.least:g} or more"
+        raise UsageError(message)
+    return number
+
+
+def _of_kind(attribute: Attribute, found: Any) -> Number | None:  # noqa: ANN401  # whatever was given
+    """What was given as the number that ONNX will keep; None where it is of another kind."""
+    if attribute.kind == ir.AttributeType.INTS:
+        if isinstance(found, (int, np.integer)):
+            return (int(found),)
+        if not isinstance(found, (list, tuple, range, np.ndarray)):
+            return None
+        whole = [each for each in found if isinstance(each, (int, np.integer))]
+        return tuple(int(each) for each in whole) if len(whole) == len(found) else None
+    if attribute.kind == ir.AttributeType.INT:
+        is_whole = isinstance(found, (bool, int, np.integer))
+        return int(found) if is_whole else None
+    if isinstance(found, bool) or not isinstance(found, (int, float, np.integer, np.floating)):
+        return None
+    return None if math.isnan(float(found)) else float(found)
+
+
+def _as_parameter(
+    norm: Norm,
+    parameter: Parameter,
+    found: Any,  # noqa: ANN401  # an array, a shape, or None
+    kind: np.dtype[Any],
+) -> Given:
+    if found is None:
+        if parameter.default is None:
+            message = f"{norm.name}: {parameter.name} is missing: {parameter.meaning}"
+            raise UsageError(message)
+        return np.full(1, parameter.default, kind)
+    if isinstance(found, tuple):
+        return cast("tuple[Dim, ...]", found)
+    array = np.asarray(found)
+    if isinstance(found, (int, float, list)):
+        array = array.astype(kind)
+    if not is_float(array.dtype):
+        message = (
+            f"{norm.name}: {parameter.name} is {array.dtype}; expected floating-point numbers "
+            f"like X's {kind}: cast it"
+        )
+        raise UsageError(message)
+    return array.reshape(1) if array.ndim == 0 else array
+
+
+def _check_extent(
+    norm: Norm,
+    parameter: Parameter,
+    found: Given,
+    dims: tuple[Dim, ...],
+    attributes: Mapping[str, Number],
+) -> None:
+    shape: tuple[Dim, ...] = found if isinstance(found, tuple) else found.shape
+    if shape == (1,):
+        return
+    axis = int(cast("int", attributes.get("axis", -1)))
+    expected: tuple[Dim, ...] = {
+        Extent.CHANNELS: lambda: (dims[1],),
+        Extent.FEATURES: lambda: (dims[-1],),
+        Extent.TRAILING: lambda: dims[axis % len(dims) :],
+        Extent.ALONG_AXIS: lambda: (dims[axis],),
+        Extent.SAMPLE_CHANNELS: lambda: dims[:2],
+        Extent.SAMPLE_FEATURES: lambda: (dims[0], dims[-1]),
+        Extent.ONE: lambda: (1,),
+    }[parameter.extent]()
+    if parameter.extent is Extent.TRAILING:
+        padded = (1,) * (len(expected) - len(shape)) + tuple(shape)
+        fits = len(shape) <= len(expected) and all(
+            size == 1 or _may_equal(size, want) for size, want in zip(padded, expected, strict=True)
+        )
+    else:
+        fits = len(shape) == len(expected) and all(
+            _may_equal(size, want) for size, want in zip(shape, expected, strict=True)
+        )
+    if not fits:
+        message = (
+            f"{norm.name}: {parameter.name} has shape {_shown(shape)}; "
+            f"expected {_shown(expected)} for X of shape {_shown(dims)}, or (1)"
+        )
+        raise UsageError(message)
+
+
+def _may_equal(one: Dim, other: Dim) -> bool:
+    return not isinstance(one, int) or not isinstance(other, int) or one == other
+
+
+def _check_values(norm: Norm, parameter: Parameter, found: Given) -> None:
+    if isinstance(found, tuple):
+        return
+    values = found.astype(np.float64)
+    if parameter.statistic and not np.isfinite(values).all():
+        wrong = values.reshape(-1)[int(np.argmin(np.isfinite(values.reshape(-1))))]
+        message = (
+            f"{norm.name}: {parameter.name} holds {wrong} at place "
+            f"{int(np.argmin(np.isfinite(values.reshape(-1))))}; expected finite numbers: "
+            "the statistics of a model that diverged in training can't be repaired"
+        )
+        raise UsageError(message)
+    if parameter.positive and not (values > 0).all():
+        place = int(np.argmin(values.reshape(-1) > 0))
+        message = (
+            f"{norm.name}: {parameter.name} is {values.reshape(-1)[place]:g} at place {place}; "
+            "expected numbers greater than 0, since X is divided by it"
+        )
+        raise UsageError(message)

@@ -1,0 +1,109 @@
+"""The table of the catalogue: one row for each normalization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from normonnx.catalogue.batch_norm import BATCH_NORM
+from normonnx.catalogue.batch_norm_training import BATCH_NORM_TRAINING
+from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.group_norm import GROUP_NORM
+from normonnx.catalogue.layer_norm import LAYER_NORM
+from normonnx.catalogue.norm import Dim, Norm, Reader
+from normonnx.core.errors import UsageError
+
+NORMS: Final[tuple[Norm, ...]] = (
+    BATCH_NORM,
+    BATCH_NORM_TRAINING,
+    LAYER_NORM,
+    GROUP_NORM,
+)
+
+
+class Catalogue(Mapping[str, Norm]):
+    """Normalizations by name.
+
+    A name is found in any case, and also as the ONNX operator or the layer that it is:
+    "GroupNorm", "GroupNormalization" and "torch.nn.GroupNorm" are one.
+    """
+
+    def __init__(self, norms: Iterable[Norm]) -> None:
+        self._norms = {norm.name: norm for norm in norms}
+        self.readers: dict[tuple[str, str], Reader] = {}
+        self.layers: dict[str, Norm] = {}
+        self._others: dict[str, Norm] = {}
+        for norm in self._norms.values():
+            self.readers |= norm.readers
+            self.layers |= dict.fromkeys(norm.layers, norm)
+            short = [name.rpartition(".")[2] for name in norm.layers]
+            operators = [op_type for _, op_type in norm.readers]
+            for name in (*operators, *short, *norm.layers, *norm.aliases):
+                self._others.setdefault(name.lower(), norm)
+        self._others |= {name.lower(): norm for name, norm in self._norms.items()}
+
+    def __getitem__(self, name: str) -> Norm:
+        found = self._norms.get(name) or self._others.get(str(name).lower())
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._norms)
+
+    def __len__(self) -> int:
+        return len(self._norms)
+
+    def find(self, name: str) -> Norm:
+        """The normalization of that name.
+
+        Raises:
+            UsageError: There is none; the message lists names that are near, or all.
+        """
+        import difflib
+
+        try:
+            return self[name]
+        except KeyError:
+            known = {each.lower(): each for each in (*self._norms, *self._others)}
+            near = difflib.get_close_matches(name.lower(), known, n=3)
+            close = list(dict.fromkeys(self[each].name for each in near))
+            hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(self)}"
+            message = f"there is no normalization {name!r}; {hint}"
+            raise UsageError(message) from None
+
+    def from_layer(
+        self, layer: Any, shape: Sequence[Dim], dtype: Any = None  # noqa: ANN401  # a module or estimator; a dtype
+    ) -> NormCall:
+        """The use of a normalization that a torch layer, or a fitted scikit-learn scaler, makes.
+
+        Args:
+            layer: A module of torch.nn, or an estimator of sklearn.preprocessing.
+            shape: Of X; a name or None for a size that is not known.
+            dtype: Of X; None for that of the layer's parameters, or float32.
+
+        Raises:
+            UsageError: The layer is no normalization that is known, or doesn't fit the shape.
+        """
+        for kind in type(layer).__mro__:
+            for name in _public_names(kind):
+                if name in self.layers:
+                    read = self.layers[name].layers[name]
+                    norm, given = read(layer, tuple(shape))
+                    kinds = [v.dtype for v in given.values() if hasattr(v, "dtype")]
+                    chosen = dtype or (kinds[0] if kinds else "float32")
+                    return self[norm].define(shape, chosen, **given)
+        message = (
+            f"{type(layer).__module__}.{type(layer).__qualname__} is no normalization that is "
+            f"known; these are: {', '.join(sorted(self.layers))}"
+        )
+        raise UsageError(message)
+
+
+def _public_names(kind: type) -> tuple[str, ...]:
+    """torch.nn.modules.normalization.GroupNorm is torch.nn.GroupNorm."""
+    package = ".".join(kind.__module__.split(".")[:2])
+    return (f"{package}.{kind.__qualname__}", f"{kind.__module__}.{kind.__qualname__}")
+
+
+CATALOGUE: Final = Catalogue(NORMS)

@@ -1,0 +1,197 @@
+"""GroupNorm: each sample standardized over groups of channels and all positions.
+
+y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias, scale and bias for each channel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.catalogue import conditions, steps
+from normonnx.catalogue.arithmetic import along_channels, standardized
+from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.layers import affine_of
+from normonnx.catalogue.norm import (
+    Array,
+    Attribute,
+    Dim,
+    Extent,
+    Form,
+    Norm,
+    Operator,
+    Parameter,
+    Reading,
+    Region,
+    Share,
+    epsilon,
+    stash_type,
+)
+from normonnx.catalogue.tracing import Tracer
+from normonnx.core.errors import UsageError
+
+_EPSILON: Final = float(np.float32(1e-5))
+_PER_CHANNEL: Final = 21  # first version whose scale has one entry for each channel
+
+
+def formula(
+    x: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float, **_: Any
+) -> Array:
+    """Standardized within groups, then scaled and shifted by channel."""
+    rows = x.reshape(x.shape[0], num_groups, -1)
+    y = standardized(rows, (2,), epsilon).reshape(x.shape)
+    return y * along_channels(scale, x.ndim) + along_channels(bias, x.ndim)
+
+
+def _groups(op: Tracer, x: ir.Value) -> ir.Value:
+    return op.reshape(op.wide(x), 0, op.index("num_groups"), -1)
+
+
+def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    z = steps.corrected(op, _groups(op, x), 2)
+    channels = steps.rows_of_channels(op, op.like(z, x))
+    factor, shift = (op.unsqueeze(op.wide(each), 1) for each in (scale, bias))
+    return op.back(op.like(steps.affine(op, channels, factor, shift), x), x)
+
+
+def _rows(op: Tracer, x: ir.Value) -> ir.Value:
+    return op.reshape(op.wide(x), 0, op.known("num_groups"), -1)
+
+
+def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    factor, shift = (op.along_channels(op.wide(each)) for each in (scale, bias))
+    return op.back(steps.affine(op, op.like(z, x), factor, shift), x)
+
+
+def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish(op, x, steps.chain(op, _rows(op, x), 2), scale, bias)
+
+
+def _corrected(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish(op, x, steps.corrected(op, _rows(op, x), 2), scale, bias)
+
+
+def _unit_instance(op: Tracer, rows: ir.Value) -> ir.Value:
+    groups = op.known("num_groups")
+    one, zero = op.numbers(np.ones(groups)), op.numbers(np.zeros(groups))
+    return op("InstanceNormalization", rows, one, zero, epsilon=op.slot("epsilon"))
+
+
+def _instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish(op, x, _unit_instance(op, _rows(op, x)), scale, bias)
+
+
+def _centered_instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    rows = _rows(op, x)
+    centre = op("Sub", rows, op.mean(rows, (2,)))
+    return _finish(op, x, _unit_instance(op, centre), scale, bias)
+
+
+def _instance_batch(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    """BatchNormalization of mean 0 and variance 1 is the affine."""
+    z = op.like(_unit_instance(op, _rows(op, x)), x)
+    full = [steps.per_channel(op, each) for each in (scale, bias)]
+    channels = op.size(1)
+    zero, one = op.numbers(np.zeros(channels)), op.numbers(np.ones(channels))
+    return op.back(op("BatchNormalization", z, *full, zero, one, epsilon=0.0), x)
+
+
+def _layer(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    sizes = cast("tuple[int, ...]", op.facts.shape[1:])
+    one = op.numbers(np.ones(math.prod(sizes) // op.known("num_groups")))
+    z = op("LayerNormalization", _rows(op, x), one, axis=-1, epsilon=op.slot("epsilon"))
+    return _finish(op, x, z, scale, bias)
+
+
+def _native(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    full = [steps.per_channel(op, each) for each in (scale, bias)]
+    groups, added, stash = op.slot("num_groups"), op.slot("epsilon"), op.stash()
+    y = op("GroupNormalization", op.wide(x), *full, num_groups=groups, epsilon=added, v=stash)
+    return op.back(y, x)
+
+
+def check(call: NormCall) -> None:
+    """Channels divide into groups.
+
+    Raises:
+        UsageError: They don't; or a group is a single number, whose variance is 0, and epsilon is 0.
+    """
+    groups, channels = cast("int", call.attributes["num_groups"]), call.shape[1]
+    if isinstance(channels, int) and channels % groups:
+        message = (
+            f"{call.norm.name}: X has {channels} channels and num_groups is {groups}; expected a "
+            f"divisor of {channels}: {', '.join(map(str, _divisors(channels)))}"
+        )
+        raise UsageError(message)
+    if steps.product(call.shape[1:]) == groups and not call.attributes["epsilon"]:
+        message = (
+            f"{call.norm.name}: each group is one number, so its variance is 0, and epsilon is 0; "
+            "expected epsilon > 0"
+        )
+        raise UsageError(message)
+
+
+def _divisors(number: int) -> list[int]:
+    return [each for each in range(1, number + 1) if number % each == 0]
+
+
+def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
+    """GroupNormalization 18, with scale and bias by group, and 21, by channel."""
+    x, scale, bias = (cast("Array", each) for each in inputs[:3])
+    groups = op.int("num_groups", 1)
+    if op.version < _PER_CHANNEL and scale.size == groups:
+        share = x.shape[1] // groups
+        scale, bias = np.repeat(scale, share), np.repeat(bias, share)
+    attributes = {"num_groups": groups, "epsilon": op.float("epsilon", _EPSILON)}
+    return Reading("GroupNorm", {"scale": scale, "bias": bias}, attributes)
+
+
+def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+    """torch.nn.GroupNorm."""
+    return "GroupNorm", {
+        **affine_of(module),
+        "num_groups": module.num_groups,
+        "epsilon": module.eps,
+    }
+
+
+GROUP_NORM: Final = Norm(
+    name="GroupNorm",
+    aliases=("GN",),
+    parameters=(
+        Parameter("scale", Extent.CHANNELS, "multiplies each channel (gamma)", 1.0),
+        Parameter("bias", Extent.CHANNELS, "added to each channel (beta)", 0.0),
+    ),
+    attributes=(
+        Attribute.int("num_groups", None, "groups that the channels are divided into", least=1),
+        epsilon(),
+        stash_type(),
+    ),
+    formula=formula,
+    forms=(
+        Form("native", _native, since=21, native=True, requires=conditions.knows_channels),
+        Form("centered chain", _body, since=13, generic=True, centered=True),
+        Form("Reshape-InstanceNorm-Reshape-Mul-Add", _instance, requires=conditions.not_double),
+        Form("Reshape-InstanceNorm-Reshape-BatchNorm", _instance_batch, requires=conditions.every(conditions.not_double, conditions.knows_channels)),
+        Form("Reshape-LayerNorm-Reshape-Mul-Add", _layer, since=17, requires=conditions.knows_all_but_batch),
+        Form("chain", _chain),
+        Form("corrected chain", _corrected, centered=True),
+        Form("centered, then InstanceNorm", _centered_instance, centered=True, requires=conditions.not_double),
+    ),
+    equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
+    region=Region(Share.ONE, Share.GROUP, Share.ALL, attributes={"num_groups": 2}),
+    source="Wu and He, Group Normalization, 2018; ONNX GroupNormalization-21",
+    use=(
+        "convolutional networks that train with few samples a batch (detection, segmentation, "
+        "diffusion U-Nets); 32 groups is usual. One group is LayerNorm over C and all positions, "
+        "C groups are InstanceNorm"
+    ),
+    centered=True,
+    check=check,
+    readers={("", "GroupNormalization"): read},
+    layers={"torch.nn.GroupNorm": layer},
+)

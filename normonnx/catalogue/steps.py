@@ -1,0 +1,75 @@
+"""Steps that several forms share, as ONNX.
+
+The corrected two-pass variance: d = x - mean(x), d' = d - mean(d), variance = mean(d'^2). The first
+mean is off by its own rounding, which at a mean far above the spread is as large as the spread; the
+second takes that out (Chan, Golub and LeVeque, Algorithms for computing the sample variance, 1983).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from normonnx.catalogue.norm import Dim
+from normonnx.catalogue.tracing import Tracer
+
+Mean = Callable[[ir.Value], ir.Value]
+
+
+def centered(op: Tracer, x: ir.Value, mean: Mean) -> tuple[ir.Value, ir.Value]:
+    """x minus its mean, twice, and the mean."""
+    first = mean(x)
+    once = op("Sub", x, first)
+    rest = mean(once)
+    return op("Sub", once, rest), op("Add", first, rest)
+
+
+def deviation(op: Tracer, x: ir.Value, mean: Mean) -> ir.Value:
+    """sqrt(mean(x^2) + epsilon)."""
+    square = mean(op("Mul", x, x))
+    return op("Sqrt", op("Add", square, op.scalar("epsilon")))
+
+
+def corrected(op: Tracer, x: ir.Value, *axes: int) -> ir.Value:
+    """Standardized over axes, right at any mean."""
+    found, _ = centered(op, x, lambda value: op.mean(value, axes))
+    return op("Div", found, deviation(op, found, lambda value: op.mean(value, axes)))
+
+
+def chain(op: Tracer, x: ir.Value, *axes: int) -> ir.Value:
+    """Standardized over axes as exporters write it and runtimes fuse it."""
+    centre = op("Sub", x, op.mean(x, axes))
+    variance = op.mean(op("Pow", centre, op.numbers(2.0)), axes)
+    return op("Div", centre, op("Sqrt", op("Add", variance, op.scalar("epsilon"))))
+
+
+def affine(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    """Scale x + bias."""
+    return op("Add", op("Mul", x, scale), bias)
+
+
+def rows_of_channels(op: Tracer, x: ir.Value) -> ir.Value:
+    """(N, C, ...) as (N, C, positions)."""
+    return op.reshape(x, 0, 0, -1)
+
+
+def per_channel(op: Tracer, vector: ir.Value) -> ir.Value:
+    """A parameter as long as there are channels, for operators that take no shorter one."""
+    return filled(op, vector, op.facts.shape[1])
+
+
+def filled(op: Tracer, vector: ir.Value, length: Dim) -> ir.Value:
+    """A vector of length 1 or `length`, as one of that length."""
+    if isinstance(length, int) and vector.shape is not None and vector.shape[0] == length:
+        return op.wide(vector)
+    if isinstance(length, int):
+        return op("Mul", op.wide(vector), op.numbers([1.0] * length))
+    return op.wide(vector)
+
+
+def product(dims: tuple[Dim, ...]) -> int | None:
+    """Number of elements; None where a size is not known."""
+    sizes = [dim for dim in dims if isinstance(dim, int)]
+    return math.prod(sizes) if len(sizes) == len(dims) else None

@@ -156,7 +156,9 @@ BATCH_NORM: Final = Norm(
         Form(
             "depthwise Conv",
             _depthwise,
-            requires=conditions.every(conditions.knows_channels, conditions.rank_of(3, 5)),
+            requires=conditions.every(
+                conditions.not_double, conditions.knows_channels, conditions.rank_of(3, 5)
+            ),
         ),
     ),
     equation="y = scale (x - mean) / sqrt(var + epsilon) + bias",

@@ -70,9 +70,7 @@ def _flat(op: Tracer, value: ir.Value) -> ir.Value:
     return op.reshape(value, -1)
 
 
-def _running(
-    op: Tracer, old: ir.Value, found: ir.Value
-) -> ir.Value:
+def _running(op: Tracer, old: ir.Value, found: ir.Value) -> ir.Value:
     momentum = op.scalar("momentum")
     rest = op("Sub", op.numbers(1.0), momentum)
     kept = op("Mul", op.wide(old), momentum)

@@ -197,7 +197,9 @@ def _checked_shape(norm: Norm, shape: Sequence[Dim]) -> tuple[Dim, ...]:
     for axis, dim in enumerate(dims):
         if isinstance(dim, int) and dim <= 0:
             what = "the batch is empty" if axis == 0 else f"axis {axis} is empty"
-            message = f"{norm.name}: X has shape {_shown(dims)}: {what}; expected sizes of 1 or more"
+            message = (
+                f"{norm.name}: X has shape {_shown(dims)}: {what}; expected sizes of 1 or more"
+            )
             raise UsageError(message)
     return dims
 

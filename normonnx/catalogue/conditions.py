@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from normonnx.catalogue.norm import DOUBLE
+from normonnx.core.dtypes import is_narrow
 
 if TYPE_CHECKING:
     from normonnx.catalogue.call import NormCall
@@ -71,3 +72,8 @@ def not_double(call: NormCall) -> str | None:
 def float32_only(call: NormCall) -> str | None:
     """X is float32: the operators of ai.onnx.ml know no other result."""
     return None if call.dtype == "float32" else f"X is {call.dtype} and the operator gives float32"
+
+
+def not_fused_through_a_cast(call: NormCall) -> str | None:
+    """X needs no cast: ONNX Runtime's LayerNormFusion takes the cast, too, and then fails to load."""
+    return f"ONNX Runtime fuses it wrongly for {call.dtype}" if is_narrow(call.dtype) else None

@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from normonnx.catalogue.adaptive_instance_norm import ADAPTIVE_INSTANCE_NORM
+from normonnx.catalogue.adaptive_layer_norm import ADAPTIVE_LAYER_NORM
 from normonnx.catalogue.batch_norm import BATCH_NORM
 from normonnx.catalogue.batch_norm_training import BATCH_NORM_TRAINING
 from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.dynamic_tanh import DYNAMIC_TANH
+from normonnx.catalogue.filter_response_norm import FILTER_RESPONSE_NORM
+from normonnx.catalogue.global_response_norm import GLOBAL_RESPONSE_NORM
 from normonnx.catalogue.group_norm import GROUP_NORM
+from normonnx.catalogue.instance_norm import INSTANCE_NORM
 from normonnx.catalogue.layer_norm import LAYER_NORM
+from normonnx.catalogue.layer_norm_2d import LAYER_NORM_2D
+from normonnx.catalogue.local_response_norm import LOCAL_RESPONSE_NORM
+from normonnx.catalogue.lp_norm import LP_NORM
+from normonnx.catalogue.mean_variance_norm import MEAN_VARIANCE_NORM
 from normonnx.catalogue.norm import Dim, Norm, Reader
+from normonnx.catalogue.rms_norm import RMS_NORM
+from normonnx.catalogue.scale_norm import SCALE_NORM
 from normonnx.core.errors import UsageError
 
 NORMS: Final[tuple[Norm, ...]] = (
@@ -18,6 +30,18 @@ NORMS: Final[tuple[Norm, ...]] = (
     BATCH_NORM_TRAINING,
     LAYER_NORM,
     GROUP_NORM,
+    INSTANCE_NORM,
+    RMS_NORM,
+    LOCAL_RESPONSE_NORM,
+    LP_NORM,
+    MEAN_VARIANCE_NORM,
+    LAYER_NORM_2D,
+    GLOBAL_RESPONSE_NORM,
+    ADAPTIVE_LAYER_NORM,
+    ADAPTIVE_INSTANCE_NORM,
+    FILTER_RESPONSE_NORM,
+    SCALE_NORM,
+    DYNAMIC_TANH,
 )
 
 
@@ -73,7 +97,10 @@ class Catalogue(Mapping[str, Norm]):
             raise UsageError(message) from None
 
     def from_layer(
-        self, layer: Any, shape: Sequence[Dim], dtype: Any = None  # noqa: ANN401  # a module or estimator; a dtype
+        self,
+        layer: Any,
+        shape: Sequence[Dim],
+        dtype: Any = None,  # noqa: ANN401  # a module or estimator; a dtype
     ) -> NormCall:
         """The use of a normalization that a torch layer, or a fitted scikit-learn scaler, makes.
 

@@ -52,9 +52,7 @@ def function(norm: Norm, opset: int) -> ir.Function:
     outputs = norm.body.write(op, inputs[0], inputs[1:])
     for name, value in zip(norm.outputs, outputs, strict=True):
         value.name = name
-    graph = ir.Graph(
-        inputs, outputs, nodes=op.nodes, name=norm.name, opset_imports={"": opset}
-    )
+    graph = ir.Graph(inputs, outputs, nodes=op.nodes, name=norm.name, opset_imports={"": opset})
     return ir.Function(DOMAIN, norm.name, graph=graph, attributes=attributes)
 
 

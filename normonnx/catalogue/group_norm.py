@@ -127,12 +127,8 @@ def check(call: NormCall) -> None:
             f"divisor of {channels}: {', '.join(map(str, _divisors(channels)))}"
         )
         raise UsageError(message)
-    if steps.product(call.shape[1:]) == groups and not call.attributes["epsilon"]:
-        message = (
-            f"{call.norm.name}: each group is one number, so its variance is 0, and epsilon is 0; "
-            "expected epsilon > 0"
-        )
-        raise UsageError(message)
+    if steps.product(call.shape[1:]) == groups:
+        steps.check_more_than(call, (1,))
 
 
 def _divisors(number: int) -> list[int]:
@@ -176,11 +172,25 @@ GROUP_NORM: Final = Norm(
         Form("native", _native, since=21, native=True, requires=conditions.knows_channels),
         Form("centered chain", _body, since=13, generic=True, centered=True),
         Form("Reshape-InstanceNorm-Reshape-Mul-Add", _instance, requires=conditions.not_double),
-        Form("Reshape-InstanceNorm-Reshape-BatchNorm", _instance_batch, requires=conditions.every(conditions.not_double, conditions.knows_channels)),
-        Form("Reshape-LayerNorm-Reshape-Mul-Add", _layer, since=17, requires=conditions.knows_all_but_batch),
+        Form(
+            "Reshape-InstanceNorm-Reshape-BatchNorm",
+            _instance_batch,
+            requires=conditions.every(conditions.not_double, conditions.knows_channels),
+        ),
+        Form(
+            "Reshape-LayerNorm-Reshape-Mul-Add",
+            _layer,
+            since=17,
+            requires=conditions.knows_all_but_batch,
+        ),
         Form("chain", _chain),
         Form("corrected chain", _corrected, centered=True),
-        Form("centered, then InstanceNorm", _centered_instance, centered=True, requires=conditions.not_double),
+        Form(
+            "centered, then InstanceNorm",
+            _centered_instance,
+            centered=True,
+            requires=conditions.not_double,
+        ),
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
     region=Region(Share.ONE, Share.GROUP, Share.ALL, attributes={"num_groups": 2}),

@@ -31,7 +31,6 @@ from normonnx.catalogue.norm import (
     stash_type,
 )
 from normonnx.catalogue.tracing import Tracer
-from normonnx.core.dtypes import is_narrow
 from normonnx.core.errors import UsageError
 
 _EPSILON: Final = float(np.float32(1e-5))
@@ -92,9 +91,7 @@ def _reciprocal(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.
 def _operator(
     op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value, outputs: int = 1
 ) -> Sequence[ir.Value]:
-    dims = op.facts.shape[op.known("axis") % op.rank :]
-    full = [op("Mul", op.wide(each), op.numbers(np.ones(dims))) if _short(each, dims) else op.wide(each)
-            for each in (scale, bias)]  # fmt: skip
+    full = [steps.trailing_parameter(op, each) for each in (scale, bias)]
     return op.many(
         "LayerNormalization",
         x,
@@ -104,10 +101,6 @@ def _operator(
         epsilon=op.slot("epsilon"),
         v=op.stash(),
     )
-
-
-def _short(value: ir.Value, dims: Sequence[Dim]) -> bool:
-    return value.shape is not None and tuple(value.shape) != tuple(dims)
 
 
 def _native(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> Sequence[ir.Value]:
@@ -129,21 +122,6 @@ def _instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Va
     return _finish(op, x, op.like(z, x), scale, bias)
 
 
-def knows_trailing(call: NormCall) -> str | None:
-    """Sizes from `axis` on are numbers, or scale and bias have them."""
-    dims = call.shape[cast("int", call.attributes["axis"]) % len(call.shape) :]
-    full = all(
-        tuple(each if isinstance(each, tuple) else each.shape) == dims
-        for each in call.parameters.values()
-    )
-    return None if full or all(isinstance(dim, int) for dim in dims) else "a size is not known"
-
-
-def _not_fused_through_a_cast(call: NormCall) -> str | None:
-    """X needs no cast: ONNX Runtime's LayerNormFusion takes the cast, too, and then fails to load."""
-    return f"ONNX Runtime fuses it wrongly for {call.dtype}" if is_narrow(call.dtype) else None
-
-
 def _knows_rows(call: NormCall) -> str | None:
     before = call.shape[: cast("int", call.attributes["axis"]) % len(call.shape)]
     known = before and steps.product(before) is not None
@@ -151,18 +129,9 @@ def _knows_rows(call: NormCall) -> str | None:
 
 
 def check(call: NormCall) -> None:
-    """Not one number alone with epsilon 0.
-
-    Raises:
-        UsageError: A row is a single number, whose variance is 0, and epsilon is 0.
-    """
-    dims = call.shape[cast("int", call.attributes["axis"]) % len(call.shape) :]
-    if steps.product(dims) == 1 and not call.attributes["epsilon"]:
-        message = (
-            f"{call.norm.name}: what is normalized is one number, so its variance is 0, and "
-            "epsilon is 0; expected epsilon > 0"
-        )
-        raise UsageError(message)
+    """As `steps.check_more_than`."""
+    axis = cast("int", call.attributes["axis"])
+    steps.check_more_than(call, call.shape[axis % len(call.shape) :])
 
 
 def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
@@ -200,13 +169,23 @@ LAYER_NORM: Final = Norm(
     outputs=("Y", "Mean", "InvStdDev"),
     formula=formula,
     forms=(
-        Form("native", _native, since=17, native=True, outputs=3, requires=knows_trailing),
+        Form("native", _native, since=17, native=True, outputs=3, requires=steps.knows_trailing),
         Form("centered chain", _body, since=13, generic=True, centered=True, outputs=3),
-        Form("centered, then native", _centered_native, since=17, centered=True, requires=knows_trailing),
+        Form(
+            "centered, then native",
+            _centered_native,
+            since=17,
+            centered=True,
+            requires=steps.knows_trailing,
+        ),
         Form("corrected chain", _corrected, centered=True),
-        Form("chain with Pow and Div", _chain, requires=_not_fused_through_a_cast),
+        Form("chain with Pow and Div", _chain, requires=conditions.not_fused_through_a_cast),
         Form("chain with Mul and Reciprocal", _reciprocal),
-        Form("Reshape-InstanceNorm-Reshape-Mul-Add", _instance, requires=conditions.every(conditions.not_double, _knows_rows)),
+        Form(
+            "Reshape-InstanceNorm-Reshape-Mul-Add",
+            _instance,
+            requires=conditions.every(conditions.not_double, _knows_rows),
+        ),
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
     region=Region(Share.ONE, Share.ALL, Share.ALL, attributes={"axis": 1}),

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.core.errors import UsageError
+from normonnx.core.regions import Region as Region  # noqa: PLC0414  # the files of this room
+from normonnx.core.regions import Share as Share  # noqa: PLC0414  # have all from here
 
 if TYPE_CHECKING:
     from normonnx.catalogue.call import NormCall
@@ -40,35 +42,6 @@ class Extent(Enum):
     SAMPLE_CHANNELS = "(N, C): one row for each sample, one number for each channel"
     SAMPLE_FEATURES = "(N, D): one row for each sample, one number for each feature"
     ONE = "1"
-
-
-class Share(Enum):
-    """How much of an axis enters the statistic of one output."""
-
-    ONE = "one"
-    WINDOW = "a window"
-    GROUP = "a group"
-    ALL = "all"
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """What enters the statistic of one output, on the cube of samples, channels and positions.
-
-    Attributes:
-        samples, channels, positions: How much of each axis.
-        layout: "NC*" for channels first, "N*C" for channels last, "NC" for rows of features.
-        attributes: Attributes with which the normalization does that, where not by default.
-        fixed: Whether the statistic is a constant by the time of inference, taken over the
-            region when the model was trained or fitted.
-    """
-
-    samples: Share
-    channels: Share
-    positions: Share
-    layout: str = "NC*"
-    attributes: Mapping[str, Number] = field(default_factory=dict)
-    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

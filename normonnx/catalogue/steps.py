@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
 
+import numpy as np
 import onnx_ir as ir
 
 from normonnx.catalogue.norm import Dim
 from normonnx.catalogue.tracing import Tracer
+from normonnx.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from normonnx.catalogue.call import NormCall
 
 Mean = Callable[[ir.Value], ir.Value]
 
@@ -73,3 +79,39 @@ def product(dims: tuple[Dim, ...]) -> int | None:
     """Number of elements; None where a size is not known."""
     sizes = [dim for dim in dims if isinstance(dim, int)]
     return math.prod(sizes) if len(sizes) == len(dims) else None
+
+
+def trailing_parameter(op: Tracer, value: ir.Value) -> ir.Value:
+    """A parameter in the sizes from `axis` on, for operators that take no other."""
+    dims = op.facts.shape[op.known("axis") % op.rank :]
+    if value.shape is None or tuple(value.shape) == dims:
+        return op.wide(value)
+    return op("Mul", op.wide(value), op.numbers(np.ones(cast("tuple[int, ...]", dims))))
+
+
+def knows_sizes_from_axis(call: NormCall) -> str | None:
+    """Sizes from `axis` on are numbers."""
+    dims = call.shape[cast("int", call.attributes["axis"]) % len(call.shape) :]
+    return None if product(dims) is not None else "the size of what is normalized is not known"
+
+
+def knows_trailing(call: NormCall) -> str | None:
+    """Sizes from `axis` on are numbers, or all parameters have them."""
+    dims = call.shape[cast("int", call.attributes["axis"]) % len(call.shape) :]
+    given = call.parameters.values()
+    full = all(tuple(each if isinstance(each, tuple) else each.shape) == dims for each in given)
+    return None if full else knows_sizes_from_axis(call)
+
+
+def check_more_than(call: NormCall, sizes: tuple[Dim, ...]) -> None:
+    """More than one number is normalized together, or epsilon is positive.
+
+    Raises:
+        UsageError: It is one number, whose variance is 0, and epsilon is 0.
+    """
+    if product(sizes) == 1 and not call.attributes["epsilon"]:
+        message = (
+            f"{call.norm.name}: what is normalized is one number, so its variance is 0, and "
+            "epsilon is 0; expected epsilon > 0"
+        )
+        raise UsageError(message)

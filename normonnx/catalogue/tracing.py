@@ -197,6 +197,12 @@ class Tracer:
             self._constants[key] = self("Reshape", found, self.ints(1))
         return self._constants[key]
 
+    def index_list(self, name: str) -> ir.Value:
+        """A list given as an attribute, as a vector of int64."""
+        if self._facts is not None:
+            return self.ints(*self._facts.attributes[name])  # type: ignore[misc]
+        return self("Constant", v=self.slot(name, "value_ints"))
+
     # --- types ------------------------------------------------------------------------------------
 
     def _to_working(self, value: ir.Value) -> ir.Value:
@@ -211,6 +217,10 @@ class Tracer:
         if id(value) not in self._wide:
             self._wide[id(value)] = self._to_working(value)
         return self._wide[id(value)]
+
+    def as_number(self, value: ir.Value) -> ir.Value:
+        """A mask or a whole number in the working type."""
+        return self._to_working(value)
 
     def back(self, value: ir.Value, like: ir.Value) -> ir.Value:
         """A result in the type of X; `like` is X."""
@@ -299,11 +309,15 @@ class Tracer:
         """Number of elements along axes of a value, in the working type, as a scalar."""
         sizes = self("Gather", self("Shape", x), self.ints(*axes))
         count = self.reduce("ReduceProd", sizes, (0,))
-        return self._to_working(self("Reshape", count, self._empty()))
+        return self._to_working(self.scalar_of(count))
 
-    def _empty(self) -> ir.Value:
-        """The shape of a scalar."""
-        return self.constant(np.array([], np.int64))
+    def scalar_of(self, vector: ir.Value) -> ir.Value:
+        """A vector of one number as a scalar."""
+        return self("Reshape", vector, self.constant(np.array([], np.int64)))
+
+    def whole(self, number: int) -> ir.Value:
+        """A whole number as a scalar int64."""
+        return self.constant(np.array(number, np.int64))
 
     def rank_of(self, x: ir.Value) -> ir.Value:
         """Rank of a value as a vector of one int64."""
@@ -312,10 +326,7 @@ class Tracer:
     def positions(self, x: ir.Value, axis: ir.Value) -> ir.Value:
         """Where an axis stands among 0, 1, ..., rank - 1: a mask, true at that axis."""
         rank = self.rank_of(x)
-        zero = self.constant(np.array(0, np.int64))
-        one = self.constant(np.array(1, np.int64))
-        count = self("Reshape", rank, self._empty())
-        every = self("Range", zero, count, one)
+        every = self("Range", self.whole(0), self.scalar_of(rank), self.whole(1))
         return self("Equal", every, self("Mod", self("Add", axis, rank), rank))
 
 

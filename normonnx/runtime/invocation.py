@@ -14,6 +14,7 @@ import onnx_ir as ir
 Array = npt.NDArray[Any]
 Integer = int  # Invocation.int hides the type of that name
 Integers = list[int]
+Floats = list[float]  # as Invocation.float does
 Inputs = Sequence[Any]  # arrays, None for one left out, lists for sequences
 MAX_BYTES = 16 << 30  # what one value may take
 
@@ -49,6 +50,12 @@ class Invocation:
         if name not in self.attributes:
             return None
         return [int(number) for number in self.attributes[name].as_ints()]
+
+    def floats(self, name: str) -> Floats | None:
+        """A list attribute; None when absent."""
+        if name not in self.attributes:
+            return None
+        return [float(number) for number in self.attributes[name].as_floats()]
 
     def axes(self, inputs: Inputs, index: Integer = 1, name: str = "axes") -> Integers | None:
         """Axes and the like: an attribute in older versions, an input in newer ones."""

@@ -10,7 +10,7 @@ from normonnx.runtime.kernels.contrib import CONTRIB
 from normonnx.runtime.kernels.convolution import CONVOLUTIONS
 from normonnx.runtime.kernels.elementwise import ELEMENTWISE
 from normonnx.runtime.kernels.movement import MOVEMENTS
-from normonnx.runtime.kernels.normalization import NORMALIZATIONS
+from normonnx.runtime.kernels.normalization import NORMALIZATIONS, SCALERS
 from normonnx.runtime.kernels.pooling import POOLS
 from normonnx.runtime.kernels.product import PRODUCTS
 from normonnx.runtime.kernels.quantization import QUANTIZATIONS
@@ -30,5 +30,6 @@ KERNELS: Final[Mapping[str, Kernel]] = {
 }
 KERNELS_BY_DOMAIN: Final[Mapping[str, Mapping[str, Kernel]]] = {
     "": KERNELS,
+    "ai.onnx.ml": SCALERS,
     "com.microsoft": CONTRIB,
 }

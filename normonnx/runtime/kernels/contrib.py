@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from normonnx.catalogue.contents import CATALOGUE
 from normonnx.core.errors import UnsupportedOperatorError
 from normonnx.runtime.invocation import Array, Inputs, Invocation, Kernel
 from normonnx.runtime.kernels.elementwise import erf, sigmoid
@@ -30,20 +31,23 @@ def _plus(x: Array, y: Array | None) -> Array:
 def skip_layer_normalization(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
     """LayerNorm over the last axis of input + skip + bias; output 3 is that sum."""
     total = _plus(inputs[0] + inputs[1], _optional(inputs, 4))
-    mean = total.mean(axis=-1, keepdims=True)
-    centered = total - mean
-    var = np.mean(centered * centered, axis=-1, keepdims=True)
-    inverse = 1 / np.sqrt(var + call.float("epsilon", _SKIP_EPSILON))
-    y = _plus(centered * inverse * inputs[2], _optional(inputs, 3))
-    return (y, mean, inverse, total)[: call.outputs]
+    bias = _optional(inputs, 3)
+    found = CATALOGUE["LayerNorm"].formula(
+        total,
+        inputs[2],
+        np.zeros(1) if bias is None else bias,
+        axis=-1,
+        epsilon=call.float("epsilon", _SKIP_EPSILON),
+    )
+    return (*found, total)[: call.outputs]
 
 
 def skip_simplified_layer_normalization(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
     """RMSNorm over the last axis of input + skip + bias; output 3 is that sum."""
     total = _plus(inputs[0] + inputs[1], _optional(inputs, 3))
-    square = np.mean(total * total, axis=-1, keepdims=True)
-    inverse = 1 / np.sqrt(square + call.float("epsilon", _SKIP_EPSILON))
-    return (total * inverse * inputs[2], None, inverse, total)[: call.outputs]
+    epsilon = call.float("epsilon", _SKIP_EPSILON)
+    y, inverse = CATALOGUE["RMSNorm"].formula(total, inputs[2], axis=-1, epsilon=epsilon)
+    return (y, None, inverse, total)[: call.outputs]
 
 
 def group_norm(call: Invocation, inputs: Inputs) -> tuple[Array]:
@@ -61,16 +65,17 @@ def skip_group_norm(call: Invocation, inputs: Inputs) -> tuple[Array, ...]:
 
 def _group_norm(call: Invocation, x: Array, scale: Array, bias: Array) -> Array:
     last = call.int("channels_last", 1) != 0
-    rows = x if last else np.moveaxis(x, 1, -1)
-    groups, channels = call.int("groups", 1), rows.shape[-1]
-    split = rows.reshape(rows.shape[0], -1, groups, channels // groups)
-    centered = split - split.mean(axis=(1, 3), keepdims=True)
-    var = np.mean(centered * centered, axis=(1, 3), keepdims=True)
-    y = (centered / np.sqrt(var + call.float("epsilon", _EPSILON))).reshape(rows.shape)
-    y = y * scale + bias
+    first = np.moveaxis(x, -1, 1) if last else x
+    y = CATALOGUE["GroupNorm"].formula(
+        first,
+        scale,
+        bias,
+        num_groups=call.int("groups", 1),
+        epsilon=call.float("epsilon", _EPSILON),
+    )
     if call.int("activation", 0):
         y = y * sigmoid(y)
-    return y if last else np.moveaxis(y, -1, 1)
+    return np.moveaxis(y, 1, -1) if last else y
 
 
 def _biased(function: Callable[[Array], Array]) -> Kernel:

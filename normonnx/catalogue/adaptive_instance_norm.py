@@ -1,0 +1,115 @@
+"""AdaptiveInstanceNorm: InstanceNorm whose scale and bias come from a style, one row a sample.
+
+y = (offset + scale) (x - mean(x)) / sqrt(var(x) + epsilon) + bias over positions, scale and bias of
+shape (N, C).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.catalogue import conditions, steps
+from normonnx.catalogue.arithmetic import per_sample, spatial, standardized
+from normonnx.catalogue.norm import (
+    Array,
+    Attribute,
+    Extent,
+    Form,
+    Norm,
+    Parameter,
+    Region,
+    Share,
+    epsilon,
+    stash_type,
+)
+from normonnx.catalogue.tracing import Tracer
+
+
+def formula(
+    x: Array, scale: Array, bias: Array, *, epsilon: float, offset: float, **_: Any
+) -> Array:
+    """Standardized over positions, then scaled and shifted by sample and channel."""
+    factor, shift = (per_sample(each, x.ndim) for each in (scale, bias))
+    return (offset + factor) * standardized(x, spatial(x.ndim), epsilon) + shift
+
+
+def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    z = steps.corrected(op, steps.rows_of_channels(op, op.wide(x)), 2)
+    factor = op.unsqueeze(op("Add", op.wide(scale), op.scalar("offset")), -1)
+    y = steps.affine(op, z, factor, op.unsqueeze(op.wide(bias), -1))
+    return op.back(op.like(y, x), x)
+
+
+def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    factor = op("Add", op.wide(scale), op.scalar("offset"))
+    stood = [_stand(op, each, given) for each, given in ((factor, scale), (op.wide(bias), bias))]
+    return op.back(steps.affine(op, z, *stood), x)
+
+
+def _stand(op: Tracer, rows: ir.Value, given: ir.Value) -> ir.Value:
+    """(N, C) to stand on axes 0 and 1; a single number stands anywhere."""
+    single = given.shape is not None and len(given.shape) == 1
+    return rows if single else op.unsqueeze(rows, *range(2, op.rank))
+
+
+def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish(op, x, steps.chain(op, op.wide(x), *spatial(op.rank)), scale, bias)
+
+
+def _corrected(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish(op, x, steps.corrected(op, op.wide(x), *spatial(op.rank)), scale, bias)
+
+
+def _operator(op: Tracer, x: ir.Value) -> ir.Value:
+    one, zero = op.numbers(np.ones(op.size(1))), op.numbers(np.zeros(op.size(1)))
+    return op("InstanceNormalization", x, one, zero, epsilon=op.slot("epsilon"))
+
+
+def _native(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish(op, x, _operator(op, op.wide(x)), scale, bias)
+
+
+def _centered_native(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    wide = op.wide(x)
+    centre = op("Sub", wide, op.mean(wide, spatial(op.rank)))
+    return _finish(op, x, _operator(op, centre), scale, bias)
+
+
+_OPERATOR: Final = conditions.every(conditions.not_double, conditions.knows_channels)
+
+ADAPTIVE_INSTANCE_NORM: Final = Norm(
+    name="AdaptiveInstanceNorm",
+    aliases=("AdaIN",),
+    parameters=(
+        Parameter("scale", Extent.SAMPLE_CHANNELS, "from the style, (N, C)", 1.0),
+        Parameter("bias", Extent.SAMPLE_CHANNELS, "from the style, (N, C)", 0.0),
+    ),
+    attributes=(
+        Attribute.float("offset", 0.0, "added to scale: 1 where it is a change, as in StyleGAN"),
+        epsilon(),
+        stash_type(),
+    ),
+    formula=formula,
+    forms=(
+        Form("centered chain", _body, since=13, generic=True, centered=True),
+        Form("chain", _chain),
+        Form("corrected chain", _corrected, centered=True),
+        Form("InstanceNormalization, then Mul-Add", _native, requires=_OPERATOR),
+        Form(
+            "centered, InstanceNormalization, then Mul-Add",
+            _centered_native,
+            centered=True,
+            requires=_OPERATOR,
+        ),
+    ),
+    equation="y = (offset + scale) (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
+    region=Region(Share.ONE, Share.ONE, Share.ALL),
+    source="Huang and Belongie, Arbitrary Style Transfer in Real-time, 2017",
+    use="style transfer to any style, and generators that a style steers (StyleGAN)",
+    centered=True,
+    min_rank=3,
+    check=lambda call: steps.check_more_than(call, call.shape[2:]),
+)

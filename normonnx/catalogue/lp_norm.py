@@ -1,0 +1,193 @@
+"""LpNorm: rows along an axis divided by their p-norm.
+
+y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero. ONNX's LpNormalization has epsilon 0,
+torch.nn.functional.normalize has 1e-12. The body scales by the largest element first, so that no
+square overflows or vanishes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.catalogue import conditions
+from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.norm import (
+    Array,
+    Attribute,
+    Form,
+    Norm,
+    Operator,
+    Reading,
+    Region,
+    Share,
+    epsilon,
+    stash_type,
+)
+from normonnx.catalogue.tracing import Tracer
+
+_MANHATTAN: Final = 1.0
+_EUCLIDEAN: Final = 2.0
+_AXES_ARE_INPUTS: Final = 18
+_GUARD: Final = float(np.finfo(np.float32).tiny)  # below, a square in float32 loses digits
+_TINY: Final = 2.0**-100  # an epsilon that only rows of zeros see
+
+
+def formula(x: Array, *, axis: int, p: float, epsilon: float, **_: Any) -> Array:
+    """Divided by the p-norm, or by epsilon where that is larger."""
+    largest = np.abs(x).max(axis=axis, keepdims=True)
+    unit = np.where(largest == 0, 1, largest)
+    norm = unit * np.sum(np.abs(x / unit) ** p, axis=axis, keepdims=True) ** (1 / p)
+    norm = np.maximum(np.where(largest == 0, 0, norm), epsilon)
+    return x / np.where(norm == 0, 1, norm)
+
+
+def _body(op: Tracer, x: ir.Value) -> ir.Value:
+    wide = op.wide(x)
+    size = op("Abs", wide)
+    largest = _largest(op, size)
+    zero, one = op.numbers(0.0), op.numbers(1.0)
+    unit = op("Where", op("Greater", largest, zero), largest, one)
+    order = op.scalar("p")
+    powers = op("Pow", op("Div", size, unit), order)
+    total = op("Pow", op.sum_over(powers, op.index("axis")), op("Div", one, order))
+    norm = op("Max", op("Mul", unit, total), op.scalar("epsilon"))
+    divisor = op("Where", op("Greater", norm, zero), norm, one)
+    return op.back(op("Div", wide, divisor), x)
+
+
+def _largest(op: Tracer, size: ir.Value) -> ir.Value:
+    """The largest element along the axis, kept as 1."""
+    if op.opset >= _AXES_ARE_INPUTS:
+        return op("ReduceMax", size, op.index("axis"), keepdims=1)
+    return op.many("TopK", size, op.ints(1), outputs=2, axis=op.slot("axis"))[0]
+
+
+def _axis(op: Tracer) -> tuple[int]:
+    return (op.known("axis"),)
+
+
+def _reduced(op: Tracer, wide: ir.Value) -> ir.Value:
+    kind = "ReduceL1" if op.known("p") == _MANHATTAN else "ReduceL2"
+    return op.reduce(kind, wide, _axis(op))
+
+
+def _clip(op: Tracer, x: ir.Value) -> ir.Value:
+    """As torch writes normalize()."""
+    wide = op.wide(x)
+    divisor = op.at_least(_reduced(op, wide), op.known("epsilon"))
+    return op.back(op("Div", wide, divisor), x)
+
+
+def _guarded(op: Tracer, x: ir.Value) -> ir.Value:
+    """A row of zeros is divided by the smallest number."""
+    wide = op.wide(x)
+    norm = op("Max", _reduced(op, wide), op.numbers(max(_GUARD, op.known("epsilon"))))
+    return op.back(op("Div", wide, norm), x)
+
+
+def _chain(op: Tracer, x: ir.Value) -> ir.Value:
+    """Taken apart down to the sum."""
+    wide = op.wide(x)
+    total = op.reduce("ReduceSum", op("Mul", wide, wide), _axis(op))
+    norm = op("Max", op("Sqrt", total), op.numbers(max(_GUARD, op.known("epsilon"))))
+    return op.back(op("Div", wide, norm), x)
+
+
+def _native(op: Tracer, x: ir.Value) -> ir.Value:
+    order = int(op.known("p"))
+    return op.back(op("LpNormalization", op.wide(x), axis=op.slot("axis"), p=order), x)
+
+
+def _rms(op: Tracer, x: ir.Value) -> ir.Value:
+    """The mean square is the sum over n, so 1 / sqrt(n) remains to be multiplied."""
+    width = op.size(-1)
+    scale = op.numbers(np.full(width, 1 / math.sqrt(width)))
+    y = op("RMSNormalization", op.wide(x), scale, axis=-1, epsilon=_TINY, v=op.stash())
+    return op.back(y, x)
+
+
+def _of_order(*orders: float) -> conditions.Condition:
+    def check(call: NormCall) -> str | None:
+        order = call.attributes["p"]
+        return None if order in orders else f"p is {order:g}"
+
+    return check
+
+
+def _never_clips(call: NormCall) -> str | None:
+    """Epsilon 0."""
+    added = cast("float", call.attributes["epsilon"])
+    return None if added == 0 else f"epsilon is {added:g}: the operator never clips"
+
+
+def _clips(call: NormCall) -> str | None:
+    added = cast("float", call.attributes["epsilon"])
+    return None if added > 0 else "epsilon is 0: a row of zeros would be divided by zero"
+
+
+def _clips_little(call: NormCall) -> str | None:
+    """What is clipped is as good as zero."""
+    added = cast("float", call.attributes["epsilon"])
+    return None if added <= _TINY else f"epsilon is {added:g}: smaller rows would not be clipped"
+
+
+def read(op: Operator, _inputs: Sequence[Array | None]) -> Reading:
+    """LpNormalization 1 and 22: a zero norm gives 0."""
+    order = float(op.int("p", 2))
+    return Reading("LpNorm", {}, {"axis": op.int("axis", -1), "p": order, "epsilon": 0.0})
+
+
+_BOTH: Final = _of_order(_MANHATTAN, _EUCLIDEAN)
+
+LP_NORM: Final = Norm(
+    name="LpNorm",
+    aliases=("L2Norm", "normalize", "torch.nn.functional.normalize"),
+    parameters=(),
+    attributes=(
+        Attribute.int("axis", -1, "axis of the rows"),
+        Attribute.float(
+            "p",
+            2.0,
+            "order of the norm",
+            least=1.0,
+            choices={"l1": _MANHATTAN, "l2": _EUCLIDEAN},
+        ),
+        epsilon(0.0, to="nothing: a smaller norm is replaced by it; torch has 1e-12"),
+        stash_type(),
+    ),
+    formula=formula,
+    forms=(
+        Form(
+            "native",
+            _native,
+            native=True,
+            requires=conditions.every(_BOTH, _never_clips),
+        ),
+        Form("scaled by the largest", _body, since=13, generic=True),
+        Form("Reduce-Clip-Div", _clip, requires=conditions.every(_BOTH, _clips)),
+        Form("Reduce-Max-Div", _guarded, since=8, requires=_BOTH),
+        Form("chain with ReduceSum and Sqrt", _chain, since=8, requires=_of_order(_EUCLIDEAN)),
+        Form(
+            "RMSNormalization",
+            _rms,
+            since=23,
+            requires=conditions.every(
+                _of_order(_EUCLIDEAN),
+                conditions.last_axis_only,
+                conditions.knows_features,
+                _clips_little,
+            ),
+        ),
+    ),
+    equation="y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero",
+    region=Region(Share.ONE, Share.ALL, Share.ONE, layout="N*C"),
+    source="ONNX LpNormalization-22; torch.nn.functional.normalize",
+    use="embeddings that are compared by cosine, attention with normalized keys, metric learning",
+    min_rank=1,
+    readers={("", "LpNormalization"): read},
+)

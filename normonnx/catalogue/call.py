@@ -157,6 +157,7 @@ def reference(
         if found is not None
     }
     call = NormCall.of(norm, array.shape, array.dtype, wanted)
+    norm.check_data(call, array)
     values = [np.asarray(call.parameters[each.name], np.float64) for each in norm.parameters]
     with np.errstate(all="ignore"):
         found = norm.formula(array.astype(np.float64), *values, **call.attributes)

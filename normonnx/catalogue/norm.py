@@ -226,6 +226,7 @@ class Norm:
         centered: Whether it subtracts a mean of X, so that it doesn't change with X's mean.
         narrows: Whether a statistic of X is computed.
         check: More that must hold of a call; raises UsageError.
+        check_data: What must hold of X's numbers, at run time; the reference raises UsageError.
         readers: The ONNX operators that are this normalization, and how to read each.
         layers: The torch or scikit-learn classes, by qualified name, and how to read each.
     """
@@ -244,6 +245,7 @@ class Norm:
     min_rank: int = 2
     centered: bool = False
     check: Callable[[NormCall], None] = lambda _call: None
+    check_data: Callable[[NormCall, Array], None] = lambda _call, _x: None
     readers: Mapping[tuple[str, str], Reader] = field(default_factory=dict)
     layers: Mapping[str, Counterpart] = field(default_factory=dict)
 

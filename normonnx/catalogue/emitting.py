@@ -57,17 +57,12 @@ def function(norm: Norm, opset: int) -> ir.Function:
 
 
 def call_attributes(call: NormCall, opset: int) -> dict[str, ir.Attr]:
-    """Attributes of a call of the function; those at their default are left out."""
-    defaults = {each.name: each.default for each in call.norm.attributes}
+    """Attributes of a call of the function: all of them, since not every inliner knows defaults."""
     found = dict(call.attributes)
-    if "stash_type" in found and call.dtype == np.float64:
+    if call.dtype == np.float64:
         found["stash_type"] = int(ir.DataType.DOUBLE)
-    made = {
-        name: ir.convenience.convert_attribute(name, value)
-        for name, value in found.items()
-        if value != defaults[name]
-    }
-    if opset < _CAST_LIKE and call.dtype != np.float32:
+    made = {name: ir.convenience.convert_attribute(name, value) for name, value in found.items()}
+    if opset < _CAST_LIKE:
         kind = int(ir.DataType.from_numpy(call.dtype))
         made[OUTPUT_TYPE] = ir.AttrInt64(OUTPUT_TYPE, kind)
     return made

@@ -235,6 +235,10 @@ LOCAL_RESPONSE_NORM: Final = Norm(
             "native",
             _native,
             native=True,
+            caveat=(
+                "ONNX Runtime on CPU slides the window by subtracting what leaves it: hundreds of "
+                "roundoffs where neighbours differ much and x is large"
+            ),
             requires=conditions.every(
                 conditions.not_double, _is_onnx_window, conditions.rank_of(3)
             ),

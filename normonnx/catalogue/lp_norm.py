@@ -79,7 +79,7 @@ def _reduced(op: Tracer, wide: ir.Value) -> ir.Value:
 def _clip(op: Tracer, x: ir.Value) -> ir.Value:
     """As torch writes normalize()."""
     wide = op.wide(x)
-    divisor = op.at_least(_reduced(op, wide), op.known("epsilon"))
+    divisor = op("Clip", _reduced(op, wide), op.scalar("epsilon"))
     return op.back(op("Div", wide, divisor), x)
 
 
@@ -169,7 +169,7 @@ LP_NORM: Final = Norm(
             requires=conditions.every(_BOTH, _never_clips),
         ),
         Form("scaled by the largest", _body, since=13, generic=True),
-        Form("Reduce-Clip-Div", _clip, requires=conditions.every(_BOTH, _clips)),
+        Form("Reduce-Clip-Div", _clip, since=12, requires=conditions.every(_BOTH, _clips)),
         Form("Reduce-Max-Div", _guarded, since=8, requires=_BOTH),
         Form("chain with ReduceSum and Sqrt", _chain, since=8, requires=_of_order(_EUCLIDEAN)),
         Form(

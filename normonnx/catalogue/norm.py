@@ -137,6 +137,7 @@ class Form:
         outputs: How many outputs it gives.
         requires: Why a call can't take this form; None where it can.
         working: Type that it computes in, whatever `stash_type` says; None to follow it.
+        caveat: Where a well-known runtime's kernel gets it wrong, and how.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Form:
     outputs: int = 1
     requires: Callable[[NormCall], str | None] = lambda _call: None
     working: ir.DataType | None = None
+    caveat: str = ""
 
     def write(
         self, op: Tracer, x: ir.Value, parameters: Sequence[ir.Value]

@@ -21,7 +21,6 @@ _AXES_ARE_INPUTS: Final = 18  # ReduceMean, ReduceMax, ReduceL2 and the like
 _SUM_TAKES_AXES: Final = 13  # ReduceSum, Squeeze and Unsqueeze
 _CAST_LIKE: Final = 15
 _NEGATIVE_AXES: Final = 11
-_CLIP_TAKES_INPUTS: Final = 11
 _WHERE: Final = 9
 OUTPUT_TYPE: Final = "to"  # attribute of functions below opset 15: the type of Y
 
@@ -298,12 +297,6 @@ class Tracer:
     def transpose(self, x: ir.Value, *perm: int) -> ir.Value:
         """Axes in another order."""
         return self("Transpose", x, perm=list(perm))
-
-    def at_least(self, x: ir.Value, bound: float) -> ir.Value:
-        """Clip from below."""
-        if self.opset >= _CLIP_TAKES_INPUTS:
-            return self("Clip", x, self.numbers(bound))
-        return self("Clip", x, min=float(bound))
 
     def wide_count(self, x: ir.Value, *axes: int) -> ir.Value:
         """Number of elements along axes of a value, in the working type, as a scalar."""

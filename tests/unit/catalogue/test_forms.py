@@ -1,0 +1,175 @@
+"""Every form of every normalization is the same function as its float64 reference.
+
+Forms run on ONNX Runtime with a dynamic batch. A form with a caveat is one whose kernel is wrong there;
+what the caveat says is a test as well, so that the caveat goes when the kernel is mended.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from normonnx.catalogue.contents import CATALOGUE
+from normonnx.core.dtypes import unit_roundoff
+from normonnx.runtime.oracle import evaluate
+from normonnx.validation.measures import relative_error
+from tests.unit.catalogue.uses import (
+    Use,
+    call_of,
+    every_use,
+    forms_at,
+    highest_opset,
+    input_of,
+    run,
+    uses_of,
+)
+
+pytest.importorskip("onnxruntime", reason="forms run on it: install normonnx[cpu]")
+
+LIMIT = 16.0
+POWERS = ("YeoJohnson", "BoxCox")
+OPSETS = (7, 9, 11, 13, 14, 17, 18, 20, 21, 23)
+USES = every_use()
+IDS = [use.id for use in USES]
+
+
+def _limit(use: Use) -> float:
+    return 64.0 if use.norm in POWERS else LIMIT
+
+
+def _errors(  # noqa: PLR0917  # what a comparison depends on
+    use: Use, dtype: Any, opset: int, scale: float, mean: float = 0.0, only: Any = None
+) -> dict[str, float]:
+    """Error of each form in roundoffs."""
+    call, runtime = call_of(use, dtype, scale)
+    x = input_of(use, dtype, scale=scale, mean=mean)
+    truth = call.reference(x, **runtime)
+    found = {}
+    for name in forms_at(call, opset, caveats=False):
+        if only is None or only(name):
+            y = run(call.model(name, opset=opset), {"X": x, **runtime})[0]
+            assert y.dtype == x.dtype
+            assert y.shape == x.shape
+            found[name] = relative_error(y.astype(np.float64), truth, unit_roundoff(dtype))
+    return found
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+@pytest.mark.parametrize("use", USES, ids=IDS)
+def test_every_form_is_the_reference_in_float32(use: Use, scale: float) -> None:
+    """Within 16 roundoffs of float64 for normal inputs of any scale, at every opset."""
+    for opset in (*OPSETS, highest_opset()):
+        wrong = {
+            n: e for n, e in _errors(use, np.float32, opset, scale).items() if not e <= _limit(use)
+        }
+        assert wrong == {}, opset
+
+
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float64])
+@pytest.mark.parametrize("use", USES, ids=IDS)
+def test_every_form_is_the_reference_in_other_types(use: Use, dtype: Any) -> None:
+    """Narrow types are computed in float32 and rounded once; float64 keeps its digits."""
+    for opset in (7, 13, 17, highest_opset()):
+        if dtype == ml_dtypes.bfloat16 and opset < 13:
+            continue  # ONNX has no bfloat16 before
+        wrong = {n: e for n, e in _errors(use, dtype, opset, 1.0).items() if not e <= _limit(use)}
+        assert wrong == {}, opset
+
+
+CENTERED = [use for use in USES if CATALOGUE[use.norm].centered]
+
+
+@pytest.mark.parametrize("mean", [100.0, 1e3, 1e4])
+@pytest.mark.parametrize("use", CENTERED, ids=[use.id for use in CENTERED])
+def test_functions_of_centered_norms_hold_at_any_mean(use: Use, mean: float) -> None:
+    """And so does every form that says so."""
+    call, _ = call_of(use, np.float32)
+    holding = {form.name for form in call.norm.forms if form.centered} | {"function"}
+    for opset in (13, 17, 21, highest_opset()):
+        errors = _errors(use, np.float32, opset, 1.0, mean, only=holding.__contains__)
+        assert "function" in errors
+        assert {n: e for n, e in errors.items() if not e <= LIMIT} == {}, opset
+
+
+def test_a_native_kernel_does_not_hold_at_any_mean() -> None:
+    """So the test above can fail: ONNX Runtime's InstanceNormalization is off by thousands."""
+    use = Use("InstanceNorm", (2, 8, 56, 56))
+    errors = _errors(use, np.float32, 17, 1.0, 1e4)
+    assert errors["native"] > 1000
+    assert errors["centered, then native"] <= LIMIT
+
+
+@pytest.mark.parametrize("use", USES, ids=IDS)
+def test_float16_of_magnitude_1000_overflows_nowhere(use: Use) -> None:
+    """A square of 1,000 is beyond float16; sums are taken in float32."""
+    call, runtime = call_of(use, np.float16, 1000.0 if use.norm not in POWERS else 1.0)
+    x = input_of(use, np.float16, scale=1000.0)
+    truth = call.reference(x, **runtime)
+    fits = np.abs(truth) < 65504
+    for opset in (7, 13, 17, 21, highest_opset()):
+        for name in forms_at(call, opset, caveats=False):
+            y = run(call.model(name, opset=opset), {"X": x, **runtime})[0]
+            assert np.isfinite(y[fits]).all(), (opset, name)
+            assert not np.isnan(y).any(), (opset, name)
+            found, wanted = y[fits].astype(np.float64), truth[fits]
+            assert relative_error(found, wanted, 2.0**-11) <= LIMIT, (opset, name)
+
+
+@pytest.mark.parametrize("name", list(CATALOGUE))
+def test_every_form_is_tried(name: str) -> None:
+    """None is out of reach of all the uses above."""
+    reached = {
+        form.name for use in uses_of(CATALOGUE[name]) for form in call_of(use, np.float32)[0].forms
+    }
+    assert reached == {form.name for form in CATALOGUE[name].forms}
+
+
+@pytest.mark.parametrize("use", USES, ids=IDS)
+def test_forms_are_legal_models(use: Use) -> None:
+    """The checker and full shape inference pass, and the float64 oracle gives the reference."""
+    call, runtime = call_of(use, np.float32)
+    x = input_of(use, np.float32)
+    truth = call.reference(x, **runtime)
+    for opset in (7, 13, 17, 21, highest_opset()):
+        for name in forms_at(call, opset):
+            model = call.model(name, opset=opset)
+            onnx.checker.check_model(ir.to_proto(model), full_check=True)
+            if name == "function" or opset in {7, 17}:
+                y = evaluate(model, {"X": x, **runtime})["Y"]
+                assert np.allclose(y, truth, rtol=1e-5 if "roots" not in name else 1e-5, atol=1e-9)
+
+
+def test_lrn_kernel_loses_digits_as_its_caveat_says() -> None:
+    """Every other form is right on the same numbers."""
+    use = Use("LocalResponseNorm", (4, 64, 8, 8), {"size": 3, "alpha": 1.0})
+    call, _ = call_of(use, np.float32)
+    x = input_of(use, np.float32, scale=1e4)
+    truth = call.reference(x)
+    y = run(call.model("native", opset=17), {"X": x})[0]
+    assert relative_error(y.astype(np.float64), truth, 2.0**-24) > 50
+    assert max(_errors(use, np.float32, 17, 1e4).values()) <= LIMIT
+
+
+def test_mvn_kernel_adds_no_epsilon_as_its_caveat_says() -> None:
+    """A constant gives NaN there, and 0 in every other form."""
+    call, _ = call_of(Use("MeanVarianceNorm", (2, 3, 4, 5)), np.float32)
+    x = np.full((2, 3, 4, 5), 7.0, np.float32)
+    assert np.isnan(run(call.model("native", opset=17), {"X": x})[0]).all()
+    for name in forms_at(call, 17, caveats=False):
+        assert not run(call.model(name, opset=17), {"X": x})[0].any()
+
+
+@pytest.mark.parametrize("name", ["LpNorm", "ScaleNorm", "RMSNorm", "GroupNorm", "LayerNorm"])
+def test_a_row_of_zeros_stays_zero(name: str) -> None:
+    """In every form: nothing divides by zero."""
+    for use in uses_of(CATALOGUE[name]):
+        call, _ = call_of(Use(use.norm, use.shape, use.attributes, given=()), np.float32)
+        x = np.zeros(use.shape, np.float32)
+        for opset in (9, 17, 23):
+            for form in forms_at(call, opset):
+                assert not run(call.model(form, opset=opset), {"X": x})[0].any(), (opset, form)

@@ -6,7 +6,7 @@ shape (N, C).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -29,7 +29,7 @@ from normonnx.catalogue.tracing import Tracer
 
 
 def formula(
-    x: Array, scale: Array, bias: Array, *, epsilon: float, offset: float, **_: Any
+    x: Array, scale: Array, bias: Array, *, epsilon: float, offset: float, **_: object
 ) -> Array:
     """Standardized over positions, then scaled and shifted by sample and channel."""
     factor, shift = (per_sample(each, x.ndim) for each in (scale, bias))

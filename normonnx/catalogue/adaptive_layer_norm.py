@@ -1,12 +1,12 @@
-"""AdaptiveLayerNorm: LayerNorm whose scale and bias come from a condition, one row a sample.
+"""AdaptiveLayerNorm: LayerNorm whose scale and bias come from a condition, a row a sample.
 
-y = (offset + scale) (x - mean(x)) / sqrt(var(x) + epsilon) + bias over the last axis, scale and bias
-of shape (N, D). DiT has offset 1.
+y = (offset + scale) (x - mean(x)) / sqrt(var(x) + epsilon) + bias over the last axis, with scale
+and bias of shape (N, D). DiT has offset 1.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -29,7 +29,7 @@ from normonnx.catalogue.tracing import Tracer
 
 
 def formula(
-    x: Array, scale: Array, bias: Array, *, epsilon: float, offset: float, **_: Any
+    x: Array, scale: Array, bias: Array, *, epsilon: float, offset: float, **_: object
 ) -> Array:
     """Standardized over the last axis, then scaled and shifted by sample and feature."""
     factor, shift = (_by_sample(each, x.ndim) for each in (scale, bias))

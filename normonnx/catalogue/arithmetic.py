@@ -1,4 +1,4 @@
-"""What several formulas share, in float64 with numpy; every variance is that of centered numbers."""
+"""What several formulas share, in float64; every variance is that of centered numbers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """BatchNorm: each channel shifted and scaled by statistics of the training data.
 
-y = scale (x - mean) / sqrt(var + epsilon) + bias, channels on axis 1. At inference nothing is measured:
-it is a per-channel affine, which `fold/` moves into its neighbours.
+y = scale (x - mean) / sqrt(var + epsilon) + bias, channels on axis 1. At inference nothing is
+measured: it is a per-channel affine, which `fold/` moves into its neighbours.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TRAINING_IS_AN_ATTRIBUTE: Final = 14
 
 
 def formula(
-    x: Array, scale: Array, bias: Array, mean: Array, var: Array, *, epsilon: float, **_: Any
+    x: Array, scale: Array, bias: Array, mean: Array, var: Array, *, epsilon: float, **_: object
 ) -> Array:
     """Y = scale (X - mean) / sqrt(var + epsilon) + B."""
     factor = scale / np.sqrt(var + epsilon)
@@ -119,7 +119,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     return Reading("BatchNorm", parameters, {"epsilon": op.float("epsilon", _EPSILON)})
 
 
-def layer(module: Any, shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+def layer(module: Any, shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
     """torch's BatchNorm layers: batch statistics in training, and where none were tracked."""
     if module.training or module.running_mean is None:
         return training_layer(module, shape)
@@ -165,8 +165,8 @@ BATCH_NORM: Final = Norm(
     region=Region(Share.ALL, Share.ONE, Share.ALL, fixed=True),
     source="Ioffe and Szegedy, Batch Normalization, 2015; ONNX BatchNormalization-15",
     use=(
-        "convolutional networks with batches of at least 16 in training. At inference it is one scale "
-        "and one shift for each channel and folds into the convolution before it, so it costs nothing"
+        "convolutional networks with batches of at least 16 in training. At inference it is one "
+        "scale and one shift for each channel and folds into the convolution before it"
     ),
     check=check,
     readers={("", "BatchNormalization"): read},

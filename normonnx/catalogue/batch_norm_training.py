@@ -1,7 +1,7 @@
 """BatchNorm with batch statistics: each channel standardized over the batch and its positions.
 
-y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias over (N, positions). What a model in training mode
-computes, and one whose layers track no running statistics.
+y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias over (N, positions). What a model in
+training mode computes, and one whose layers track no running statistics.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _MOMENTUM: Final = float(np.float32(0.9))
 _TWO_TYPES: Final = 15  # scale and bias may be of another type than the statistics
 
 
-def formula(  # noqa: PLR0913, PLR0917  # as many inputs as the operator has
+def formula(  # as many inputs as the operator has
     x: Array,
     scale: Array,
     bias: Array,
@@ -50,7 +50,7 @@ def formula(  # noqa: PLR0913, PLR0917  # as many inputs as the operator has
     epsilon: float,
     momentum: float = _MOMENTUM,
     ddof: int = 0,
-    **_: Any,
+    **_: object,
 ) -> tuple[Array, ...]:
     """Y, and the running mean and variance after this batch."""
     axes = (0, *range(2, x.ndim))
@@ -154,7 +154,7 @@ def read_training(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     return Reading("BatchNormTraining", parameters, attributes, extra=op.outputs - 1)
 
 
-def training_layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+def training_layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:
     """torch's BatchNorm layers in training, or without running statistics.
 
     torch's momentum is the share of the new batch, ONNX's that of the old; torch's running variance
@@ -199,7 +199,7 @@ BATCH_NORM_TRAINING: Final = Norm(
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
     region=Region(Share.ALL, Share.ONE, Share.ALL),
-    source="Ioffe and Szegedy, Batch Normalization, 2015; ONNX BatchNormalization-15, training_mode=1",
+    source="Ioffe and Szegedy, Batch Normalization, 2015; BatchNormalization-15, training_mode=1",
     use=(
         "training, and networks exported in training mode by mistake. A sample's result depends on "
         "what else is in the batch, so for inference export the model in eval mode instead"

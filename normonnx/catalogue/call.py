@@ -63,7 +63,7 @@ class NormCall:
             UsageError: It is no legal use of the normalization.
         """
         kind = _checked_type(norm, dtype)
-        names = {each.name for each in (*norm.parameters, *norm.attributes)}
+        names = {each.name for each in norm.parameters} | {each.name for each in norm.attributes}
         for name in given:
             if name not in names:
                 message = f"{norm.name} has no {name!r}; it takes {', '.join(sorted(names))}"
@@ -119,7 +119,7 @@ class NormCall:
 
         return model(self, form, opset)
 
-    def reference(self, x: npt.ArrayLike, **runtime: npt.ArrayLike) -> Any:  # noqa: ANN401  # as Norm.reference
+    def reference(self, x: npt.ArrayLike, **runtime: npt.ArrayLike) -> Any:  # as Norm.reference
         """The truth in float64, with the parameters as they are stored.
 
         Args:
@@ -135,7 +135,7 @@ def reference(
     x: npt.ArrayLike,
     parameters: Sequence[npt.ArrayLike | None],
     given: Mapping[str, Any],
-) -> Any:  # noqa: ANN401  # an array or a tuple of arrays
+) -> Any:  # an array or a tuple of arrays
     """`Norm.reference`."""
     array = np.asarray(x)
     if len(parameters) > len(norm.parameters):
@@ -215,7 +215,7 @@ def _check_axis(norm: Norm, axis: int, rank: int) -> None:
         raise UsageError(message)
 
 
-def _checked_number(norm: Norm, attribute: Attribute, found: Any) -> Number:  # noqa: ANN401  # whatever was given
+def _checked_number(norm: Norm, attribute: Attribute, found: Any) -> Number:  # whatever was given
     name = f"{norm.name}: {attribute.name}"
     if found is None:
         if attribute.default is None:
@@ -238,7 +238,7 @@ def _checked_number(norm: Norm, attribute: Attribute, found: Any) -> Number:  # 
     return number
 
 
-def _of_kind(attribute: Attribute, found: Any) -> Number | None:  # noqa: ANN401  # whatever was given
+def _of_kind(attribute: Attribute, found: Any) -> Number | None:  # whatever was given
     """What was given as the number that ONNX will keep; None where it is of another kind."""
     if attribute.kind == ir.AttributeType.INTS:
         if isinstance(found, (int, np.integer)):
@@ -258,7 +258,7 @@ def _of_kind(attribute: Attribute, found: Any) -> Number | None:  # noqa: ANN401
 def _as_parameter(
     norm: Norm,
     parameter: Parameter,
-    found: Any,  # noqa: ANN401  # an array, a shape, or None
+    found: Any,  # an array, a shape, or None
     kind: np.dtype[Any],
 ) -> Given:
     if found is None:
@@ -280,6 +280,20 @@ def _as_parameter(
     return array.reshape(1) if array.ndim == 0 else array
 
 
+def expected_shape(parameter: Parameter, dims: tuple[Dim, ...], axis: int) -> tuple[Dim, ...]:
+    """The shape of a parameter that is given in full, for X of those sizes."""
+    extents: dict[Extent, tuple[Dim, ...]] = {
+        Extent.CHANNELS: dims[1:2],
+        Extent.FEATURES: dims[-1:],
+        Extent.TRAILING: dims[axis % len(dims) :],
+        Extent.ALONG_AXIS: (dims[axis],),
+        Extent.SAMPLE_CHANNELS: dims[:2],
+        Extent.SAMPLE_FEATURES: (dims[0], dims[-1]),
+        Extent.ONE: (1,),
+    }
+    return extents[parameter.extent]
+
+
 def _check_extent(
     norm: Norm,
     parameter: Parameter,
@@ -290,16 +304,7 @@ def _check_extent(
     shape: tuple[Dim, ...] = found if isinstance(found, tuple) else found.shape
     if shape == (1,):
         return
-    axis = int(cast("int", attributes.get("axis", -1)))
-    expected: tuple[Dim, ...] = {
-        Extent.CHANNELS: lambda: (dims[1],),
-        Extent.FEATURES: lambda: (dims[-1],),
-        Extent.TRAILING: lambda: dims[axis % len(dims) :],
-        Extent.ALONG_AXIS: lambda: (dims[axis],),
-        Extent.SAMPLE_CHANNELS: lambda: dims[:2],
-        Extent.SAMPLE_FEATURES: lambda: (dims[0], dims[-1]),
-        Extent.ONE: lambda: (1,),
-    }[parameter.extent]()
+    expected = expected_shape(parameter, dims, int(cast("int", attributes.get("axis", -1))))
     if parameter.extent is Extent.TRAILING:
         padded = (1,) * (len(expected) - len(shape)) + tuple(shape)
         fits = len(shape) <= len(expected) and all(

@@ -1,4 +1,4 @@
-"""Why a call can't take a form: conditions that several forms share. Each gives None or a reason."""
+"""Why a call can't take a form: what several forms need. Each gives None or a reason."""
 
 from __future__ import annotations
 
@@ -75,5 +75,5 @@ def float32_only(call: NormCall) -> str | None:
 
 
 def not_fused_through_a_cast(call: NormCall) -> str | None:
-    """X needs no cast: ONNX Runtime's LayerNormFusion takes the cast, too, and then fails to load."""
+    """X needs no cast: ONNX Runtime's LayerNormFusion takes the cast, too, and fails to load."""
     return f"ONNX Runtime fuses it wrongly for {call.dtype}" if is_narrow(call.dtype) else None

@@ -9,6 +9,7 @@ from normonnx.catalogue.adaptive_instance_norm import ADAPTIVE_INSTANCE_NORM
 from normonnx.catalogue.adaptive_layer_norm import ADAPTIVE_LAYER_NORM
 from normonnx.catalogue.batch_norm import BATCH_NORM
 from normonnx.catalogue.batch_norm_training import BATCH_NORM_TRAINING
+from normonnx.catalogue.box_cox import BOX_COX
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.dynamic_tanh import DYNAMIC_TANH
 from normonnx.catalogue.filter_response_norm import FILTER_RESPONSE_NORM
@@ -19,10 +20,16 @@ from normonnx.catalogue.layer_norm import LAYER_NORM
 from normonnx.catalogue.layer_norm_2d import LAYER_NORM_2D
 from normonnx.catalogue.local_response_norm import LOCAL_RESPONSE_NORM
 from normonnx.catalogue.lp_norm import LP_NORM
+from normonnx.catalogue.max_abs_scaler import MAX_ABS_SCALER
 from normonnx.catalogue.mean_variance_norm import MEAN_VARIANCE_NORM
+from normonnx.catalogue.min_max_scaler import MIN_MAX_SCALER
 from normonnx.catalogue.norm import Dim, Norm, Reader
+from normonnx.catalogue.normalizer import NORMALIZER
 from normonnx.catalogue.rms_norm import RMS_NORM
+from normonnx.catalogue.robust_scaler import ROBUST_SCALER
 from normonnx.catalogue.scale_norm import SCALE_NORM
+from normonnx.catalogue.standard_scaler import STANDARD_SCALER
+from normonnx.catalogue.yeo_johnson import YEO_JOHNSON
 from normonnx.core.errors import UsageError
 
 NORMS: Final[tuple[Norm, ...]] = (
@@ -42,6 +49,13 @@ NORMS: Final[tuple[Norm, ...]] = (
     FILTER_RESPONSE_NORM,
     SCALE_NORM,
     DYNAMIC_TANH,
+    STANDARD_SCALER,
+    MIN_MAX_SCALER,
+    ROBUST_SCALER,
+    MAX_ABS_SCALER,
+    NORMALIZER,
+    YEO_JOHNSON,
+    BOX_COX,
 )
 
 
@@ -100,7 +114,7 @@ class Catalogue(Mapping[str, Norm]):
         self,
         layer: Any,
         shape: Sequence[Dim],
-        dtype: Any = None,  # noqa: ANN401  # a module or estimator; a dtype
+        dtype: Any = None,  # a module or estimator; a dtype
     ) -> NormCall:
         """The use of a normalization that a torch layer, or a fitted scikit-learn scaler, makes.
 

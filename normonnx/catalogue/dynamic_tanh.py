@@ -5,7 +5,7 @@ y = scale tanh(alpha x) + bias, features on the last axis
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -24,9 +24,9 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 
 
-def formula(x: Array, alpha: Array, scale: Array, bias: Array, **_: Any) -> Array:
+def formula(x: Array, alpha: Array, scale: Array, bias: Array, **_: object) -> Array:
     """Scale tanh(alpha x) + bias."""
-    return scale * np.tanh(alpha * x) + bias
+    return np.asarray(scale * np.tanh(alpha * x) + bias)
 
 
 def _tanh(op: Tracer, x: ir.Value, alpha: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:

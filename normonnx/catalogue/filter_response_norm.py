@@ -1,13 +1,14 @@
-"""FilterResponseNorm: each channel divided by its root mean square over positions, with a threshold.
+"""FilterResponseNorm: each channel divided by its root mean square, with a threshold.
 
-y = max(scale x / sqrt(mean(x^2) + epsilon) + bias, threshold); the maximum is the thresholded linear
-unit that takes the activation's place. Without a threshold it is the normalization alone.
+y = max(scale x / sqrt(mean(x^2) + epsilon) + bias, threshold); the mean is over positions. The
+maximum is the thresholded linear unit that takes the activation's place. Without a threshold it is
+the normalization alone.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -29,12 +30,12 @@ from normonnx.catalogue.tracing import Tracer
 
 
 def formula(
-    x: Array, scale: Array, bias: Array, threshold: Array, *, epsilon: float, **_: Any
+    x: Array, scale: Array, bias: Array, threshold: Array, *, epsilon: float, **_: object
 ) -> Array:
     """Divided by the root mean square, scaled, shifted, and bounded from below."""
     square = np.mean(x * x, axis=tuple(spatial(x.ndim)), keepdims=True)
     factor, shift, least = (along_channels(each, x.ndim) for each in (scale, bias, threshold))
-    return np.maximum(x / np.sqrt(square + epsilon) * factor + shift, least)
+    return np.asarray(np.maximum(x / np.sqrt(square + epsilon) * factor + shift, least))
 
 
 def _body(

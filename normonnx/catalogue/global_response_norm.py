@@ -1,11 +1,12 @@
 """GlobalResponseNorm: channels compete by their size over the whole image.
 
-g = sqrt(sum of x^2 over positions), n = g / (mean of g over channels + epsilon), y = scale x n + bias + x
+g = sqrt(sum of x^2 over positions), n = g / (mean of g over channels + epsilon),
+y = scale x n + bias + x
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -36,15 +37,17 @@ def _shape(axis: int, rank: int) -> list[int]:
     return [-1 if each == axis % rank else 1 for each in range(rank)]
 
 
-def formula(x: Array, scale: Array, bias: Array, *, axis: int, epsilon: float, **_: Any) -> Array:
+def formula(
+    x: Array, scale: Array, bias: Array, *, axis: int, epsilon: float, **_: object
+) -> Array:
     """Scaled by each channel's norm relative to the mean norm, added to x."""
     norm = np.sqrt(np.sum(x * x, axis=_positions(axis, x.ndim), keepdims=True))
     relative = norm / (norm.mean(axis=axis, keepdims=True) + epsilon)
     factor, shift = (each.reshape(_shape(axis, x.ndim)) for each in (scale, bias))
-    return factor * x * relative + shift + x
+    return np.asarray(factor * x * relative + shift + x)
 
 
-def _finish(  # noqa: PLR0913, PLR0917  # the steps of the formula
+def _finish(  # the steps of the formula
     op: Tracer, x: ir.Value, wide: ir.Value, norm: ir.Value, mean: ir.Value, factor: ir.Value,
     shift: ir.Value,
 ) -> ir.Value:  # fmt: skip

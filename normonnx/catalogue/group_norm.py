@@ -39,7 +39,7 @@ _PER_CHANNEL: Final = 21  # first version whose scale has one entry for each cha
 
 
 def formula(
-    x: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float, **_: Any
+    x: Array, scale: Array, bias: Array, *, num_groups: int, epsilon: float, **_: object
 ) -> Array:
     """Standardized within groups, then scaled and shifted by channel."""
     rows = x.reshape(x.shape[0], num_groups, -1)
@@ -118,7 +118,7 @@ def check(call: NormCall) -> None:
     """Channels divide into groups.
 
     Raises:
-        UsageError: They don't; or a group is a single number, whose variance is 0, and epsilon is 0.
+        UsageError: They don't; or a group is one number, whose variance is 0, and epsilon is 0.
     """
     groups, channels = cast("int", call.attributes["num_groups"]), call.shape[1]
     if isinstance(channels, int) and channels % groups:
@@ -146,7 +146,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     return Reading("GroupNorm", {"scale": scale, "bias": bias}, attributes)
 
 
-def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
     """torch.nn.GroupNorm."""
     return "GroupNorm", {
         **affine_of(module),

@@ -34,7 +34,7 @@ from normonnx.catalogue.tracing import Tracer
 _EPSILON: Final = float(np.float32(1e-5))
 
 
-def formula(x: Array, scale: Array, bias: Array, *, epsilon: float, **_: Any) -> Array:
+def formula(x: Array, scale: Array, bias: Array, *, epsilon: float, **_: object) -> Array:
     """Standardized over positions, then scaled and shifted by channel."""
     y = standardized(x, spatial(x.ndim), epsilon)
     return y * along_channels(scale, x.ndim) + along_channels(bias, x.ndim)
@@ -98,7 +98,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     )
 
 
-def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
     """torch's InstanceNorm layers; with running statistics, in eval mode, they are a BatchNorm."""
     given = {**affine_of(module), "epsilon": module.eps}
     if module.training or module.running_mean is None:
@@ -142,7 +142,7 @@ INSTANCE_NORM: Final = Norm(
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",
     region=Region(Share.ONE, Share.ONE, Share.ALL),
-    source="Ulyanov, Vedaldi and Lempitsky, Instance Normalization, 2016; ONNX InstanceNormalization-6",
+    source="Ulyanov et al., Instance Normalization, 2016; ONNX InstanceNormalization-6",
     use=(
         "style transfer and image generation, where the contrast of a single image is to be "
         "removed; any batch size"

@@ -31,13 +31,12 @@ from normonnx.catalogue.norm import (
     stash_type,
 )
 from normonnx.catalogue.tracing import Tracer
-from normonnx.core.errors import UsageError
 
 _EPSILON: Final = float(np.float32(1e-5))
 
 
 def formula(
-    x: Array, scale: Array, bias: Array, *, axis: int, epsilon: float, **_: Any
+    x: Array, scale: Array, bias: Array, *, axis: int, epsilon: float, **_: object
 ) -> tuple[Array, ...]:
     """Y, the mean, and 1 / sqrt(var + epsilon)."""
     centered, mean, variance = moments(x, trailing(axis, x.ndim))
@@ -148,7 +147,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     return Reading("LayerNorm", parameters, attributes, extra=op.outputs - 1)
 
 
-def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
     """torch.nn.LayerNorm."""
     axis = -len(module.normalized_shape)
     return "LayerNorm", {**affine_of(module), "axis": axis, "epsilon": module.eps}

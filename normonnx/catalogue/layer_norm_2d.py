@@ -5,7 +5,7 @@ y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias over axis 1
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import onnx_ir as ir
 
@@ -25,7 +25,7 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 
 
-def formula(x: Array, scale: Array, bias: Array, *, epsilon: float, **_: Any) -> Array:
+def formula(x: Array, scale: Array, bias: Array, *, epsilon: float, **_: object) -> Array:
     """Standardized over channels, then scaled and shifted by channel."""
     y = standardized(x, (1,), epsilon)
     return y * along_channels(scale, x.ndim) + along_channels(bias, x.ndim)

@@ -9,7 +9,7 @@ import numpy as np
 from normonnx.catalogue.norm import Array
 
 
-def array(found: Any) -> Array:  # noqa: ANN401  # a torch tensor or what numpy takes
+def array(found: Any) -> Array:  # a torch tensor or what numpy takes
     """A torch tensor, or any sequence of numbers, as an array of its own type."""
     if not hasattr(found, "detach"):
         return np.asarray(found)
@@ -21,7 +21,7 @@ def array(found: Any) -> Array:  # noqa: ANN401  # a torch tensor or what numpy 
     return np.asarray(tensor.numpy())
 
 
-def affine_of(module: Any) -> dict[str, Array]:  # noqa: ANN401  # a torch module
+def affine_of(module: Any) -> dict[str, Array]:  # a torch module
     """Weight and bias of a layer as scale and bias; what it lacks is left out."""
     found = {}
     for name, ours in (("weight", "scale"), ("bias", "bias")):

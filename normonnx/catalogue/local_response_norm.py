@@ -41,7 +41,7 @@ def _window(size: int, torch_window: int) -> tuple[int, int]:
     return below, size - 1 - below
 
 
-def formula(  # noqa: PLR0913  # the operator's attributes
+def formula(  # the operator's attributes
     x: Array,
     *,
     size: int,
@@ -49,7 +49,7 @@ def formula(  # noqa: PLR0913  # the operator's attributes
     beta: float,
     bias: float,
     torch_window: int = 0,
-    **_: Any,
+    **_: object,
 ) -> Array:
     """Divided by a power of what stands in the window; channels beyond the ends count as 0."""
     below, above = _window(size, torch_window)
@@ -96,8 +96,15 @@ def _known_window(op: Tracer) -> tuple[int, int]:
 
 
 def _native(op: Tracer, x: ir.Value) -> ir.Value:
-    slots = {name: op.slot(name) for name in ("alpha", "beta", "bias", "size")}
-    return op.back(op("LRN", op.wide(x), **slots), x)
+    y = op(
+        "LRN",
+        op.wide(x),
+        alpha=op.slot("alpha"),
+        beta=op.slot("beta"),
+        bias=op.slot("bias"),
+        size=op.slot("size"),
+    )
+    return op.back(y, x)
 
 
 def _volume(op: Tracer, x: ir.Value) -> ir.Value:
@@ -199,7 +206,7 @@ def read(op: Operator, _inputs: Sequence[Array | None]) -> Reading:
     return Reading("LocalResponseNorm", {}, attributes)
 
 
-def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
     """torch.nn.LocalResponseNorm, whose k is ONNX's bias."""
     given = {"size": module.size, "alpha": module.alpha, "beta": module.beta, "bias": module.k}
     given |= {name: float(given[name]) for name in ("alpha", "beta", "bias")}

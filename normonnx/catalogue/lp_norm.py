@@ -1,15 +1,15 @@
 """LpNorm: rows along an axis divided by their p-norm.
 
-y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero. ONNX's LpNormalization has epsilon 0,
-torch.nn.functional.normalize has 1e-12. The body scales by the largest element first, so that no
-square overflows or vanishes.
+y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero. ONNX's LpNormalization has
+epsilon 0, torch.nn.functional.normalize has 1e-12. The body scales by the largest element first, so
+that no square overflows or vanishes.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -37,7 +37,7 @@ _GUARD: Final = float(np.finfo(np.float32).tiny)  # below, a square in float32 l
 _TINY: Final = 2.0**-100  # an epsilon that only rows of zeros see
 
 
-def formula(x: Array, *, axis: int, p: float, epsilon: float, **_: Any) -> Array:
+def formula(x: Array, *, axis: int, p: float, epsilon: float, **_: object) -> Array:
     """Divided by the p-norm, or by epsilon where that is larger."""
     largest = np.abs(x).max(axis=axis, keepdims=True)
     unit = np.where(largest == 0, 1, largest)

@@ -1,13 +1,13 @@
 """MeanVarianceNorm: standardized over any axes, without scale and bias.
 
-y = (x - mean(x)) / (sqrt(var(x)) + epsilon). The epsilon stands outside the root, as in the function
-body of ONNX's MeanVarianceNormalization, where it is 1e-9.
+y = (x - mean(x)) / (sqrt(var(x)) + epsilon). The epsilon stands outside the root, as in the
+function body of ONNX's MeanVarianceNormalization, where it is 1e-9.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -34,10 +34,10 @@ _EPSILON: Final = float(np.float32(1e-9))
 _AXES_ARE_INPUTS: Final = 18
 
 
-def formula(x: Array, *, axes: tuple[int, ...], epsilon: float, **_: Any) -> Array:
+def formula(x: Array, *, axes: tuple[int, ...], epsilon: float, **_: object) -> Array:
     """Centered, and divided by the deviation plus epsilon."""
-    centered, _, variance = moments(x, axes)
-    return centered / (np.sqrt(variance) + epsilon)
+    centered, _mean, variance = moments(x, axes)
+    return np.asarray(centered / (np.sqrt(variance) + epsilon))
 
 
 def _divided(op: Tracer, centre: ir.Value, mean: steps.Mean) -> ir.Value:

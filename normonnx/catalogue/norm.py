@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Number = int | float | tuple[int, ...]
 Dim = int | str | None
+Integer = int  # methods below hide the types' own names
+Integers = list[int]
+Floating = float
+Floats = list[float]
 DOMAIN: Final = "normonnx"
 FUNCTIONS_SINCE: Final = 13  # lowest opset of the functions: ReduceSum takes axes as an input
 FLOAT, DOUBLE = int(ir.DataType.FLOAT), int(ir.DataType.DOUBLE)
@@ -83,22 +87,26 @@ class Attribute:
     kind: ir.AttributeType
     default: Number | None
     meaning: str
-    least: float | None = None
+    least: Floating | None = None
     choices: Mapping[str, Number] = field(default_factory=dict)
     closed: bool = False
 
     @classmethod
-    def float(cls, name: str, default: float | None, meaning: str, **more: Any) -> Attribute:  # noqa: ANN401  # fields of the class
+    def float(
+        cls, name: str, default: Floating | None, meaning: str, **more: Any
+    ) -> Attribute:  # fields of the class
         """A floating-point number; ONNX keeps it in float32."""
         return cls(name, ir.AttributeType.FLOAT, default, meaning, **more)
 
     @classmethod
-    def int(cls, name: str, default: int | None, meaning: str, **more: Any) -> Attribute:  # noqa: ANN401  # fields of the class
+    def int(
+        cls, name: str, default: Integer | None, meaning: str, **more: Any
+    ) -> Attribute:  # fields of the class
         """A whole number."""
         return cls(name, ir.AttributeType.INT, default, meaning, **more)
 
     @classmethod
-    def ints(cls, name: str, default: tuple[int, ...], meaning: str) -> Attribute:
+    def ints(cls, name: str, default: tuple[Integer, ...], meaning: str) -> Attribute:
         """A list of whole numbers."""
         return cls(name, ir.AttributeType.INTS, default, meaning)
 
@@ -164,26 +172,26 @@ class Operator(Protocol):
     """What a reader may ask of an ONNX node."""
 
     @property
-    def version(self) -> int:
+    def version(self) -> Integer:
         """Version of the operator set that it is written in."""
 
     @property
-    def outputs(self) -> int:
+    def outputs(self) -> Integer:
         """How many outputs it declares."""
 
-    def int(self, name: str, default: int) -> int:
+    def int(self, name: str, default: Integer) -> Integer:
         """An integer attribute."""
 
-    def float(self, name: str, default: float) -> float:
+    def float(self, name: str, default: Floating) -> Floating:
         """A floating-point attribute."""
 
     def text(self, name: str, default: str) -> str:
         """A string attribute."""
 
-    def ints(self, name: str) -> list[int] | None:
+    def ints(self, name: str) -> Integers | None:
         """A list attribute; None when absent."""
 
-    def floats(self, name: str) -> list[float] | None:
+    def floats(self, name: str) -> Floats | None:
         """A list attribute; None when absent."""
 
 
@@ -273,7 +281,7 @@ class Norm:
         self,
         shape: Sequence[Dim],
         dtype: npt.DTypeLike = np.float32,
-        **given: Any,  # noqa: ANN401  # arrays for parameters, numbers for attributes
+        **given: Any,  # arrays for parameters, numbers for attributes
     ) -> NormCall:
         """One use of the normalization, checked.
 
@@ -291,7 +299,9 @@ class Norm:
 
         return NormCall.of(self, shape, dtype, given)
 
-    def reference(self, x: npt.ArrayLike, *parameters: npt.ArrayLike | None, **given: Any) -> Any:  # noqa: ANN401  # an array, or a tuple of them
+    def reference(
+        self, x: npt.ArrayLike, *parameters: npt.ArrayLike | None, **given: Any
+    ) -> Any:  # an array, or a tuple of them
         """The normalization in float64: the truth that forms and runtimes are judged by.
 
         Args:

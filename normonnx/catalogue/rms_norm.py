@@ -34,7 +34,7 @@ from normonnx.catalogue.tracing import Tracer
 _EPSILON: Final = float(np.float32(1e-5))
 
 
-def formula(x: Array, scale: Array, *, axis: int, epsilon: float, **_: Any) -> tuple[Array, ...]:
+def formula(x: Array, scale: Array, *, axis: int, epsilon: float, **_: object) -> tuple[Array, ...]:
     """Y, and 1 / sqrt(mean(x^2) + epsilon)."""
     square = np.mean(x * x, axis=tuple(trailing(axis, x.ndim)), keepdims=True)
     inverse = 1 / np.sqrt(square + epsilon)
@@ -98,7 +98,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     return Reading("RMSNorm", scale, attributes, extra=op.outputs - 1)
 
 
-def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  # a torch module
+def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
     """torch.nn.RMSNorm; eps=None is the machine epsilon of the type that it computes in."""
     given: dict[str, Any] = {**affine_of(module), "axis": -len(module.normalized_shape)}
     double = given["scale"].dtype == np.float64 if "scale" in given else False
@@ -125,7 +125,7 @@ RMS_NORM: Final = Norm(
     ),
     equation="y = scale x / sqrt(mean(x^2) + epsilon)",
     region=Region(Share.ONE, Share.ALL, Share.ONE, layout="N*C"),
-    source="Zhang and Sennrich, Root Mean Square Layer Normalization, 2019; ONNX RMSNormalization-23",
+    source="Zhang and Sennrich, RMS Layer Normalization, 2019; ONNX RMSNormalization-23",
     use="large language models (Llama, T5, Gemma): LayerNorm without the mean and the bias",
     min_rank=1,
     readers={("", "RMSNormalization"): read, ("", "SimplifiedLayerNormalization"): read},

@@ -5,7 +5,7 @@ y = scale x / max(sqrt(sum of x^2), epsilon) over the last axis
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -24,10 +24,10 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 
 
-def formula(x: Array, scale: Array, *, epsilon: float, **_: Any) -> Array:
+def formula(x: Array, scale: Array, *, epsilon: float, **_: object) -> Array:
     """Divided by the length of the row, or by epsilon where that is larger."""
     length = np.sqrt(np.sum(x * x, axis=-1, keepdims=True))
-    return scale * x / np.maximum(length, epsilon)
+    return np.asarray(scale * x / np.maximum(length, epsilon))
 
 
 def _divided(op: Tracer, x: ir.Value, length: ir.Value, scale: ir.Value) -> ir.Value:

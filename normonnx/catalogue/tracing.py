@@ -80,7 +80,7 @@ class Tracer:
         op_type: str,
         *inputs: ir.Value | None,
         domain: str = "",
-        **attributes: Any,  # noqa: ANN401  # whatever onnx_ir takes, or an ir.Attr
+        **attributes: Any,  # whatever onnx_ir takes, or an ir.Attr
     ) -> ir.Value:
         """One node with one output."""
         return self.many(op_type, *inputs, domain=domain, outputs=1, **attributes)[0]
@@ -91,7 +91,7 @@ class Tracer:
         *inputs: ir.Value | None,
         outputs: int,
         domain: str = "",
-        **attributes: Any,  # noqa: ANN401  # as above
+        **attributes: Any,  # as above
     ) -> Sequence[ir.Value]:
         """One node with several outputs."""
         made = [
@@ -131,7 +131,7 @@ class Tracer:
             raise TypeError(message)
         return found
 
-    def known(self, name: str) -> Any:  # noqa: ANN401  # the type depends on the attribute
+    def known(self, name: str) -> Any:  # the type depends on the attribute
         """An attribute as a number."""
         return self.facts.attributes[name]
 
@@ -147,7 +147,7 @@ class Tracer:
     def _stored(self, tensor: ir.TensorProtocol) -> ir.Value:
         if self._facts is None:
             return self("Constant", value=tensor)
-        kind, shape = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape)
+        kind, shape = ir.TensorType(tensor.dtype), ir.Shape(tensor.shape.numpy())
         self.initializers.append(ir.Value(type=kind, shape=shape, const_value=tensor))
         return self.initializers[-1]
 

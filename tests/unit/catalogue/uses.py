@@ -12,9 +12,9 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
-from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.call import NormCall, expected_shape
 from normonnx.catalogue.contents import CATALOGUE
-from normonnx.catalogue.norm import Array, Extent, Norm, Parameter
+from normonnx.catalogue.norm import Array, Norm
 from normonnx.runtime.engines import ort_values
 
 FUNCTION: Final = "function"
@@ -117,18 +117,6 @@ def every_use() -> list[Use]:
     return [use for norm in CATALOGUE.values() for use in uses_of(norm)]
 
 
-def _dims(parameter: Parameter, shape: Shape, axis: int) -> Shape:
-    return {
-        Extent.CHANNELS: lambda: (shape[1],),
-        Extent.FEATURES: lambda: (shape[-1],),
-        Extent.TRAILING: lambda: shape[axis % len(shape) :],
-        Extent.ALONG_AXIS: lambda: (shape[axis],),
-        Extent.SAMPLE_CHANNELS: lambda: shape[:2],
-        Extent.SAMPLE_FEATURES: lambda: (shape[0], shape[-1]),
-        Extent.ONE: lambda: (1,),
-    }[parameter.extent]()
-
-
 def parameters_of(use: Use, dtype: Any, scale: float = 1.0, *, seed: int = 1) -> dict[str, Array]:  # noqa: ANN401  # a dtype
     """Random parameters; what was measured on data is of the data's scale."""
     norm = CATALOGUE[use.norm]
@@ -137,7 +125,8 @@ def parameters_of(use: Use, dtype: Any, scale: float = 1.0, *, seed: int = 1) ->
     for parameter in norm.parameters:
         if use.given is not None and parameter.name not in use.given:
             continue
-        dims = _dims(parameter, use.shape, int(use.attributes.get("axis", -1)))
+        axis = int(use.attributes.get("axis", -1))
+        dims = tuple(int(dim or 1) for dim in expected_shape(parameter, use.shape, axis))
         positive = parameter.positive or parameter.name in {"var", "scale", "data_max", "max_abs"}
         values = source.random(dims) + 0.5 if positive else source.standard_normal(dims)
         if parameter.name == "data_min":

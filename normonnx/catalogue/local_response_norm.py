@@ -247,7 +247,7 @@ LOCAL_RESPONSE_NORM: Final = Norm(
                 "roundoffs where neighbours differ much and x is large"
             ),
             requires=conditions.every(
-                conditions.not_double, _is_onnx_window, conditions.rank_of(3)
+                conditions.not_double, _is_onnx_window, conditions.rank_of(4, 4)
             ),
         ),
         Form("banded MatMul", _body, since=13, generic=True),

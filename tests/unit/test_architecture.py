@@ -82,7 +82,7 @@ def test_only_the_command_line_and_the_workers_enter_by_the_front_door() -> None
     assert not strangers
 
 
-@pytest.mark.parametrize("heavy", ["torch", "onnxruntime", "onnx", "onnx_ir", "rich"])
+@pytest.mark.parametrize("heavy", ["torch", "onnxruntime", "onnx", "onnx_ir", "rich", "matplotlib"])
 def test_importing_normonnx_is_light(heavy: str) -> None:
     """`import normonnx` loads no runtime and no model library."""
     assert _python(f"import normonnx, sys; print({heavy!r} in sys.modules)") == "False"
@@ -93,7 +93,7 @@ def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys, contextlib, io; from normonnx.cli.__main__ import main\n"
         "with contextlib.redirect_stdout(io.StringIO()): main(['--help'])\n"
-        "print(sorted({'numpy', 'onnx', 'onnx_ir', 'rich', 'torch'} & set(sys.modules)))"
+        "print(sorted({'matplotlib', 'numpy', 'onnx', 'onnx_ir', 'rich', 'torch'} & set(sys.modules)))"
     )
     assert _python(code) == "[]"
 

@@ -38,10 +38,13 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     import torch
 
+    from normonnx.catalogue.contents import Catalogue
     from normonnx.pipeline import OptimizeResult
     from normonnx.validation.answers import Limits
 
     Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+
+    norms: Catalogue
 
 __version__ = VERSION
 
@@ -69,11 +72,25 @@ __all__ = [
     "fold_batch_norm",
     "inspect",
     "load",
+    "norms",
     "optimize",
     "record",
     "save",
     "validate",
 ]
+
+
+def __getattr__(name: str) -> Catalogue:
+    """`normonnx.norms`: the catalogue, loaded when it is asked for.
+
+    A Mapping from name to normalization: `normonnx.norms["GroupNorm"].reference(x, num_groups=4)`.
+    """
+    if name == "norms":
+        from normonnx.catalogue.contents import CATALOGUE
+
+        return CATALOGUE
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 def load(path: str | os.PathLike[str]) -> ir.Model:

@@ -59,6 +59,12 @@ NORMS: Final[tuple[Norm, ...]] = (
 )
 
 
+class UnknownNormError(UsageError, KeyError):
+    """There is no normalization of that name."""
+
+    __str__ = Exception.__str__  # KeyError's puts quotes around the message
+
+
 class Catalogue(Mapping[str, Norm]):
     """Normalizations by name.
 
@@ -83,8 +89,11 @@ class Catalogue(Mapping[str, Norm]):
     def __getitem__(self, name: str) -> Norm:
         found = self._norms.get(name) or self._others.get(str(name).lower())
         if found is None:
-            raise KeyError(name)
+            raise UnknownNormError(self._unknown(str(name)))
         return found
+
+    def __repr__(self) -> str:
+        return f"<normonnx.norms: {', '.join(self)}>"
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._norms)
@@ -92,23 +101,14 @@ class Catalogue(Mapping[str, Norm]):
     def __len__(self) -> int:
         return len(self._norms)
 
-    def find(self, name: str) -> Norm:
-        """The normalization of that name.
-
-        Raises:
-            UsageError: There is none; the message lists names that are near, or all.
-        """
+    def _unknown(self, name: str) -> str:
+        """What to say of a name that is not known: names that are near, or all."""
         import difflib
 
-        try:
-            return self[name]
-        except KeyError:
-            known = {each.lower(): each for each in (*self._norms, *self._others)}
-            near = difflib.get_close_matches(name.lower(), known, n=3)
-            close = list(dict.fromkeys(self[each].name for each in near))
-            hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(self)}"
-            message = f"there is no normalization {name!r}; {hint}"
-            raise UsageError(message) from None
+        near = difflib.get_close_matches(name.lower(), self._others, n=3)
+        close = list(dict.fromkeys(self[each].name for each in near))
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(self)}"
+        return f"there is no normalization {name!r}; {hint}"
 
     def from_layer(
         self,

@@ -203,5 +203,6 @@ GROUP_NORM: Final = Norm(
     centered=True,
     check=check,
     readers={("", "GroupNormalization"): read},
+    fused=(("com.microsoft", "GroupNorm"), ("com.microsoft", "SkipGroupNorm")),
     layers={"torch.nn.GroupNorm": layer},
 )

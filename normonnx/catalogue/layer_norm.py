@@ -197,5 +197,6 @@ LAYER_NORM: Final = Norm(
     min_rank=1,
     check=check,
     readers={("", "LayerNormalization"): read},
+    fused=(("com.microsoft", "SkipLayerNormalization"),),
     layers={"torch.nn.LayerNorm": layer},
 )

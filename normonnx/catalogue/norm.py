@@ -216,7 +216,7 @@ Reader = Callable[[Operator, Sequence[Array | None]], Reading]
 Counterpart = Callable[[Any, Sequence[Dim]], "tuple[str, dict[str, Any]]"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Norm:
     """A normalization.
 
@@ -238,6 +238,7 @@ class Norm:
         check: More that must hold of a call; raises UsageError.
         check_data: What must hold of X's numbers, at run time; the reference raises UsageError.
         readers: The ONNX operators that are this normalization, and how to read each.
+        fused: Operators of other domains that are it and something more, by domain and name.
         layers: The torch or scikit-learn classes, by qualified name, and how to read each.
     """
 
@@ -257,7 +258,11 @@ class Norm:
     check: Callable[[NormCall], None] = lambda _call: None
     check_data: Callable[[NormCall, Array], None] = lambda _call, _x: None
     readers: Mapping[tuple[str, str], Reader] = field(default_factory=dict)
+    fused: tuple[tuple[str, str], ...] = ()
     layers: Mapping[str, Counterpart] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<normonnx.norms[{self.name!r}]: {self.equation}>"
 
     @property
     def body(self) -> Form:

@@ -1,29 +1,17 @@
-"""Operators that are a normalization by themselves, and which one.
-
-Source: ONNX operator specification, opsets 7 to 26, and ONNX Runtime's contrib operators.
-"""
+"""Which normalization an operator is: ONNX's own, fused ones of runtimes, and calls of functions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.norm import DOMAIN
+
 NORM_OPERATORS: Final[Mapping[tuple[str, str], str]] = {
-    ("", "BatchNormalization"): "BatchNorm",
-    ("", "GroupNormalization"): "GroupNorm",
-    ("", "InstanceNormalization"): "InstanceNorm",
-    ("", "LRN"): "LocalResponseNorm",
-    ("", "LayerNormalization"): "LayerNorm",
-    ("", "LpNormalization"): "LpNorm",
-    ("", "MeanVarianceNormalization"): "MeanVarianceNorm",
-    ("", "RMSNormalization"): "RMSNorm",
-    ("", "SimplifiedLayerNormalization"): "RMSNorm",
-    ("ai.onnx.ml", "Normalizer"): "Normalizer",
-    ("ai.onnx.ml", "Scaler"): "Scaler",
-    ("com.microsoft", "GroupNorm"): "GroupNorm",
-    ("com.microsoft", "SkipGroupNorm"): "GroupNorm",
-    ("com.microsoft", "SkipLayerNormalization"): "LayerNorm",
-    ("com.microsoft", "SkipSimplifiedLayerNormalization"): "RMSNorm",
+    (domain, op_type): norm.name
+    for norm in CATALOGUE.values()
+    for domain, op_type in (*norm.readers, *norm.fused, (DOMAIN, norm.name))
 }
 
 

@@ -129,5 +129,6 @@ RMS_NORM: Final = Norm(
     use="large language models (Llama, T5, Gemma): LayerNorm without the mean and the bias",
     min_rank=1,
     readers={("", "RMSNormalization"): read, ("", "SimplifiedLayerNormalization"): read},
+    fused=(("com.microsoft", "SkipSimplifiedLayerNormalization"),),
     layers={"torch.nn.RMSNorm": layer},
 )

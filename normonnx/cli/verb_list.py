@@ -18,12 +18,20 @@ def _named(found: Mapping[str, str]) -> Entries:
 
 
 def _norms() -> Entries:
-    from normonnx.catalogue.operators import NORM_OPERATORS
+    from normonnx.catalogue.contents import CATALOGUE
 
-    found: dict[str, list[str]] = {}
-    for (domain, op_type), norm in NORM_OPERATORS.items():
-        found.setdefault(norm, []).append(f"{domain}::{op_type}" if domain else op_type)
-    return _named({norm: ", ".join(found[norm]) for norm in sorted(found)})
+    return [
+        {
+            "name": norm.name,
+            "description": norm.equation,
+            "operators": ", ".join(
+                f"{domain}::{op_type}" if domain else op_type
+                for domain, op_type in (*norm.readers, *norm.fused)
+            )
+            or None,
+        }
+        for norm in CATALOGUE.values()
+    ]
 
 
 def _passes() -> Entries:

@@ -66,13 +66,14 @@ def skip_group_norm(call: Invocation, inputs: Inputs) -> tuple[Array, ...]:
 def _group_norm(call: Invocation, x: Array, scale: Array, bias: Array) -> Array:
     last = call.int("channels_last", 1) != 0
     first = np.moveaxis(x, -1, 1) if last else x
-    y = CATALOGUE["GroupNorm"].formula(
+    found = CATALOGUE["GroupNorm"].formula(
         first,
         scale,
         bias,
         num_groups=call.int("groups", 1),
         epsilon=call.float("epsilon", _EPSILON),
     )
+    y = np.asarray(found)
     if call.int("activation", 0):
         y = y * sigmoid(y)
     return np.moveaxis(y, 1, -1) if last else y

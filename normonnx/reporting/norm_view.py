@@ -152,7 +152,7 @@ def _default(value: Number | None) -> str:
 def _at_inference(norm: NormExplained) -> str:
     if not norm.region.measures:
         return "nothing to take"
-    return "constants" if norm.region.fixed else "taken of X"
+    return "constants" if norm.region.fixed else "taken from X"
 
 
 def _drawn_with(norm: NormExplained) -> str:
@@ -161,11 +161,11 @@ def _drawn_with(norm: NormExplained) -> str:
 
 def _legend(marks: Marks, *, measured: bool = True) -> Text:
     shares = f"   {marks.shared} what shares its statistic" if measured else ""
-    return _coloured(f"{marks.own} one output{shares}", marks)
+    return _coloured(f"{marks.own} one output{shares}", marks, no_wrap=False)
 
 
-def _coloured(text: str, marks: Marks) -> Text:
-    made = Text(text, no_wrap=True)
+def _coloured(text: str, marks: Marks, *, no_wrap: bool = True) -> Text:
+    made = Text(text, no_wrap=no_wrap)
     for mark, style in ((marks.own, _OWN), (marks.shared, _SHARED)):
         for place, char in enumerate(text):
             if char == mark:

@@ -67,6 +67,19 @@ def test_rows_fit_the_terminal_and_lose_nothing(models: Models) -> None:
         assert word in words
 
 
+def test_pictures_stand_side_by_side_as_far_as_there_is_room() -> None:
+    """Of four at 60 columns two in a row, whole; the legend beside a picture is wrapped, not cut."""
+    names = ("BatchNorm", "LayerNorm", "InstanceNorm", "GroupNorm")
+    rows = _ESCAPE.sub("", _on_terminal("explain", "--compare", *names)).splitlines()
+    assert rows[0].split() == ["BatchNorm", "LayerNorm"]
+    assert ["InstanceNorm", "GroupNorm"] in [row.split() for row in rows]
+    assert max(map(len, rows)) <= 60
+    assert sum(row.count("● ■ ■ ■") for row in rows) == 4
+    alone = _ESCAPE.sub("", _on_terminal("explain", "GroupNorm"))
+    assert "shares its" in alone
+    assert "statistic" in alone.partition("statistics over")[0]
+
+
 def test_progress_is_shown_and_wiped_away(models: Models) -> None:
     """A person sees that something is going on; afterwards the line is clear."""
     seen = _on_terminal("inspect", str(models.conv_bn))

@@ -3,59 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from importlib import import_module
+from typing import Any, Final, cast
 
-from normonnx.catalogue.adaptive_instance_norm import ADAPTIVE_INSTANCE_NORM
-from normonnx.catalogue.adaptive_layer_norm import ADAPTIVE_LAYER_NORM
-from normonnx.catalogue.batch_norm import BATCH_NORM
-from normonnx.catalogue.batch_norm_training import BATCH_NORM_TRAINING
-from normonnx.catalogue.box_cox import BOX_COX
 from normonnx.catalogue.call import NormCall
-from normonnx.catalogue.dynamic_tanh import DYNAMIC_TANH
-from normonnx.catalogue.filter_response_norm import FILTER_RESPONSE_NORM
-from normonnx.catalogue.global_response_norm import GLOBAL_RESPONSE_NORM
-from normonnx.catalogue.group_norm import GROUP_NORM
-from normonnx.catalogue.instance_norm import INSTANCE_NORM
-from normonnx.catalogue.layer_norm import LAYER_NORM
-from normonnx.catalogue.layer_norm_2d import LAYER_NORM_2D
-from normonnx.catalogue.local_response_norm import LOCAL_RESPONSE_NORM
-from normonnx.catalogue.lp_norm import LP_NORM
-from normonnx.catalogue.max_abs_scaler import MAX_ABS_SCALER
-from normonnx.catalogue.mean_variance_norm import MEAN_VARIANCE_NORM
-from normonnx.catalogue.min_max_scaler import MIN_MAX_SCALER
 from normonnx.catalogue.norm import Dim, Norm, Reader
-from normonnx.catalogue.normalizer import NORMALIZER
-from normonnx.catalogue.rms_norm import RMS_NORM
-from normonnx.catalogue.robust_scaler import ROBUST_SCALER
-from normonnx.catalogue.scale_norm import SCALE_NORM
-from normonnx.catalogue.standard_scaler import STANDARD_SCALER
-from normonnx.catalogue.yeo_johnson import YEO_JOHNSON
 from normonnx.core.errors import UsageError
 
-NORMS: Final[tuple[Norm, ...]] = (
-    BATCH_NORM,
-    BATCH_NORM_TRAINING,
-    LAYER_NORM,
-    GROUP_NORM,
-    INSTANCE_NORM,
-    RMS_NORM,
-    LOCAL_RESPONSE_NORM,
-    LP_NORM,
-    MEAN_VARIANCE_NORM,
-    LAYER_NORM_2D,
-    GLOBAL_RESPONSE_NORM,
-    ADAPTIVE_LAYER_NORM,
-    ADAPTIVE_INSTANCE_NORM,
-    FILTER_RESPONSE_NORM,
-    SCALE_NORM,
-    DYNAMIC_TANH,
-    STANDARD_SCALER,
-    MIN_MAX_SCALER,
-    ROBUST_SCALER,
-    MAX_ABS_SCALER,
-    NORMALIZER,
-    YEO_JOHNSON,
-    BOX_COX,
+# A row is the name of a file of this folder, which defines a `Norm` under that name in capitals.
+ROWS: Final = (
+    "batch_norm",
+    "batch_norm_training",
+    "layer_norm",
+    "group_norm",
+    "instance_norm",
+    "rms_norm",
+    "local_response_norm",
+    "lp_norm",
+    "mean_variance_norm",
+    "layer_norm_2d",
+    "global_response_norm",
+    "adaptive_layer_norm",
+    "adaptive_instance_norm",
+    "filter_response_norm",
+    "scale_norm",
+    "dynamic_tanh",
+    "standard_scaler",
+    "min_max_scaler",
+    "robust_scaler",
+    "max_abs_scaler",
+    "normalizer",
+    "yeo_johnson",
+    "box_cox",
 )
 
 
@@ -147,4 +126,9 @@ def _public_names(kind: type) -> tuple[str, ...]:
     return (f"{package}.{kind.__qualname__}", f"{kind.__module__}.{kind.__qualname__}")
 
 
-CATALOGUE: Final = Catalogue(NORMS)
+def _row(name: str) -> Norm:
+    module = import_module(f"normonnx.catalogue.{name}")
+    return cast("Norm", getattr(module, name.upper()))
+
+
+CATALOGUE: Final = Catalogue(map(_row, ROWS))

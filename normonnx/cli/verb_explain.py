@@ -66,7 +66,7 @@ def _found(names: tuple[str, ...], *, compare: bool) -> list[NormExplained]:
     if not names:
         message = f"no NORM was named, as in `{_FOR_EXAMPLE}`; known: {', '.join(CATALOGUE)}"
         raise UsageError(message)
-    found = {norm.name: explained(norm) for norm in map(CATALOGUE.find, names)}
+    found = {norm.name: explained(norm) for norm in map(CATALOGUE.__getitem__, names)}
     if compare and len(found) == 1:
         message = f"--compare has {', '.join(found)} alone; name two normalizations or more"
         raise UsageError(message)

@@ -20,13 +20,12 @@ import onnx_ir as ir
 
 from models import NETWORKS
 from models.faults import FAULTS, NothingToSpoilError
-from models.norm_forms import build
 from normonnx.core.dtypes import unit_roundoff
 from normonnx.core.errors import NormonnxError
 from normonnx.runtime.oracle import Perturbation, evaluate
 from normonnx.validation.judge import judging
 from normonnx.validation.measures import FACTOR, noise_floor, relative_error
-from tools.evidence import manifest
+from tools.evidence import manifest, norm_uses
 from tools.evidence.halves import halved
 from tools.evidence.hollow import hollowed
 from tools.evidence.intervals import round_to
@@ -131,8 +130,8 @@ def prepare(
         if wanted.network in NETWORKS:
             entries += _judged(folder, wanted)
     for name, (norm, form, shape) in _SINGLE.items():
-        model = build(norm, form, shape)
-        entries.append(_entry(folder, model, _plain(name, "single", {norm: 1}, {"x": list(shape)})))
+        model = norm_uses.model(norm_uses.use(norm, shape), form)
+        entries.append(_entry(folder, model, _plain(name, "single", {norm: 1}, {"X": list(shape)})))
     hollow = [_timed(folder, wanted) for wanted in timed if wanted.network in NETWORKS]
     found = Manifest(_SEED, _versions(), tuple(entries), tuple(hollow))
     manifest.write(found, folder)

@@ -10,13 +10,11 @@ from typing import Any, Final
 import numpy as np
 import onnx
 import onnx.parser
-import onnx_ir as ir
 
-from models.norm_forms import FORMS, build
+from normonnx.catalogue.call import NormCall
 from normonnx.core.dtypes import unit_roundoff
-from normonnx.runtime.oracle import evaluate
 from normonnx.validation.measures import relative_error
-from tools.evidence import journal, sessions, timing
+from tools.evidence import journal, norm_uses, sessions, timing
 from tools.evidence.intervals import round_to
 from tools.evidence.items import Item
 from tools.evidence.manifest import Manifest
@@ -27,8 +25,7 @@ TABLE: Final = "cost_table.json"
 PLAIN: Final = "one pass: Neg"
 _ROWS: Final = ((8, 128, 256), (8, 512, 1024), (4, 2048, 4096))
 _PIXELS: Final = ((2, 64, 32, 32), (1, 320, 64, 64), (8, 128, 64, 64), (16, 256, 64, 64))
-_LAST_AXIS: Final = frozenset({"LayerNorm", "RMSNorm", "L2"})
-_TYPES: Final = {"float": np.float32, "float16": np.float16}
+_TYPES: Final = {"float": "float32", "float16": "float16"}
 _ROUNDS: Final = 101
 _LARGEST_CHECKED: Final = 5_000_000  # numbers; beyond, float64 takes long and says nothing new
 _SHARE: Final = 0.6  # of the time allowed, for timing
@@ -41,8 +38,8 @@ def items(_manifest: Manifest, backend: str) -> Sequence[Item]:
     found = []
     for number in range(max(len(_ROWS), len(_PIXELS))):
         for dtype in _TYPES:
-            for norm in FORMS:
-                shapes = _ROWS if norm in _LAST_AXIS else _PIXELS
+            for norm in norm_uses.NORMS:
+                shapes = _ROWS if norm in norm_uses.LAST_AXIS else _PIXELS
                 if number < len(shapes):
                     shape = shapes[number]
                     key = f"forms:{norm}:{'x'.join(map(str, shape))}:{dtype}"
@@ -56,16 +53,17 @@ def compete(context: Context, arguments: Mapping[str, Any], seconds: float) -> d
     norm, dtype = arguments["norm"], arguments["dtype"]
     shape = tuple(arguments["shape"])
     provider = sessions.provider_of(context.backend)
+    call = norm_uses.use(norm, shape, _TYPES[dtype])
     x = np.random.default_rng(11).standard_normal(shape).astype(_TYPES[dtype])
-    first = next(iter(FORMS[norm]))
-    reference = build(norm, first, shape, dtype)
-    truth = None if x.size > _LARGEST_CHECKED else evaluate(ir.from_proto(reference), {"x": x})["y"]
+    names = norm_uses.forms(call)
+    first = names[0]
+    truth = None if x.size > _LARGEST_CHECKED else call.reference(x)
     runs: dict[str, Callable[[], None]] = {}
     about: dict[str, dict[str, Any]] = {}
-    for form in [*FORMS[norm], timing.AGAIN, PLAIN]:
+    for form in [*names, timing.AGAIN, PLAIN]:
         try:
-            session = sessions.opened(_model(norm, form, shape, dtype), context.backend)
-            bound = Bound(session, {"x": x}, provider)
+            session = sessions.opened(_model(call, form, dtype), context.backend)
+            bound = Bound(session, {session.get_inputs()[0].name: x}, provider)
         except sessions.FallbackError:
             raise
         except Exception as error:  # noqa: BLE001  # a form that can't run leaves the others
@@ -109,12 +107,12 @@ def write_table(results: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
     (folder / TABLE).write_text(json.dumps(journal.plain(table)) + "\n")
 
 
-def _model(norm: str, form: str, shape: tuple[int, ...], dtype: str) -> onnx.ModelProto:
+def _model(call: NormCall, form: str, dtype: str) -> onnx.ModelProto:
     if form == timing.AGAIN:
-        return build(norm, next(iter(FORMS[norm])), shape, dtype)
+        return norm_uses.model(call, norm_uses.forms(call)[0])
     if form != PLAIN:
-        return build(norm, form, shape, dtype)
-    dims = ",".join(map(str, shape))
+        return norm_uses.model(call, form)
+    dims = ",".join(map(str, call.shape))
     plain: onnx.ModelProto = onnx.parser.parse_model(
         f'<ir_version: 8, opset_import: ["": 13]>\n'
         f"plain ({dtype}[{dims}] x) => ({dtype}[{dims}] y) {{ y = Neg(x) }}"

@@ -25,7 +25,12 @@ REFUSED: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
     ),
     "no groups": ("GroupNorm", (1, 4), {}, r"num_groups is missing: groups that"),
     "zero groups": ("GroupNorm", (1, 4), {"num_groups": 0}, r"num_groups is 0; expected 1 or more"),
-    "half a group": ("GroupNorm", (1, 4), {"num_groups": 1.5}, r"num_groups is 1.5; expected a whole"),
+    "half a group": (
+        "GroupNorm",
+        (1, 4),
+        {"num_groups": 1.5},
+        r"num_groups is 1.5; expected a whole",
+    ),
     "rank": ("InstanceNorm", (2, 4), {}, r"shape \(2, 4\), rank 2; expected rank 3 or more"),
     "rank of LRN": ("LRN", (4,), {"size": 3}, r"shape \(4\), rank 1; expected rank 2 or more"),
     "length": (
@@ -92,21 +97,51 @@ REFUSED: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
         r"one number, so its variance is 0, and epsilon is 0; expected epsilon > 0",
     ),
     "one position and epsilon 0": ("IN", (2, 3, 1, 1), {"epsilon": 0.0}, r"its variance is 0"),
-    "groups of one and epsilon 0": ("GN", (2, 3), {"num_groups": 3, "epsilon": 0}, r"variance is 0"),
+    "groups of one and epsilon 0": (
+        "GN",
+        (2, 3),
+        {"num_groups": 3, "epsilon": 0},
+        r"variance is 0",
+    ),
     "negative epsilon": ("LayerNorm", (2, 4), {"epsilon": -1e-5}, r"epsilon is -1e-05; expected 0"),
     "NaN epsilon": ("LayerNorm", (2, 4), {"epsilon": np.nan}, r"epsilon is nan; expected a number"),
     "text as epsilon": ("LayerNorm", (2, 4), {"epsilon": "tiny"}, r"epsilon is 'tiny'; expected a"),
     "axis": ("LayerNorm", (2, 4), {"axis": 2}, r"axis is 2; expected -2 to 1 for rank 2"),
     "axes": ("MVN", (2, 3, 4, 5), {"axes": (1, 4)}, r"axes is \[1, 4\]; expected different axes"),
-    "axes twice": ("MVN", (2, 3, 4, 5), {"axes": (1, -3)}, r"axes is \[1, -3\]; expected different"),
+    "axes twice": (
+        "MVN",
+        (2, 3, 4, 5),
+        {"axes": (1, -3)},
+        r"axes is \[1, -3\]; expected different",
+    ),
     "batch as channels": ("GRN", (2, 3, 4), {"axis": 0}, r"axis is 0, the batch"),
     "window": ("LRN", (2, 4, 3, 3), {"size": 0}, r"size is 0; expected 1 or more"),
-    "base of a power": ("LRN", (2, 4, 3), {"size": 3, "bias": -1.0}, r"bias is -1 and alpha 0.0001"),
+    "base of a power": (
+        "LRN",
+        (2, 4, 3),
+        {"size": 3, "bias": -1.0},
+        r"bias is -1 and alpha 0.0001",
+    ),
     "order": ("LpNorm", (2, 4), {"p": 0.5}, r"p is 0.5; expected 1 or more"),
-    "stash": ("LayerNorm", (2, 4), {"stash_type": 10}, r"stash_type is 10; expected 'float32' \(1\)"),
+    "stash": (
+        "LayerNorm",
+        (2, 4),
+        {"stash_type": 10},
+        r"stash_type is 10; expected 'float32' \(1\)",
+    ),
     "momentum": ("BatchNormTraining", (2, 4), {"momentum": 2.0}, r"momentum is 2; expected 0 to 1"),
-    "one sample": ("BatchNormTraining", (1, 4), {"ddof": 1}, r"1 number in each channel; expected more"),
-    "another name": ("LayerNorm", (2, 4), {"eps": 1e-5}, r"LayerNorm has no 'eps'; it takes axis, bias"),
+    "one sample": (
+        "BatchNormTraining",
+        (1, 4),
+        {"ddof": 1},
+        r"1 number in each channel; expected more",
+    ),
+    "another name": (
+        "LayerNorm",
+        (2, 4),
+        {"eps": 1e-5},
+        r"LayerNorm has no 'eps'; it takes axis, bias",
+    ),
 }
 
 
@@ -118,7 +153,9 @@ def test_it_is_refused_at_definition(case: str) -> None:
         CATALOGUE[name].define(shape, np.float32, **given)
 
 
-@pytest.mark.parametrize("case", [c for c in REFUSED if all(isinstance(d, int) for d in REFUSED[c][1])])
+@pytest.mark.parametrize(
+    "case", [c for c in REFUSED if all(isinstance(d, int) for d in REFUSED[c][1])]
+)
 def test_the_reference_refuses_it_too(case: str) -> None:
     """Before a number is computed."""
     name, shape, given, words = REFUSED[case]
@@ -126,11 +163,15 @@ def test_the_reference_refuses_it_too(case: str) -> None:
         normonnx.norms[name].reference(np.zeros(shape, np.float32), **given)
 
 
-@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8, bool, complex, ml_dtypes.float8_e4m3fn])
+@pytest.mark.parametrize(
+    "dtype", [np.int64, np.int32, np.uint8, bool, complex, ml_dtypes.float8_e4m3fn]
+)
 @pytest.mark.parametrize("name", list(CATALOGUE))
 def test_integer_data_is_refused(name: str, dtype: Any) -> None:
     """Everywhere, with the types that are possible."""
-    with pytest.raises(UsageError, match=r"X is \w+; expected float16, bfloat16, float32 or float64"):
+    with pytest.raises(
+        UsageError, match=r"X is \w+; expected float16, bfloat16, float32 or float64"
+    ):
         CATALOGUE[name].reference(np.ones((2, 4, 3, 3)).astype(dtype))
 
 
@@ -168,7 +209,9 @@ def test_forms_that_do_not_apply() -> None:
 
 def test_unknown_names() -> None:
     """A KeyError, as of any mapping, which also says what was meant."""
-    with pytest.raises(KeyError, match="there is no normalization 'GruopNorm'; did you mean GroupNorm"):
+    with pytest.raises(
+        KeyError, match="there is no normalization 'GruopNorm'; did you mean GroupNorm"
+    ):
         normonnx.norms["GruopNorm"]
     assert normonnx.norms.get("nothing of the kind") is None
     assert "GroupNorm" in normonnx.norms

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import onnxruntime
@@ -117,7 +118,9 @@ def every_use() -> list[Use]:
     return [use for norm in CATALOGUE.values() for use in uses_of(norm)]
 
 
-def parameters_of(use: Use, dtype: Any, scale: float = 1.0, *, seed: int = 1) -> dict[str, Array]:  # noqa: ANN401  # a dtype
+def parameters_of(
+    use: Use, dtype: npt.DTypeLike, scale: float = 1.0, *, seed: int = 1
+) -> dict[str, Array]:
     """Random parameters; what was measured on data is of the data's scale."""
     norm = CATALOGUE[use.norm]
     source = np.random.default_rng(seed)
@@ -147,8 +150,8 @@ def attributes_of(norm: Norm, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def input_of(
-    use: Use, dtype: Any, *, scale: float = 1.0, mean: float = 0.0, seed: int = 0
-) -> Array:  # noqa: ANN401  # a dtype
+    use: Use, dtype: npt.DTypeLike, *, scale: float = 1.0, mean: float = 0.0, seed: int = 0
+) -> Array:
     """Normal numbers; positive where the logarithm of X is taken."""
     x = np.random.default_rng(seed).standard_normal(use.shape) * scale + mean
     if use.norm == "BoxCox":
@@ -156,7 +159,9 @@ def input_of(
     return np.asarray(x.astype(dtype))
 
 
-def call_of(use: Use, dtype: Any, scale: float = 1.0) -> tuple[NormCall, dict[str, Array]]:  # noqa: ANN401  # a dtype
+def call_of(
+    use: Use, dtype: npt.DTypeLike, scale: float = 1.0
+) -> tuple[NormCall, dict[str, Array]]:
     """The use as a call with a dynamic batch, and what is fed to it besides X."""
     norm = CATALOGUE[use.norm]
     given: dict[str, Any] = dict(parameters_of(use, dtype, scale))

@@ -14,7 +14,11 @@ import onnx_ir as ir
 
 from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.arithmetic import along_channels
-from normonnx.catalogue.batch_norm_training import read_training, training_layer
+from normonnx.catalogue.batch_norm_training import (
+    BATCH_NORM_TRAINING,
+    read_training,
+    training_layer,
+)
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.layers import affine_of, array
 from normonnx.catalogue.norm import (
@@ -166,8 +170,10 @@ BATCH_NORM: Final = Norm(
     source="Ioffe and Szegedy, Batch Normalization, 2015; ONNX BatchNormalization-15",
     use=(
         "convolutional networks with batches of at least 16 in training. At inference it is one "
-        "scale and one shift for each channel and folds into the convolution before it"
+        "scale and one shift for each channel and folds into the convolution before it; with "
+        "training_mode=1 it is BatchNormTraining"
     ),
+    alternatives={"training_mode": BATCH_NORM_TRAINING},
     check=check,
     readers={("", "BatchNormalization"): read},
     layers=dict.fromkeys((f"torch.nn.{name}" for name in _TORCH), layer),

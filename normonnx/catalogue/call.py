@@ -62,6 +62,7 @@ class NormCall:
         Raises:
             UsageError: It is no legal use of the normalization.
         """
+        norm, given = chosen(norm, given)
         kind = _checked_type(norm, dtype)
         names = {each.name for each in norm.parameters} | {each.name for each in norm.attributes}
         for name in given:
@@ -130,6 +131,13 @@ class NormCall:
         return self.norm.reference(x, **{**known, **runtime, **self.stored})
 
 
+def chosen(norm: Norm, given: Mapping[str, Any]) -> tuple[Norm, Mapping[str, Any]]:
+    """The normalization that is meant, and the rest: training_mode=1 makes BatchNorm another."""
+    rest = {name: value for name, value in given.items() if name not in norm.alternatives}
+    meant = [other for name, other in norm.alternatives.items() if given.get(name)]
+    return (meant[0] if meant else norm), rest
+
+
 def reference(
     norm: Norm,
     x: npt.ArrayLike,
@@ -137,6 +145,7 @@ def reference(
     given: Mapping[str, Any],
 ) -> Any:  # an array or a tuple of arrays
     """`Norm.reference`."""
+    norm, given = chosen(norm, given)
     array = np.asarray(x)
     if len(parameters) > len(norm.parameters):
         names = ", ".join(["X", *(each.name for each in norm.parameters)])

@@ -235,6 +235,8 @@ class Norm:
         min_rank: Least rank of X.
         centered: Whether it subtracts a mean of X, so that it doesn't change with X's mean.
         narrows: Whether a statistic of X is computed.
+        alternatives: Attributes of the ONNX operator that, where they are not 0, make it another
+            normalization.
         check: More that must hold of a call; raises UsageError.
         check_data: What must hold of X's numbers, at run time; the reference raises UsageError.
         readers: The ONNX operators that are this normalization, and how to read each.
@@ -255,6 +257,7 @@ class Norm:
     outputs: tuple[str, ...] = ("Y",)
     min_rank: int = 2
     centered: bool = False
+    alternatives: Mapping[str, Norm] = field(default_factory=dict)
     check: Callable[[NormCall], None] = lambda _call: None
     check_data: Callable[[NormCall, Array], None] = lambda _call, _x: None
     readers: Mapping[tuple[str, str], Reader] = field(default_factory=dict)

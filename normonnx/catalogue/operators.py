@@ -1,4 +1,4 @@
-"""Which normalization an operator is: ONNX's own, fused ones of runtimes, and calls of functions."""
+"""Which normalization an operator is: ONNX's own, fused ones of runtimes, calls of functions."""
 
 from __future__ import annotations
 

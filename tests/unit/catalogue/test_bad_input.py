@@ -6,6 +6,7 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import normonnx
@@ -167,7 +168,7 @@ def test_the_reference_refuses_it_too(case: str) -> None:
     "dtype", [np.int64, np.int32, np.uint8, bool, complex, ml_dtypes.float8_e4m3fn]
 )
 @pytest.mark.parametrize("name", list(CATALOGUE))
-def test_integer_data_is_refused(name: str, dtype: Any) -> None:
+def test_integer_data_is_refused(name: str, dtype: npt.DTypeLike) -> None:
     """Everywhere, with the types that are possible."""
     with pytest.raises(
         UsageError, match=r"X is \w+; expected float16, bfloat16, float32 or float64"

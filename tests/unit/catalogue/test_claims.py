@@ -163,3 +163,16 @@ def test_dividing_by_alpha_and_size_as_the_formula_says() -> None:
     y = run(np.ones((1, 5, 1, 1)))
     np.testing.assert_allclose(y[0, 2], 1 / np.sqrt(2.0 + 0.2 * 3), rtol=1e-6)
     np.testing.assert_allclose(y[0, 0], 1 / np.sqrt(2.0 + 0.2 * 2), rtol=1e-6)
+
+
+def test_batch_norm_in_training_mode_is_the_other_one() -> None:
+    """By ONNX's attribute; with 0 it is the inference of every day."""
+    x = np.random.default_rng(4).standard_normal((5, 3, 2, 2))
+    mean, var = np.full(3, 0.5), np.full(3, 2.0)
+    batch = CATALOGUE["BatchNorm"]
+    found = batch.reference(x, None, None, mean, var, training_mode=1, momentum=0.5, outputs=3)
+    truth = CATALOGUE["BatchNormTraining"].reference(x, mean=mean, var=var, momentum=0.5, outputs=3)
+    assert all(np.array_equal(one, other) for one, other in zip(found, truth, strict=True))
+    plain = batch.reference(x, None, None, mean, var, training_mode=0)
+    assert np.array_equal(plain, batch.reference(x, mean=mean, var=var))
+    assert batch.define(x.shape, training_mode=1).norm is CATALOGUE["BatchNormTraining"]

@@ -103,11 +103,13 @@ class Catalogue(Mapping[str, Norm]):
             dtype: Of X; None for that of the layer's parameters, or float32.
 
         Raises:
-            UsageError: The layer is no normalization that is known, or doesn't fit the shape.
+            UsageError: The layer is no normalization that is known, doesn't fit the shape, or has
+                no parameters yet.
         """
+        _check_ready(layer)
         for kind in type(layer).__mro__:
             for name in _public_names(kind):
-                if name in self.layers:
+                if name in self.layers and _computes_as(layer, kind):
                     read = self.layers[name].layers[name]
                     norm, given = read(layer, tuple(shape))
                     kinds = [v.dtype for v in given.values() if hasattr(v, "dtype")]
@@ -116,6 +118,29 @@ class Catalogue(Mapping[str, Norm]):
         message = (
             f"{type(layer).__module__}.{type(layer).__qualname__} is no normalization that is "
             f"known; these are: {', '.join(sorted(self.layers))}"
+        )
+        raise UsageError(message)
+
+
+def _computes_as(layer: Any, kind: type) -> bool:
+    """Whether a layer computes what a class that it inherits from does, by the same method."""
+    return all(
+        getattr(type(layer), name, None) is getattr(kind, name, None)
+        for name in ("forward", "transform")
+    )
+
+
+def _check_ready(layer: Any) -> None:
+    """Its parameters are there.
+
+    Raises:
+        UsageError: It is lazy, and has seen no input yet.
+    """
+    lazy = getattr(layer, "has_uninitialized_params", None)
+    if lazy is not None and lazy():
+        message = (
+            f"this {type(layer).__name__} has no parameters yet; call it once on an input, so that "
+            "it learns its sizes"
         )
         raise UsageError(message)
 

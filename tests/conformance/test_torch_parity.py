@@ -211,6 +211,27 @@ def test_an_unknown_layer_is_refused() -> None:
         CATALOGUE.from_layer(torch.nn.Linear(2, 2), (1, 2))
 
 
+def test_a_subclass_that_computes_something_else_is_refused() -> None:
+    """As torchvision's LayerNorm2d, which permutes before it normalizes; a mere name is no reason."""
+
+    class LayerNorm2d(torch.nn.LayerNorm):  # type: ignore[misc, name-defined]
+        def forward(self, x: Any) -> Any:  # noqa: ANN401  # a tensor
+            return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+    class Renamed(torch.nn.LayerNorm):  # type: ignore[misc, name-defined]
+        pass
+
+    with pytest.raises(UsageError, match="LayerNorm2d is no normalization that is known"):
+        CATALOGUE.from_layer(LayerNorm2d(4), ("N", 4, 4, 4))
+    assert CATALOGUE.from_layer(Renamed(4), ("N", 4, 4, 4)).norm.name == "LayerNorm"
+
+
+def test_a_lazy_layer_is_called_first() -> None:
+    """The message says what to do."""
+    with pytest.raises(UsageError, match="LazyBatchNorm2d has no parameters yet; call it once"):
+        CATALOGUE.from_layer(torch.nn.LazyBatchNorm2d(), ("N", 4, 4, 4))
+
+
 def test_a_layer_of_another_width_is_refused() -> None:
     """At definition time, with both sizes."""
     with pytest.raises(UsageError, match=r"scale has shape \(6\); expected \(5\)"):

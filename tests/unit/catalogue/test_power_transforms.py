@@ -122,6 +122,17 @@ def test_where_the_power_vanishes(opset: int) -> None:
         assert np.allclose(y, -1 / 38, rtol=1e-6), form
 
 
+@pytest.mark.parametrize("opset", OPSETS)
+def test_what_overflows_is_infinite(opset: int) -> None:
+    """And no NaN, nor anything to its neighbours, also where there is no Where."""
+    x = np.array([[1e4, -1e4, 0.0]], np.float32)
+    call = CATALOGUE["YeoJohnson"].define(x.shape, lambdas=np.full(1, 40.0))
+    for form in forms_at(call, opset):
+        y = run(call.model(form, opset=opset), {"X": x})[0]
+        assert y[0, 0] == np.inf, form
+        assert np.allclose(y[0, 1:], [-1 / 38, 0], rtol=1e-6), form
+
+
 @pytest.mark.parametrize("name", POWERS)
 def test_large_numbers(name: str) -> None:
     """1e30 neither overflows on the way nor spoils its neighbours."""

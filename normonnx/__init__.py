@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from normonnx.validation.answers import Limits
 
     Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+    Inputs = str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]]
 
     norms: Catalogue
 
@@ -222,7 +223,7 @@ def validate(  # noqa: PLR0913
     *,
     against: Model | None = None,
     backends: Sequence[str] = ("ort:cpu",),
-    inputs: str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]] | None = None,
+    inputs: Inputs | Sequence[Inputs] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     factor: float | None = None,
@@ -242,7 +243,11 @@ def validate(  # noqa: PLR0913
         model: A path, a ModelProto or an onnx_ir.Model; never modified.
         against: Another model, to be compared with in float64; None for none.
         backends: What to run the model on; see `normonnx list backends`.
-        inputs: An .npz file, or arrays by input name; None draws seeded inputs.
+        inputs: Arrays by input name; an .npz file with these; an .npy or TensorProto file, for one
+            input or as "NAME=FILE"; a folder of ONNX test data; or several of these, each a case.
+            None draws seeded inputs. "expected:NAME" and "floor:NAME" among the arrays, and stored
+            outputs of test data, take the place of the float64 truth of that output and of its
+            noise floor.
         shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
         seed: Seed of drawn inputs and of the perturbations.
         factor: Error over noise floor up to which a comparison passes; None for the calibrated
@@ -301,7 +306,7 @@ def record(  # noqa: PLR0913
     output: str | os.PathLike[str],
     *,
     backend: str = "ort:cpu",
-    inputs: str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]] | None = None,
+    inputs: Inputs | Sequence[Inputs] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     factor: float | None = None,

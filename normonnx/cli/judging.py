@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -73,13 +73,25 @@ def input_options(command: Command) -> Command:
         ),
         click.option(
             "--inputs",
-            type=click.Path(path_type=Path),
-            metavar="FILE.npz",
-            help="Inputs by name, instead of drawn ones.",
+            multiple=True,
+            metavar="FILE",
+            help="Inputs instead of drawn ones: an .npz with arrays by name, an .npy or .pb for a "
+            "single input, NAME=FILE for one of several, or a folder of ONNX test data. "
+            "Repeatable; each but NAME=FILE is a case of its own.",
         ),
     ):
         command = option(command)
     return command
+
+
+def input_files(inputs: Sequence[str]) -> tuple[Path, ...]:
+    """The files that inputs are read from, where they are there."""
+    named = [Path(text[number + 1 :]) for text in inputs for number in _equals(text)]
+    return tuple(path for path in (*map(Path, inputs), *named) if path.is_file())
+
+
+def _equals(text: str) -> list[int]:
+    return [number for number, letter in enumerate(text) if letter == "="]
 
 
 def limit_options(command: Command) -> Command:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from normonnx.cli.judging import backend_option, input_options, limit_options
+from normonnx.cli.judging import backend_option, input_files, input_options, limit_options
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
 from normonnx.core.verdicts import ValidationReport, Verdict
@@ -34,7 +34,7 @@ def record(  # noqa: PLR0913  # one parameter for each option
     *,
     output: Path,
     backend: str,
-    inputs: Path | None,
+    inputs: tuple[str, ...],
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     seed: int,
     timeout: float,
@@ -55,7 +55,7 @@ def record(  # noqa: PLR0913  # one parameter for each option
     from normonnx.graph.reading import files_of
     from normonnx.reporting import terminal
 
-    read = files_of(model) if inputs is None else (*files_of(model), inputs)
+    read = (*files_of(model), *input_files(inputs))
     writable_output(output, inputs=read)
     check_json(json_to, inputs=(*read, output))
     with terminal.progress(f"recording {model.name} on {backend}"):
@@ -63,7 +63,7 @@ def record(  # noqa: PLR0913  # one parameter for each option
             model,
             output,
             backend=backend,
-            inputs=inputs,
+            inputs=inputs or None,
             shapes=dict(shapes) or None,
             seed=seed,
             tensors=not digests,

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from normonnx.cli.judging import backend_option, input_options, limit_options, tolerance_options
+from normonnx.cli.judging import (
+    backend_option,
+    input_files,
+    input_options,
+    limit_options,
+    tolerance_options,
+)
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
 
@@ -32,7 +38,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     *,
     against: Path | None,
     backends: tuple[str, ...],
-    inputs: Path | None,
+    inputs: tuple[str, ...],
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     seed: int,
     factor: float | None,
@@ -56,13 +62,13 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     from normonnx.reporting.verdict_view import validation
 
     read = files_of(model) + (files_of(against) if against is not None else ())
-    check_json(json_to, inputs=read if inputs is None else (*read, inputs))
+    check_json(json_to, inputs=(*read, *input_files(inputs)))
     with terminal.progress(f"validating {model.name}"):
         found = normonnx.validate(
             model,
             against=against,
             backends=backends,
-            inputs=inputs,
+            inputs=inputs or None,
             shapes=dict(shapes) or None,
             seed=seed,
             factor=factor,

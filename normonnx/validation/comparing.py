@@ -26,7 +26,7 @@ from normonnx.validation import drawing
 from normonnx.validation.dependence import DECISIONS, RANDOM, depends_on
 from normonnx.validation.measures import Judgement, judge_output, relative_error
 from normonnx.validation.statistics import statistics
-from normonnx.validation.truths import Settings, Truth, moved_outputs
+from normonnx.validation.truths import Settings, Truth, moved_truths
 
 _MORE_DRAWS: Final = range(100, 106)
 _TIE_DRAWS: Final = range(500, 508)
@@ -145,7 +145,7 @@ def _judgement(
     if unsure and settings.tolerance is None:
         # Before anything is called wrong the floor must be sure: an output that hangs on few
         # numbers, a softmax for example, can move very little by chance.
-        more = moved_outputs(model, truth.case, settings, _MORE_DRAWS)
+        more = moved_truths(model, truth, settings, _MORE_DRAWS)
         moved += [draw[name] for draw in more]
         judgement = judge_output(found, expected, dtype, moved, settings.factor)
     if judgement.verdict is Verdict.MISMATCH and found.shape == expected.shape:
@@ -166,7 +166,7 @@ def _is_tie(
     """Whether the truth changes as much when inputs and weights move by the allowed factor."""
     name, found = output
     expected = truth.outputs[name]
-    draws = moved_outputs(model, truth.case, settings, _TIE_DRAWS, scale=settings.factor)
+    draws = moved_truths(model, truth, settings, _TIE_DRAWS, scale=settings.factor)
     moved = [draw[name] for draw in draws]
     if any(one.shape != expected.shape for one in moved):
         return True

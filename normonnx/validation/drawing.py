@@ -1,4 +1,4 @@
-"""Inputs to judge a model on: drawn from a seed, or given by the user.
+"""Inputs to judge a model on, drawn from a seed. What a user gives is read in `given`.
 
 Two cases are drawn. "random" is N(0, 1). "shifted-mean" is N(0, 1) + 100: a variance computed as
 E[x²] - E[x]² loses there four digits more than the input's own roundoff explains (Higham, Accuracy
@@ -9,12 +9,9 @@ dynamic dimensions from a list of sizes until the model accepts them.
 from __future__ import annotations
 
 import math
-import os
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -43,10 +40,18 @@ class Case:
     Attributes:
         name: For example "random".
         feeds: Array by input name.
+        profile: Name of the profile that it was drawn for, of those in `profiles`; empty for the
+            cases drawn by default and for given ones.
+        expected: What is expected, by output name, where that was given: it takes the place of what
+            the oracle computes.
+        floors: Noise floor in u, by output name, where that was given.
     """
 
     name: str
     feeds: Mapping[str, Array]
+    profile: str = ""
+    expected: Mapping[str, Array] = field(default_factory=dict)
+    floors: Mapping[str, float] = field(default_factory=dict)
 
 
 Shapes = Mapping[str, Sequence[int]]
@@ -58,9 +63,13 @@ def required_inputs(model: ir.Model) -> list[ir.Value]:
 
 
 def fitting(case: Case, model: ir.Model) -> Case:
-    """A case without what the model does not take: initializers may have left its inputs."""
+    """A case for another model, of the inputs that it takes: initializers may have left them.
+
+    What was expected of the first model is left out.
+    """
     known: set[str | None] = {value.name for value in model.graph.inputs}
-    return Case(case.name, {name: array for name, array in case.feeds.items() if name in known})
+    feeds = {name: array for name, array in case.feeds.items() if name in known}
+    return replace(case, feeds=feeds, expected={}, floors={})
 
 
 def drawn(model: ir.Model, sizes: tuple[int, int], shapes: Shapes, seed: int) -> tuple[Case, ...]:
@@ -150,7 +159,7 @@ def _chosen_shapes(
     for value in inputs:
         name = value.name or ""
         if name in shapes:
-            found[name] = _checked_shape(value, shapes[name])
+            found[name] = checked_shape(value, shapes[name], "input")
             continue
         if value.shape is None:
             message = f"input {name!r} has no shape in the model; give one with --shape {name}=..."
@@ -172,12 +181,17 @@ def _is_static(dim: object) -> bool:
     return isinstance(dim, int) and dim >= 0
 
 
-def _checked_shape(value: ir.Value, shape: Sequence[int]) -> tuple[int, ...]:
+def checked_shape(value: ir.Value, shape: Sequence[int], kind: str) -> tuple[int, ...]:
+    """The shape of an input or output, as `kind` says.
+
+    Raises:
+        UsageError: It does not fit what the model declares.
+    """
     found = tuple(int(dim) for dim in shape)
     expected = None if value.shape is None else list(value.shape)
     if any(dim < 0 for dim in found):
         message = (
-            f"shape {list(found)} for input {value.name!r} is negative; give sizes of 0 or more"
+            f"shape {list(found)} for {kind} {value.name!r} is negative; give sizes of 0 or more"
         )
         raise UsageError(message)
     if expected is None:
@@ -187,7 +201,7 @@ def _checked_shape(value: ir.Value, shape: Sequence[int]) -> tuple[int, ...]:
     )
     if not fits:
         wanted = [dim if isinstance(dim, int) else str(dim.value or "?") for dim in expected]
-        message = f"shape {list(found)} for input {value.name!r} does not fit the model's {wanted}"
+        message = f"shape {list(found)} for {kind} {value.name!r} does not fit the model's {wanted}"
         raise UsageError(message)
     return found
 
@@ -235,49 +249,3 @@ def _draw(
     if flags.ndim:
         flags[..., :1] = 1
     return np.asarray(flags, dtype=dtype)
-
-
-def given(model: ir.Model, inputs: str | os.PathLike[str] | Mapping[str, Any]) -> tuple[Case, ...]:
-    """One case from arrays by name, or from an .npz file.
-
-    Raises:
-        UsageError: The file can't be read, or a name, type or shape does not fit the model.
-    """
-    arrays = inputs if isinstance(inputs, Mapping) else _from_file(Path(inputs))
-    values = {value.name or "": value for value in model.graph.inputs}
-    required = {value.name or "" for value in required_inputs(model)}
-    for name in arrays:
-        if name not in values:
-            message = f"the model has no input {name!r}; it has {', '.join(values)}"
-            raise UsageError(message)
-    missing = sorted(required - set(arrays))
-    if missing:
-        message = f"no array was given for input {', '.join(map(repr, missing))}"
-        raise UsageError(message)
-    checked = {name: _checked_array(values[name], np.asarray(a)) for name, a in arrays.items()}
-    return (Case("given", checked),)
-
-
-def _from_file(path: Path) -> dict[str, Array]:
-    try:
-        stored = np.load(path, allow_pickle=False)
-        if not isinstance(stored, np.lib.npyio.NpzFile):
-            message = f"{path} holds one array, expected an .npz with one array per input name"
-            raise UsageError(message)
-        with stored:
-            return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or "not an .npz file of plain arrays"
-        message = f"{path}: inputs can't be read: {reason}; make one with numpy.savez"
-        raise UsageError(message) from None
-
-
-def _checked_array(value: ir.Value, array: Array) -> Array:
-    expected = None if value.dtype is None else np.dtype(value.dtype.numpy())
-    if expected is not None and array.dtype != expected:
-        message = (
-            f"input {value.name!r} has type {array.dtype}, expected {expected}; convert it first"
-        )
-        raise UsageError(message)
-    _checked_shape(value, array.shape)
-    return array

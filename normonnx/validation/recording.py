@@ -26,6 +26,7 @@ from normonnx.validation import bundles, drawing
 from normonnx.validation.answers import Limits, Subject, ask
 from normonnx.validation.bundles import Bundle, RecordedCase
 from normonnx.validation.drawing import Case
+from normonnx.validation.given import given
 from normonnx.validation.judge import judging, on_disk, report
 from normonnx.validation.packing import packed, packed_run
 from normonnx.validation.truths import Inputs, Truth, truths_of
@@ -55,7 +56,7 @@ def record(  # noqa: PLR0913
     place = writable_output(output, inputs=reading.source_files(loaded))
     chosen = dict(shapes or {})
     if judge:
-        truths = truths_of(loaded, inputs, chosen, settings)
+        truths = truths_of(loaded, inputs, chosen, settings, stored=False)
     else:
         truths = [Truth(case, {}, ()) for case in _unjudged(loaded, inputs, chosen, seed)]
     with on_disk(model, loaded) as path:
@@ -89,7 +90,7 @@ def _unjudged(
     """Inputs without asking the oracle whether the model accepts them: the likeliest sizes."""
     drawing.check_names(model, shapes)
     if inputs is not None:
-        return drawing.given(model, inputs)
+        return given(model, inputs)
     return drawing.drawn(model, next(drawing.attempts(model, shapes)), shapes, seed)
 
 

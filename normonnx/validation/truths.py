@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.core.dtypes import is_float, unit_roundoff
 from normonnx.core.errors import InvalidModelError, UnsupportedOperatorError, UsageError
 from normonnx.core.verdicts import Tolerance
 from normonnx.runtime.oracle import Perturbation, evaluate
 from normonnx.validation import drawing
 from normonnx.validation.drawing import Case
+from normonnx.validation.given import Sources, given
 from normonnx.validation.measures import EQUIVALENT_FACTOR, FACTOR, proves_something
 
 DRAWS: Final = 2
 
-Inputs = str | os.PathLike[str] | Mapping[str, Any] | None
+Inputs = Sources | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +53,26 @@ class Truth:
 
     Attributes:
         case: The inputs.
-        outputs: What the model computes in float64, by name.
+        outputs: What is expected, by name: what the model computes in float64, or what was given.
         moved: The same with inputs and weights moved by one roundoff, for each of a few draws.
+        computed: What the model computes in float64, by name, whatever is expected.
     """
 
     case: Case
     outputs: Mapping[str, Any]
     moved: tuple[Mapping[str, Any], ...]
+    computed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def truth_of(model: ir.Model, case: Case, settings: Settings, draws: int = DRAWS) -> Truth:
-    """Evaluate a model on one case.
+    """Evaluate a model on one case. What was given of the truth takes the oracle's place.
 
     Raises:
         InvalidModelError, UnsupportedOperatorError: As `evaluate`.
     """
-    outputs = evaluate(model, case.feeds)
-    return Truth(case, outputs, moved_outputs(model, case, settings, range(draws)))
+    outputs = {} if _is_given(model, case) else evaluate(model, case.feeds)
+    truth = Truth(case, {**outputs, **case.expected}, (), outputs)
+    return replace(truth, moved=moved_truths(model, truth, settings, range(draws)))
 
 
 def moved_outputs(
@@ -84,13 +88,80 @@ def moved_outputs(
     return tuple(evaluate(model, case.feeds, perturb=noise) for noise in noises)
 
 
+def moved_truths(
+    model: ir.Model,
+    truth: Truth,
+    settings: Settings,
+    draws: Collection[int],
+    scale: float = 1.0,
+) -> tuple[Mapping[str, Any], ...]:
+    """The truth with inputs and weights moved by `scale` roundoffs.
+
+    A truth that was given is moved about as what the model computes would be; where a noise floor
+    was given it is moved by just that, in every draw.
+    """
+    if _is_given(model, truth.case):
+        return tuple(_with_floors(model, truth, {}, scale) for _ in draws)
+    found = moved_outputs(model, truth.case, settings, draws, scale)
+    if not truth.case.expected and not truth.case.floors:
+        return found
+    return tuple(_with_floors(model, truth, _about(truth, one), scale) for one in found)
+
+
+def _is_given(model: ir.Model, case: Case) -> bool:
+    """Whether truth and noise floor were given for every output, so nothing is to be evaluated."""
+    names = {value.name or "" for value in model.graph.outputs}
+    return names <= set(case.expected) & set(case.floors)
+
+
+def _about(truth: Truth, moved: Mapping[str, Any]) -> dict[str, Any]:
+    """What moved about the oracle's outputs, moved about what was given instead."""
+    found = dict(moved)
+    for name, expected in truth.case.expected.items():
+        computed, one = truth.computed[name], moved[name]
+        alike = np.shape(one) == np.shape(computed) == expected.shape
+        if alike and expected.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                found[name] = np.asarray(expected + (one - computed))
+        else:
+            found[name] = expected
+    return found
+
+
+def _with_floors(
+    model: ir.Model, truth: Truth, moved: Mapping[str, Any], scale: float
+) -> dict[str, Any]:
+    """Outputs of the truth moved by the noise floor that was given for them; others as `moved`."""
+    found = {**truth.outputs, **moved}
+    for value in model.graph.outputs:
+        name = value.name or ""
+        expected = truth.outputs[name]
+        if name in truth.case.floors and getattr(expected, "dtype", None) == np.float64:
+            dtype = np.float64 if value.dtype is None else np.dtype(value.dtype.numpy())
+            by = truth.case.floors[name] * unit_roundoff(dtype) * scale if is_float(dtype) else 0.0
+            found[name] = np.asarray(expected * (1 + by))
+    return found
+
+
 def truths_of(
-    model: ir.Model, inputs: Inputs, shapes: drawing.Shapes, settings: Settings
+    model: ir.Model,
+    inputs: Inputs,
+    shapes: drawing.Shapes,
+    settings: Settings,
+    *,
+    stored: bool = True,
 ) -> list[Truth]:
     """Evaluate a model on the inputs given, or on the first drawn ones that it accepts.
 
     Where noise leaves an output so uniform that agreement would prove nothing, images like a
     printed page are tried as well, and then larger inputs.
+
+    Args:
+        model: The model.
+        inputs: What was given; None draws.
+        shapes: Shapes by input name, where they are fixed by the user.
+        settings: How to judge.
+        stored: Whether what was given of the truth takes the oracle's place.
 
     Raises:
         UsageError: Inputs or shapes don't fit the model, or can't be drawn for it.
@@ -98,7 +169,10 @@ def truths_of(
     """
     drawing.check_names(model, shapes)
     if inputs is not None:
-        return _on_given(model, drawing.given(model, inputs), settings)
+        cases = given(model, inputs)
+        if not stored:
+            cases = tuple(drawing.fitting(case, model) for case in cases)
+        return _on_given(model, cases, settings)
     problem: InvalidModelError | None = None
     for sizes in drawing.attempts(model, shapes):
         try:

@@ -146,6 +146,33 @@ def test_inputs_that_do_not_fit_are_refused(
     cli("validate", models.conv_bn, "--inputs", path).refused(2, words)
 
 
+def test_inputs_may_be_several(cli: Cli, models: Models) -> None:
+    """Each file is a case; ONNX test data brings what is expected."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 3, 8, 8)).astype(np.float32)
+    np.save(models.folder / "x.npy", x)
+    data = models.folder / "data" / "test_data_set_0"
+    data.mkdir(parents=True)
+    (data / "input_0.pb").write_bytes(onnx.numpy_helper.from_array(x, "x").SerializeToString())
+    good = ("--inputs", models.folder / "x.npy", "--inputs", f"x={models.folder / 'x.npy'}")
+    ran = cli("validate", models.conv_bn, *good, "--inputs", data.parent, "--json", "-")
+    assert ran.code == 0, ran
+    cases = {one["case"] for one in ran.json["report"]["comparisons"]}
+    assert cases == {"x", "given", "test_data_set_0"}
+    wrong = np.ones((2, 4, 8, 8), np.float32)
+    (data / "output_0.pb").write_bytes(onnx.numpy_helper.from_array(wrong).SerializeToString())
+    assert cli("validate", models.conv_bn, "--inputs", data).code == 1
+
+
+def test_json_never_replaces_inputs(cli: Cli, models: Models) -> None:
+    """Not those of NAME=FILE either."""
+    path = models.folder / "x.npy"
+    np.save(path, np.ones((2, 3, 8, 8), np.float32))
+    for given in (path, f"x={path}"):
+        ran = cli("validate", models.conv_bn, "--inputs", given, "--json", path)
+        ran.refused(2, "would replace")
+
+
 def test_missing_inputs_are_refused(cli: Cli, models: Models) -> None:
     """Naming the file."""
     path = models.folder / "missing.npz"

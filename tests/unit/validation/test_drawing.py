@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import ml_dtypes
@@ -197,53 +196,6 @@ def test_a_string_can_not_be_drawn() -> None:
     """The way out is said."""
     with pytest.raises(UsageError, match="--inputs"):
         _drawn("g (string[2] s) => (string[2] y) { y = Identity(s) }")
-
-
-TWO = (
-    HEAD + "g (float[N, 2] a, int64[2] b) => (float[N, 2] y) { c = Cast<to = 1>(b) y = Add(a, c) }"
-)
-A, B = np.ones((3, 2), np.float32), np.ones(2, np.int64)
-
-
-def test_inputs_may_be_given_as_arrays_or_as_a_file(tmp_path: Path) -> None:
-    """By name, or in an .npz with those names."""
-    model = ir.from_proto(onnx.parser.parse_model(TWO))
-    np.savez(tmp_path / "in.npz", a=A, b=B)
-    for source in ({"a": A, "b": B}, tmp_path / "in.npz", str(tmp_path / "in.npz")):
-        (case,) = drawing.given(model, source)
-        assert np.array_equal(case.feeds["a"], A)
-        assert case.name == "given"
-
-
-@pytest.mark.parametrize(
-    ("inputs", "words"),
-    [
-        ({"a": A}, "no array was given for input 'b'"),
-        ({"a": A, "b": B, "c": B}, "no input 'c'; it has a, b"),
-        ({"a": A.astype(np.float64), "b": B}, "'a' has type float64, expected float32"),
-        ({"a": A[:, :1], "b": B}, r"\[3, 1\].*'a'.*\['N', 2\]"),
-        ({"a": A[0], "b": B}, r"\[2\].*'a'"),
-    ],
-)
-def test_inputs_that_do_not_fit_are_refused(inputs: dict[str, Any], words: str) -> None:
-    """Naming the input, what was found and what was expected."""
-    with pytest.raises(UsageError, match=words):
-        drawing.given(ir.from_proto(onnx.parser.parse_model(TWO)), inputs)
-
-
-@pytest.mark.parametrize("content", [b"", b"no archive", None, "one array", "pickled"])
-def test_a_file_that_holds_no_inputs_is_refused(tmp_path: Path, content: Any) -> None:
-    """Missing, empty, of another format, a single array, or objects that would run code."""
-    path = tmp_path / "in.npz"
-    if content == "one array":
-        with path.open("wb") as file:
-            np.save(file, A)
-    elif content == "pickled":
-        np.savez(path, a=np.asarray([{}], object), b=B)
-    elif content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"in\.npz"):
-        drawing.given(ir.from_proto(onnx.parser.parse_model(TWO)), path)
 
 
 def test_inputs_with_a_default_need_not_be_given() -> None:

@@ -24,9 +24,10 @@ def _kernel(reader: Reader) -> Kernel:
         defaults = {each.name: each.default for each in norm.attributes}
         found = norm.formula(inputs[0], *parameters, **{**defaults, **reading.attributes})
         results = found if isinstance(found, tuple) else (found,)
-        if call.outputs > len(results):
+        beyond = [value.name for value in call.node.outputs[len(results) :] if value.name]
+        if beyond:
             message = (
-                f"the oracle can't evaluate {call.node.op_type} with {call.outputs} outputs "
+                f"the oracle can't evaluate output {beyond[0]!r} of {call.node.op_type} "
                 f"({call.node.name!r})"
             )
             raise UnsupportedOperatorError(message)

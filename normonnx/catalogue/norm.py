@@ -177,7 +177,7 @@ class Operator(Protocol):
 
     @property
     def outputs(self) -> Integer:
-        """How many outputs it declares."""
+        """How many outputs it declares, up to the last that has a name."""
 
     def int(self, name: str, default: Integer) -> Integer:
         """An integer attribute."""

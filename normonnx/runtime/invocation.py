@@ -66,8 +66,9 @@ class Invocation:
 
     @property
     def outputs(self) -> Integer:
-        """Number of outputs that the node declares."""
-        return len(self.node.outputs)
+        """Number of outputs up to the last that has a name."""
+        named = [k for k, value in enumerate(self.node.outputs, start=1) if value.name]
+        return max(named, default=0)
 
     def proto(self) -> onnx.NodeProto:
         """The node as protobuf, attributes resolved."""

@@ -24,10 +24,9 @@ def _kernel(reader: Reader) -> Kernel:
         defaults = {each.name: each.default for each in norm.attributes}
         found = norm.formula(inputs[0], *parameters, **{**defaults, **reading.attributes})
         results = found if isinstance(found, tuple) else (found,)
-        beyond = [value.name for value in call.node.outputs[len(results) :] if value.name]
-        if beyond:
+        if call.outputs > len(results):
             message = (
-                f"the oracle can't evaluate output {beyond[0]!r} of {call.node.op_type} "
+                f"the oracle can't evaluate {call.node.op_type} with {call.outputs} outputs "
                 f"({call.node.name!r})"
             )
             raise UnsupportedOperatorError(message)

@@ -224,6 +224,7 @@ def validate(  # noqa: PLR0913
     against: Model | None = None,
     backends: Sequence[str] = ("ort:cpu",),
     inputs: Inputs | Sequence[Inputs] | None = None,
+    profiles: str | Sequence[str] = "default",
     shapes: Mapping[str, Sequence[int]] | None = None,
     seed: int = 0,
     factor: float | None = None,
@@ -248,6 +249,10 @@ def validate(  # noqa: PLR0913
             None draws seeded inputs. "expected:NAME" and "floor:NAME" among the arrays, and stored
             outputs of test data, take the place of the float64 truth of that output and of its
             noise floor.
+        profiles: Kinds of inputs to draw, a case for each: names from random, shifted-mean,
+            constant, tiny, huge, subnormal, one-hot, batch-1, 1x1, nan and inf; "default" stands
+            for the first two, "all" for all but the last two. Those that don't apply to the model
+            are left out and told in `report.notes`.
         shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
         seed: Seed of drawn inputs and of the perturbations.
         factor: Error over noise floor up to which a comparison passes; None for the calibrated
@@ -272,6 +277,7 @@ def validate(  # noqa: PLR0913
         against=against,
         backends=backends,
         inputs=inputs,
+        profiles=profiles,
         shapes=shapes,
         seed=seed,
         factor=factor,

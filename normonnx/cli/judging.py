@@ -84,6 +84,18 @@ def input_options(command: Command) -> Command:
     return command
 
 
+def profile_option(command: Command) -> Command:
+    """Which kinds of inputs are drawn."""
+    return click.option(
+        "--profiles",
+        default="default",
+        show_default=True,
+        metavar="default|all|NAME,...",
+        help="Kinds of inputs to draw: random and shifted-mean by default; constant, tiny, huge, "
+        "subnormal, one-hot, batch-1 and 1x1 as well for all; nan and inf only by name.",
+    )(command)
+
+
 def input_files(inputs: Sequence[str]) -> tuple[Path, ...]:
     """The files that inputs are read from, where they are there."""
     named = [Path(text[number + 1 :]) for text in inputs for number in _equals(text)]

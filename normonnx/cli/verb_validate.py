@@ -11,6 +11,7 @@ from normonnx.cli.judging import (
     input_files,
     input_options,
     limit_options,
+    profile_option,
     tolerance_options,
 )
 from normonnx.cli.options import check_json, json_option, model_argument, report
@@ -27,6 +28,7 @@ from normonnx.core.errors import ExitCode
 )
 @backend_option(default=("ort:cpu",))
 @input_options
+@profile_option
 @limit_options
 @tolerance_options
 @click.option(
@@ -39,6 +41,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     against: Path | None,
     backends: tuple[str, ...],
     inputs: tuple[str, ...],
+    profiles: str,
     shapes: tuple[tuple[str, tuple[int, ...]], ...],
     seed: int,
     factor: float | None,
@@ -69,6 +72,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
             against=against,
             backends=backends,
             inputs=inputs or None,
+            profiles=profiles,
             shapes=dict(shapes) or None,
             seed=seed,
             factor=factor,

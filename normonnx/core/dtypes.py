@@ -50,6 +50,11 @@ def smallest_normal(dtype: npt.DTypeLike) -> float:
     return float(ml_dtypes.finfo(np.dtype(dtype)).smallest_normal)
 
 
+def smallest_subnormal(dtype: npt.DTypeLike) -> float:
+    """Smallest positive number of a floating-point format: the distance between subnormal ones."""
+    return float(ml_dtypes.finfo(np.dtype(dtype)).smallest_subnormal)
+
+
 def _finfo(dtype: np.dtype[Any]) -> ml_dtypes.finfo | None:
     try:
         return ml_dtypes.finfo(dtype)

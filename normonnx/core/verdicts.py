@@ -236,6 +236,7 @@ class ValidationReport:
             `Comparison.allowed`.
         tolerance: The plain tolerance that was judged by instead; None for the noise floor.
         seed: Seed of the random inputs and of the perturbations.
+        notes: What else a reader must know, as sentences: profiles of inputs that were left out.
     """
 
     verdict: Verdict
@@ -245,6 +246,7 @@ class ValidationReport:
     factor: float = float("nan")
     seed: int = 0
     tolerance: Tolerance | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:

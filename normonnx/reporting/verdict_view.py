@@ -76,6 +76,8 @@ def _blocks(report: ValidationReport, *, every_comparison: bool) -> Iterator[Ren
         yield terminal.indented(_ran(run))
         for remark in _remarks(run):
             yield terminal.indented(terminal.line(f"{run.backend}: {remark}"))
+    for note in report.notes:
+        yield terminal.indented(terminal.line(note))
     if report.divergence is not None:
         found = report.divergence
         yield terminal.line(

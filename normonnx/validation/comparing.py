@@ -25,6 +25,7 @@ from normonnx.runtime.invocation import Array
 from normonnx.validation import drawing
 from normonnx.validation.dependence import DECISIONS, RANDOM, depends_on
 from normonnx.validation.measures import Judgement, judge_output, relative_error
+from normonnx.validation.ranges import Output, odd_places, second_look
 from normonnx.validation.statistics import statistics
 from normonnx.validation.truths import Settings, Truth, moved_truths
 
@@ -138,8 +139,15 @@ def _judgement(
         return Judgement(Verdict.INCONCLUSIVE, "depends on a random operator")
     dtype = found.dtype if value.dtype is None else np.dtype(value.dtype.numpy())
     moved = [draw[name] for draw in truth.moved]
+    odd = odd_places(truth)
     judgement = judge_output(
-        found, expected, dtype, moved, settings.factor, tolerance=settings.tolerance
+        found,
+        expected,
+        dtype,
+        moved,
+        settings.factor,
+        tolerance=settings.tolerance,
+        odd_places=odd,
     )
     unsure = judgement.verdict is Verdict.MISMATCH and np.isfinite(judgement.error)
     if unsure and settings.tolerance is None:
@@ -147,12 +155,15 @@ def _judgement(
         # numbers, a softmax for example, can move very little by chance.
         more = moved_truths(model, truth, settings, _MORE_DRAWS)
         moved += [draw[name] for draw in more]
-        judgement = judge_output(found, expected, dtype, moved, settings.factor)
+        judgement = judge_output(found, expected, dtype, moved, settings.factor, odd_places=odd)
     if judgement.verdict is Verdict.MISMATCH and found.shape == expected.shape:
         decided = depends_on(value, DECISIONS, model.functions)
         if decided and _is_tie(model, truth, (name, found), judgement, settings):
             reason = "differs, but a decision on the way is a near tie"
             return replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=reason)
+        if truth.case.profile and settings.tolerance is None:
+            output = Output(name, found, dtype, moved)
+            return second_look(model, truth, output, judgement, settings)
     return judgement
 
 

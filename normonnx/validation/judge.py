@@ -38,6 +38,7 @@ from normonnx.validation.comparing import Asked, Question, compare, interface_di
 from normonnx.validation.drawing import fitting
 from normonnx.validation.measures import FACTOR
 from normonnx.validation.precision import with_lost_precision
+from normonnx.validation.profiles import Profiles, chosen_profiles, with_profiles
 from normonnx.validation.truths import Inputs, Settings, Truth, truth_of, truths_of
 
 _EQUIVALENT = Asked("equivalent", "oracle", wide=True)
@@ -49,6 +50,7 @@ def validate(  # noqa: PLR0913
     against: ModelLike | None = None,
     backends: Sequence[str] = ("ort:cpu",),
     inputs: Inputs = None,
+    profiles: Profiles = "default",
     shapes: drawing.Shapes | None = None,
     seed: int = 0,
     factor: float | None = None,
@@ -62,11 +64,14 @@ def validate(  # noqa: PLR0913
     if limits.module is not None and not any(one.runs_live for one in named):
         message = f"module= is run by the backend 'torch', which is not among {list(backends)}"
         raise UsageError(message)
+    names = chosen_profiles(profiles, inputs)
     loaded = as_model(model)
     reference = None if against is None else as_model(against)
+    notes: tuple[str, ...] = ()
     unknown, truths, misused = "", [], None
     try:
         truths = truths_of(loaded, inputs, shapes or {}, settings)
+        truths, notes = with_profiles(loaded, truths, names, shapes or {}, settings)
     except UnsupportedOperatorError as error:
         unknown = str(error)
     except UsageError as error:
@@ -94,7 +99,7 @@ def validate(  # noqa: PLR0913
                 if theirs
                 else _unknown(loaded, _EQUIVALENT, unknown)
             )
-    return report(comparisons, answers, settings)
+    return replace(report(comparisons, answers, settings), notes=notes)
 
 
 def equivalence(

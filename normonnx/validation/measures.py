@@ -3,20 +3,24 @@
 error = rms(output - truth) / rms(truth) in units of u, the unit roundoff of the output's own type.
 It is judged by the noise floor: the same measure for the truth moved by one roundoff of inputs and
 weights, the largest of a few draws. Up to `factor` times the floor passes. The floor is never below
-`LEAST_FLOOR`: rounding the output itself costs that much.
+`LEAST_FLOOR`: rounding the output itself costs that much, or half of the smallest number of its
+type where that is more. A truth of zeros has no size to be relative to; errors are then relative
+to how far it moves.
 
 Agreement that proves nothing is inconclusive: empty outputs, outputs that are constant, NaN and
-infinity at the same places. A different shape or type, or NaN on one side only, is a mismatch.
+infinity at the same places, unless that is what was asked and other entries prove something. A
+different shape or type, or NaN on one side only, is a mismatch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from normonnx.core.dtypes import is_float, largest, unit_roundoff
+from normonnx.core.dtypes import is_float, largest, smallest_subnormal, unit_roundoff
 from normonnx.core.verdicts import Tolerance, Verdict
 from normonnx.runtime.invocation import Array
 
@@ -52,11 +56,15 @@ def rms(array: Array) -> float:
     return top * float(np.sqrt(np.mean(np.square(array / top))))
 
 
-def relative_error(found: Array, truth: Array, u: float) -> float:
-    """rms(found - truth) / rms(truth) in u, over the entries where both are finite."""
+def relative_error(found: Array, truth: Array, u: float, size: float | None = None) -> float:
+    """rms(found - truth) / rms(truth) in u, over the entries where both are finite.
+
+    With `size`, that is what the difference is relative to.
+    """
     both = np.isfinite(found) & np.isfinite(truth)
     difference = rms(found[both] - truth[both]) if both.any() else 0.0
-    size = rms(truth[both]) if both.any() else 0.0
+    if size is None:
+        size = rms(truth[both]) if both.any() else 0.0
     if difference == 0:
         return 0.0
     return float("inf") if size == 0 else difference / size / u
@@ -71,21 +79,41 @@ def absolute_difference(found: Array, truth: Array) -> Array:
     return np.asarray(larger - np.minimum(found, truth).astype(unsigned), np.float64)
 
 
-def noise_floor(truth: Array, moved: list[Array], u: float) -> float:
-    """How far the truth moves under perturbation, in u: the largest draw, or LEAST_FLOOR."""
-    errors = [relative_error(one, truth, u) for one in moved if one.shape == truth.shape]
+def noise_floor(
+    truth: Array, moved: Sequence[Array], u: float, size: float | None = None, step: float = 0.0
+) -> float:
+    """How far the truth moves under perturbation, in u: the largest draw, or LEAST_FLOOR.
+
+    Args:
+        truth: The float64 truth.
+        moved: The truth under perturbation, a few draws.
+        u: Unit roundoff of the output's type.
+        size: What differences are relative to; None for the truth's own size.
+        step: Smallest number of the output's type: numbers below 1 / u steps are rounded to it.
+    """
+    errors = [relative_error(one, truth, u, size) for one in moved if one.shape == truth.shape]
     finite = [error for error in errors if np.isfinite(error)]
-    return max([LEAST_FLOOR, *finite])
+    own = rms(truth[np.isfinite(truth)]) if size is None else size
+    rounding = step / 2 / own / u if step and own else 0.0
+    return max([LEAST_FLOOR, rounding, *finite])
+
+
+def _size(truth: Array, moved: Sequence[Array]) -> float:
+    """What errors are relative to: the truth, or where it is all zeros, how far that moves."""
+    draws = [truth, *(one for one in moved if one.shape == truth.shape)]
+    sizes = (rms(one[np.isfinite(one)]) for one in draws)
+    return next((size for size in sizes if size), 0.0)
 
 
 def judge_output(  # noqa: PLR0913
     found: Array,
     truth: Array,
     dtype: np.dtype[Any],
-    moved: list[Array],
+    moved: Sequence[Array],
     factor: float,
     *,
     tolerance: Tolerance | None = None,
+    odd_places: bool = False,
 ) -> Judgement:
     """Judge one output.
 
@@ -96,6 +124,8 @@ def judge_output(  # noqa: PLR0913
         moved: The truth under perturbation, a few draws.
         factor: Error over floor up to which it passes.
         tolerance: Judge by this instead of the floor.
+        odd_places: Whether NaN and infinity at the right places are part of what is asked: the
+            output then passes if its finite entries do, and prove something.
     """
     if found.shape != truth.shape:
         reason = f"has shape {list(found.shape)}, expected {list(truth.shape)}"
@@ -106,7 +136,9 @@ def judge_output(  # noqa: PLR0913
         return Judgement(Verdict.INCONCLUSIVE, "is empty, so nothing was compared")
     if not is_float(dtype):
         return _judge_exact(found, truth)
-    return _judge_float(found.astype(np.float64), truth, dtype, (moved, factor, tolerance))
+    return _judge_float(
+        found.astype(np.float64), truth, dtype, (moved, factor, tolerance, odd_places)
+    )
 
 
 def _judge_exact(found: Array, truth: Array) -> Judgement:
@@ -130,17 +162,20 @@ def _judge_float(
     found: Array,
     truth: Array,
     dtype: np.dtype[Any],
-    how: tuple[list[Array], float, Tolerance | None],
+    how: tuple[Sequence[Array], float, Tolerance | None, bool],
 ) -> Judgement:
-    moved, factor, tolerance = how
+    moved, factor, tolerance, odd_places = how
     u = unit_roundoff(dtype)
     odd = _unmatched(found, truth, dtype)
     if odd:
         return Judgement(
             Verdict.MISMATCH, f"{odd} entries are NaN or infinite on one side only", u=u
         )
-    error, floor = relative_error(found, truth, u), noise_floor(truth, moved, u)
     both = np.isfinite(found) & np.isfinite(truth)
+    draws = [one[both] for one in moved if one.shape == truth.shape]
+    size = _size(truth[both], draws)
+    error = relative_error(found, truth, u, size)
+    floor = noise_floor(truth[both], draws, u, size, smallest_subnormal(dtype))
     top = float(np.max(np.abs(found[both] - truth[both]))) if both.any() else float("nan")
     if tolerance is not None:
         beyond = _beyond(found, truth, both, tolerance)
@@ -154,7 +189,7 @@ def _judge_float(
     if tolerance is None and factor * floor * u > _DROWNED:
         reason = "is not much larger than its own noise floor, so agreement proves nothing"
         return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
-    if not both.all():
+    if not both.all() and not (odd_places and both.any()):
         reason = "holds NaN or infinity at the same places, which proves nothing"
         return Judgement(Verdict.INCONCLUSIVE, reason, error, floor, top, u)
     if _is_constant(truth, _CONSTANT * u):
@@ -173,7 +208,9 @@ def _spelled(tolerance: Tolerance) -> str:
     return f"rtol {tolerance.rtol:g}, atol {tolerance.atol:g}"
 
 
-def proves_something(truth: Array, dtype: np.dtype[Any], moved: list[Array], factor: float) -> bool:
+def proves_something(
+    truth: Array, dtype: np.dtype[Any], moved: Sequence[Array], factor: float
+) -> bool:
     """Whether agreement with this truth would mean anything."""
     if not is_float(dtype):
         return True

@@ -82,9 +82,19 @@ def moved_outputs(
     draws: Collection[int],
     scale: float = 1.0,
 ) -> tuple[Mapping[str, Any], ...]:
-    """Outputs with inputs and weights moved by `scale` roundoffs; one draw for each number."""
-    seeds = [settings.seed * 1000 + draw for draw in draws]
-    noises = [Perturbation(seed, scale, kernels=settings.kernels) for seed in seeds]
+    """Outputs with inputs and weights moved by `scale` roundoffs; one draw for each number.
+
+    For profiles of inputs every other draw moves equal numbers alike, as rounding does.
+    """
+    noises = [
+        Perturbation(
+            settings.seed * 1000 + draw,
+            scale,
+            kernels=settings.kernels,
+            alike=bool(case.profile) and draw % 2 == 1,
+        )
+        for draw in draws
+    ]
     return tuple(evaluate(model, case.feeds, perturb=noise) for noise in noises)
 
 

@@ -164,6 +164,19 @@ def test_inputs_may_be_several(cli: Cli, models: Models) -> None:
     assert cli("validate", models.conv_bn, "--inputs", data).code == 1
 
 
+def test_profiles_are_cases(cli: Cli, models: Models) -> None:
+    """All of them, and what was left out is told."""
+    ran = cli("validate", models.conv_bn, "--profiles", "all,nan", "--json", "-")
+    assert ran.code == 0, ran
+    cases = {one["case"] for one in ran.json["report"]["comparisons"]}
+    assert {"random", "constant", "tiny", "huge", "subnormal", "one-hot", "nan"} <= cases
+    assert "inf" not in cases
+    assert any(note.startswith("profile 1x1 was") for note in ran.json["report"]["notes"])
+    ran = cli("validate", models.conv_bn, "--profiles", "tiny,1x1")
+    assert "profile 1x1 was left out: no spatial size is dynamic" in ran.out
+    cli("validate", models.conv_bn, "--profiles", "tiniest").refused(2, "tiniest", "tiny")
+
+
 def test_json_never_replaces_inputs(cli: Cli, models: Models) -> None:
     """Not those of NAME=FILE either."""
     path = models.folder / "x.npy"

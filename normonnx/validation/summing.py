@@ -65,7 +65,7 @@ def _moved(model: ir.Model, truth: Truth, seed: int) -> dict[str, Any]:
             return None
         if node.op_type in _SUMS:
             by = _bound(node, _terms(node, inputs[0], first)) * source.uniform(-1, 1, first.shape)
-            return [first * (1 + by), *results[1:]]
+            return [first + by * _summed(node, inputs, first), *results[1:]]
         if node.op_type in _CENTERED:
             return [first + _recentered(node, inputs, first, source), *results[1:]]
         return None
@@ -88,6 +88,22 @@ def _terms(node: ir.Node, given: Array, result: Array) -> float:
     return given.size / result.size
 
 
+def _summed(node: ir.Node, inputs: Sequence[Any], result: Array) -> Array:
+    """Sizes of the terms, added up as the node does: what its error is relative to."""
+    if node.op_type not in ("ReduceMean", "ReduceSum", "GlobalAveragePool"):
+        return result  # all terms have one sign, or the result is as large as they are
+    x = np.abs(inputs[0])
+    axes: tuple[int, ...] | None = None
+    if node.op_type == "GlobalAveragePool":
+        axes = tuple(range(2, x.ndim))
+    elif "axes" in node.attributes:
+        axes = tuple(node.attributes["axes"].as_ints())
+    elif len(inputs) > 1 and inputs[1] is not None:
+        axes = tuple(int(axis) for axis in np.reshape(inputs[1], -1)) or None
+    total = x.sum(axis=axes) if node.op_type == "ReduceSum" else x.mean(axis=axes)
+    return total.reshape(result.shape) if total.size == result.size else result
+
+
 def _recentered(
     node: ir.Node, inputs: Sequence[Any], result: Array, source: np.random.Generator
 ) -> Array:
@@ -95,7 +111,8 @@ def _recentered(
     x, scale = inputs[0], inputs[1]
     rows = x.reshape(_rows(node, x), -1)
     epsilon = node.attributes["epsilon"].as_float() if "epsilon" in node.attributes else _EPSILON
-    size = rows.mean(axis=1, keepdims=True) / np.sqrt(rows.var(axis=1, keepdims=True) + epsilon)
+    size = np.abs(rows).mean(axis=1, keepdims=True)
+    size = size / np.sqrt(rows.var(axis=1, keepdims=True) + epsilon)
     by = _bound(node, rows.shape[1]) * source.uniform(-1, 1, size.shape)
     shift = np.broadcast_to(size * by, rows.shape).reshape(result.shape)
     return np.asarray(shift * _spread(node, scale, x))

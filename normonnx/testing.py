@@ -1,0 +1,190 @@
+"""Assertions for test suites: a model computes what it says, two models are the same function.
+
+    from normonnx.testing import assert_equivalent
+
+    def test_my_rewrite() -> None:
+        assert_equivalent("rewritten.onnx", "original.onnx")
+
+They ask what `normonnx.validate` asks, and say on failure what differs, by how much, and where it
+begins. Importing this module loads neither torch nor onnxruntime.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from normonnx.core.verdicts import Comparison, Divergence, Tolerance, ValidationReport, Verdict
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import onnx
+    import onnx_ir as ir
+
+    Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
+    Inputs = str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]]
+
+__all__ = ["assert_computes", "assert_equivalent"]
+
+_TOLD: Final = 8  # comparisons told in a failure
+
+
+def assert_equivalent(  # noqa: PLR0913
+    model: Model,
+    reference: Model,
+    *,
+    backends: Sequence[str] = ("ort:cpu",),
+    inputs: Inputs | Sequence[Inputs] | None = None,
+    profiles: str | Sequence[str] = "default",
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seed: int = 0,
+    factor: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    timeout: float = 600.0,
+) -> ValidationReport:
+    """Assert that two models are the same function, and that backends compute the first rightly.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model.
+        reference: What it is to be the same function as.
+        backends: What to run `model` on; none asks only whether the functions are the same, in
+            float64.
+        inputs: As in `normonnx.validate`.
+        profiles: As in `normonnx.validate`.
+        shapes: As in `normonnx.validate`.
+        seed: As in `normonnx.validate`.
+        factor: As in `normonnx.validate`.
+        rtol: As in `normonnx.validate`.
+        atol: As in `normonnx.validate`.
+        timeout: Seconds that a backend may take.
+
+    Returns:
+        The report, which passed.
+
+    Raises:
+        AssertionError: Something differs, a backend is unavailable, or nothing could be compared.
+        UsageError, InvalidModelError: As `normonnx.validate`.
+    """
+    __tracebackhide__ = True
+    from normonnx.validation.answers import Limits
+    from normonnx.validation.judge import validate
+
+    report = validate(
+        model,
+        against=reference,
+        backends=backends,
+        inputs=inputs,
+        profiles=profiles,
+        shapes=shapes,
+        seed=seed,
+        factor=factor,
+        tolerance=_tolerance(rtol, atol),
+        limits=Limits(timeout=timeout),
+    )
+    return _passed(report, f"{_called(model)} against {_called(reference)}")
+
+
+def assert_computes(  # noqa: PLR0913
+    model: Model,
+    *,
+    backends: Sequence[str] = ("ort:cpu",),
+    inputs: Inputs | Sequence[Inputs] | None = None,
+    profiles: str | Sequence[str] = "default",
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seed: int = 0,
+    factor: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    timeout: float = 600.0,
+) -> ValidationReport:
+    """Assert that backends compute a model rightly, in the eyes of float64.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model.
+        backends: What to run it on.
+        inputs: As in `normonnx.validate`.
+        profiles: As in `normonnx.validate`.
+        shapes: As in `normonnx.validate`.
+        seed: As in `normonnx.validate`.
+        factor: As in `normonnx.validate`.
+        rtol: As in `normonnx.validate`.
+        atol: As in `normonnx.validate`.
+        timeout: Seconds that a backend may take.
+
+    Returns:
+        The report, which passed.
+
+    Raises:
+        AssertionError: A result is wrong, a backend is unavailable, or nothing could be compared.
+        UsageError, InvalidModelError: As `normonnx.validate`.
+    """
+    __tracebackhide__ = True
+    from normonnx.validation.answers import Limits
+    from normonnx.validation.judge import validate
+
+    report = validate(
+        model,
+        backends=backends,
+        inputs=inputs,
+        profiles=profiles,
+        shapes=shapes,
+        seed=seed,
+        factor=factor,
+        tolerance=_tolerance(rtol, atol),
+        limits=Limits(timeout=timeout),
+    )
+    return _passed(report, _called(model))
+
+
+def _tolerance(rtol: float | None, atol: float | None) -> Tolerance | None:
+    return None if rtol is None and atol is None else Tolerance(rtol or 0.0, atol or 0.0)
+
+
+def _called(model: object) -> str:
+    return os.fspath(model) if isinstance(model, str | os.PathLike) else "the model given"
+
+
+def _passed(report: ValidationReport, subject: str) -> ValidationReport:
+    __tracebackhide__ = True
+    if report.passed:
+        return report
+    raise AssertionError("\n  ".join([f"{subject}: {report.verdict}", *_summary(report)]))
+
+
+def _summary(report: ValidationReport) -> Iterator[str]:
+    """What differs and by how much, the worst first; where it begins; what did not run."""
+    if not report.comparisons:
+        yield "nothing was compared"
+    told = [one for one in report.comparisons if one.verdict is report.verdict] or [
+        one for one in report.comparisons if one.verdict is not Verdict.PASS
+    ]
+    told.sort(key=lambda one: math.inf if math.isnan(one.ratio) else one.ratio, reverse=True)
+    yield from map(_told, told[:_TOLD])
+    if len(told) > _TOLD:
+        yield f"and {len(told) - _TOLD} more"
+    if report.divergence is not None:
+        yield _where(report.divergence)
+    yield from (
+        f"{run.backend}: {run.verdict}, {run.reason}" for run in report.backends if run.reason
+    )
+    yield from report.notes
+
+
+def _told(one: Comparison) -> str:
+    asked = "not the same function" if one.question == "equivalent" else one.backend
+    output = f", output {one.output!r}" if one.output else ""
+    case = f" on {one.case}" if one.case else ""
+    largest = "" if math.isnan(one.max_abs) else f"; largest difference {one.max_abs:.3g}"
+    if one.question == "equivalent" and one.verdict is not Verdict.MISMATCH:
+        asked = "the same function?"
+    return f"{asked}{output}{case}: {one.reason or one.verdict}{largest}"
+
+
+def _where(found: Divergence) -> str:
+    return (
+        f"first goes wrong at {found.op_type} {found.node!r}, tensor {found.tensor!r}: adds "
+        f"{found.local:.3g} u to the {found.upstream:.3g} u of its inputs"
+    )

@@ -13,6 +13,8 @@ from normonnx.core.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from normonnx.core.verdicts import ValidationReport
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -31,23 +33,62 @@ def json_option(command: Command) -> Command:
     )(command)
 
 
+def junit_option(command: Command) -> Command:
+    """Where to write the result as JUnit XML."""
+    return click.option(
+        "--junit",
+        "junit_to",
+        metavar="FILE",
+        help="Also write the result as JUnit XML, for CI: a suite for each backend and question.",
+    )(command)
+
+
 def check_json(json_to: str | None, *, inputs: Iterable[Path] = ()) -> None:
     """Check where JSON is to go, before any work is done.
 
     Raises:
         UsageError: It can't be written, or is one of `inputs`.
     """
+    _check_written("--json", json_to, inputs)
+
+
+def check_junit(junit_to: str | None, json_to: str | None, *, inputs: Iterable[Path] = ()) -> None:
+    """Check where JUnit XML is to go, before any work is done.
+
+    Raises:
+        UsageError: It can't be written, is one of `inputs`, or is where the JSON goes.
+    """
+    if junit_to == "-":
+        message = "--junit - is no file; name one, such as report.xml"
+        raise UsageError(message)
+    other = () if json_to in (None, "-") else (Path(json_to or ""),)
+    _check_written("--junit", junit_to, (*inputs, *other))
+
+
+def _check_written(option: str, destination: str | None, inputs: Iterable[Path]) -> None:
     from normonnx.reporting import documents
 
-    if json_to is None:
+    if destination is None:
         return
-    documents.check_destination(json_to)
-    if json_to == "-":
+    documents.check_destination(destination, option)
+    if destination == "-":
         return
     for found in inputs:
-        if _same_file(Path(json_to), found):
-            message = f"--json {json_to} would replace {found}; choose another name"
+        if _same_file(Path(destination), found):
+            message = f"{option} {destination} would replace {found}; choose another name"
             raise UsageError(message)
+
+
+def write_junit(found: ValidationReport, subject: str, junit_to: str | None) -> None:
+    """Write a validation as JUnit XML where that is asked for.
+
+    Raises:
+        UsageError: It can't be written.
+    """
+    from normonnx.reporting import documents, junit
+
+    if junit_to is not None:
+        documents.write_text(junit.document(found, subject), junit_to, "--junit")
 
 
 def _same_file(one: Path, other: Path) -> bool:

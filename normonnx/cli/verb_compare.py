@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from normonnx.cli.judging import backend_option, limit_options
-from normonnx.cli.options import check_json, json_option, report
+from normonnx.cli.options import (
+    check_json,
+    check_junit,
+    json_option,
+    junit_option,
+    report,
+    write_junit,
+)
 from normonnx.core.errors import ExitCode
 
 
@@ -22,6 +29,7 @@ from normonnx.core.errors import ExitCode
 @backend_option(default=())
 @limit_options
 @click.option("--all", "every_comparison", is_flag=True, help="List every output of every case.")
+@junit_option
 @json_option
 def compare(  # noqa: PLR0913  # one parameter for each option
     bundle: Path,
@@ -32,6 +40,7 @@ def compare(  # noqa: PLR0913  # one parameter for each option
     memory: int | None,
     require_coverage: float,
     every_comparison: bool,
+    junit_to: str | None,
     json_to: str | None,
 ) -> ExitCode:
     """Judge BUNDLE, which `normonnx record` wrote, perhaps on another machine.
@@ -46,6 +55,7 @@ def compare(  # noqa: PLR0913  # one parameter for each option
 
     read = (bundle,) if model is None else (bundle, *files_of(model))
     check_json(json_to, inputs=read)
+    check_junit(junit_to, json_to, inputs=read)
     with terminal.progress(f"comparing {bundle.name}"):
         found = normonnx.compare(
             bundle,
@@ -55,6 +65,7 @@ def compare(  # noqa: PLR0913  # one parameter for each option
             memory=memory,
             require_coverage=require_coverage / 100,
         )
+    write_junit(found, str(bundle), junit_to)
     return report(
         "compare",
         found.verdict.exit_code,

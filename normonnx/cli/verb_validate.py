@@ -14,7 +14,15 @@ from normonnx.cli.judging import (
     profile_option,
     tolerance_options,
 )
-from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.cli.options import (
+    check_json,
+    check_junit,
+    json_option,
+    junit_option,
+    model_argument,
+    report,
+    write_junit,
+)
 from normonnx.core.errors import ExitCode
 
 
@@ -34,6 +42,7 @@ from normonnx.core.errors import ExitCode
 @click.option(
     "--all", "every_comparison", is_flag=True, help="List every output of every case, and nodes."
 )
+@junit_option
 @json_option
 def validate(  # noqa: PLR0913  # one parameter for each option
     model: Path,
@@ -51,6 +60,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     memory: int | None,
     require_coverage: float,
     every_comparison: bool,
+    junit_to: str | None,
     json_to: str | None,
 ) -> ExitCode:
     """Judge what backends compute for MODEL.
@@ -65,7 +75,9 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     from normonnx.reporting.verdict_view import validation
 
     read = files_of(model) + (files_of(against) if against is not None else ())
-    check_json(json_to, inputs=(*read, *input_files(inputs)))
+    read = (*read, *input_files(inputs))
+    check_json(json_to, inputs=read)
+    check_junit(junit_to, json_to, inputs=read)
     with terminal.progress(f"validating {model.name}"):
         found = normonnx.validate(
             model,
@@ -82,6 +94,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
             memory=memory,
             require_coverage=require_coverage / 100,
         )
+    write_junit(found, str(model), junit_to)
     return report(
         "validate",
         found.verdict.exit_code,

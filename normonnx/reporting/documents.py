@@ -97,7 +97,7 @@ def text(content: Mapping[str, Json]) -> str:
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def check_destination(destination: str) -> None:
+def check_destination(destination: str, option: str = "--json") -> None:
     """Check that a document can be written to `destination`, before any work is done.
 
     Raises:
@@ -107,14 +107,15 @@ def check_destination(destination: str) -> None:
         return
     path = Path(destination)
     if path.is_dir():
-        message = f"--json {path} is a folder; name a file in it, such as {path / 'report.json'}"
+        name = "report.json" if option == "--json" else "report.xml"
+        message = f"{option} {path} is a folder; name a file in it, such as {path / name}"
         raise UsageError(message)
     if not path.parent.is_dir():
-        message = f"can't write --json {path}: there is no folder {path.parent}; create it first"
+        message = f"can't write {option} {path}: there is no folder {path.parent}; create it first"
         raise UsageError(message)
     target = path if _is_stream(path) else path.parent
     if not os.access(target, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        message = f"can't write --json {path}: no permission; choose another place"
+        message = f"can't write {option} {path}: no permission; choose another place"
         raise UsageError(message)
 
 
@@ -127,15 +128,24 @@ def write(content: Mapping[str, Json], destination: str) -> None:
     if destination == "-":
         sys.stdout.write(text(content))
         return
+    write_text(text(content), destination, "--json")
+
+
+def write_text(content: str, destination: str, option: str) -> None:
+    """Write text to a file, whole or not at all; to a pipe or a device in place.
+
+    Raises:
+        UsageError: The file can't be written.
+    """
     path = Path(destination)
     try:
         if _is_stream(path):
-            path.write_text(text(content), encoding="utf-8")
+            path.write_text(content, encoding="utf-8")
         else:
             with replacing(path) as temporary:
-                temporary.write_text(text(content), encoding="utf-8")
+                temporary.write_text(content, encoding="utf-8")
     except OSError as error:
-        message = f"can't write --json {path}: {error.strerror or error}; choose another place"
+        message = f"can't write {option} {path}: {error.strerror or error}; choose another place"
         raise UsageError(message) from error
 
 

@@ -323,3 +323,30 @@ def test_options_that_make_no_sense_are_one_line(
         option.lstrip("-") if option in {"--rtol", "--atol"} else option.lstrip("-").split("-")[0]
     )
     cli("validate", models.conv_bn, option, value).refused(2, words)
+
+
+# --- reports ------------------------------------------------------------------------------------
+
+
+def test_junit_is_written_beside_the_text(cli: Cli, models: Models) -> None:
+    """One suite for each question and backend; exit code and text are what they are without it."""
+    from xml.etree import ElementTree as ET
+
+    path = models.folder / "report.xml"
+    ran = cli("validate", models.conv_bn, "--against", models.kept, "--junit", path)
+    assert ran.code == 1
+    assert ran.out.splitlines()[-1].startswith("verdict: mismatch")
+    root = ET.parse(path).getroot()  # noqa: S314  # our own
+    names = [suite.get("name") for suite in root.findall("testsuite")]
+    assert names == ["computes: ort:cpu", "equivalent: oracle"]
+    assert root.get("failures") == "2"  # on two cases of inputs
+
+
+def test_junit_is_not_written_over_what_is_read(cli: Cli, models: Models) -> None:
+    """Nor over the JSON, nor where there is no folder."""
+    out = models.folder / "out"
+    for place in (models.conv_bn, models.folder, models.folder / "no" / "r.xml", "-"):
+        cli("validate", models.conv_bn, "--junit", place).refused(2, "--junit")
+    ran = cli("validate", models.conv_bn, "--junit", out, "--json", out)
+    ran.refused(2, "--junit", "would replace")
+    assert not out.exists()

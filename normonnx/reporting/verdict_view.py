@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from normonnx.core.verdicts import BackendRun, Comparison, ValidationReport
+from normonnx.core.verdicts import BackendRun, Comparison, ValidationReport, Verdict
 from normonnx.reporting import terminal
 from normonnx.reporting.figures import count, multiple, printable
 from normonnx.reporting.grouping import Judged, judge
@@ -23,6 +24,20 @@ _TITLES: Final = (
     "question", "by", ">inputs", ">outputs", ">error (u)", ">floor (u)", ">error/floor", "verdict",
 )  # fmt: skip
 _KINDS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Most:
+    """What a summary shows at most, so that with its other lines it stays within 40."""
+
+    rows: int = 8
+    reasons: int = 8
+    runs: int = 6
+    remarks: int = 5
+    notes: int = 3
+
+
+_MOST: Final = _Most()
 _PERCENT: Final = (50.0, 90.0, 99.0, 99.9)
 _EVERY: Final = (
     "by", "inputs", "output", ">error (u)", ">floor (u)", ">error/floor", ">largest", "verdict",
@@ -35,7 +50,7 @@ def validation(report: ValidationReport, *, every_comparison: bool = False) -> R
 
     Args:
         report: What `normonnx.validate` returned.
-        every_comparison: Also list every output of every case.
+        every_comparison: Also list every output of every case, and cut nothing short.
     """
     return terminal.stacked(_blocks(report, every_comparison=every_comparison))
 
@@ -67,17 +82,17 @@ def _error(worst: Comparison) -> str:
 
 def _blocks(report: ValidationReport, *, every_comparison: bool) -> Iterator[RenderableType]:
     judged = judge(report.comparisons)
+    most = None if every_comparison else _MOST
     if judged:
-        yield terminal.indented(terminal.table(_TITLES, map(_row, judged)))
-    for one in judged:
-        for reason in one.reasons[:3]:
-            yield terminal.indented(terminal.line(f"{one.backend}, output {reason}"))
-    for run in report.backends:
-        yield terminal.indented(_ran(run))
-        for remark in _remarks(run):
-            yield terminal.indented(terminal.line(f"{run.backend}: {remark}"))
-    for note in report.notes:
-        yield terminal.indented(terminal.line(note))
+        shown = sorted(judged, key=lambda one: one.verdict is Verdict.PASS)  # what is wrong, first
+        rows = judged if most is None or len(judged) <= most.rows else shown[: most.rows]
+        yield terminal.indented(terminal.table(_TITLES, map(_row, rows)))
+        yield from _more(len(judged) - len(rows), "row")
+    yield from _reasons(judged, most)
+    yield from _runs(report.backends, most)
+    notes = report.notes if most is None else report.notes[: most.notes]
+    yield from (terminal.indented(terminal.line(note)) for note in notes)
+    yield from _more(len(report.notes) - len(notes), "note")
     if report.divergence is not None:
         found = report.divergence
         yield terminal.line(
@@ -89,6 +104,43 @@ def _blocks(report: ValidationReport, *, every_comparison: bool) -> Iterator[Ren
         yield from _distributions(report.comparisons)
         yield from (_nodes(run) for run in report.backends if run.nodes)
     yield sentence(report)
+
+
+def _more(number: int, what: str) -> Iterator[RenderableType]:
+    """How many were left out, if any."""
+    if number > 0:
+        yield terminal.indented(terminal.line(f"and {count(number, f'more {what}')} (--all)"))
+
+
+def _reasons(judged: Sequence[Judged], most: _Most | None) -> Iterator[RenderableType]:
+    """Why, for a few outputs of each question and backend."""
+    with_reasons = [one for one in judged if one.reasons]
+    each = None if most is None else max(1, min(3, most.reasons // max(1, len(with_reasons))))
+    shown, total = 0, sum(len(one.reasons) for one in with_reasons)
+    for one in with_reasons:
+        left = total if most is None else max(0, most.reasons - shown)
+        for reason in one.reasons[:each][:left]:
+            shown += 1
+            yield terminal.indented(terminal.line(f"{one.backend}, output {reason}"))
+    yield from _more(total - shown, "output")
+
+
+def _runs(runs: Sequence[BackendRun], most: _Most | None) -> Iterator[RenderableType]:
+    """What really ran where; first what could not run, where not all fit."""
+    said = [(_ran(run), [f"{run.backend}: {one}" for one in _remarks(run)]) for run in runs]
+    if most is not None and len(runs) > most.runs:
+        ran = [bool(run.reason) for run in runs]
+        said = [one for _, one in sorted(zip(ran, said, strict=True), key=lambda pair: not pair[0])]
+        said = said[: most.runs]
+    left = sum(len(remarks) for _, remarks in said) if most is None else most.remarks
+    hidden = 0
+    for line, remarks in said:
+        yield terminal.indented(line)
+        yield from (terminal.indented(terminal.line(one)) for one in remarks[:left])
+        hidden += len(remarks[left:])
+        left = max(0, left - len(remarks))
+    yield from _more(hidden, "remark")
+    yield from _more(len(runs) - len(said), "backend")
 
 
 def _row(one: Judged) -> tuple[str | Text, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 
 import pytest
 from rich.console import Console, RenderableType
@@ -215,6 +216,68 @@ def test_every_comparison_is_listed_on_request(capsys: pytest.CaptureFixture[str
     """The full list has the largest difference and the reason."""
     out = _shown(capsys, validation(_validation(Verdict.MISMATCH), every_comparison=True))
     assert any("random" in row and "because" in row and "0.1" in row for row in out.splitlines())
+
+
+def _many(backends: int, outputs: int, verdict: Verdict) -> ValidationReport:
+    """Every output of every backend of that verdict, each for a reason of its own."""
+    names = [f"ort:number{i}" for i in range(backends)]
+    compared = tuple(
+        Comparison(
+            "equivalent" if name == "oracle" else "computes", name, case, f"out{i}", verdict,
+            f"error {i} u is {i} times the noise floor, allowed is 16" if i % 2 else "is off",
+            i + 1.0, 1.0, 0.1, 2**-24, allowed=16.0,
+        )
+        for name in (*names, "oracle") for case in ("random", "shifted-mean") for i in range(outputs)
+    )  # fmt: skip
+    notes = tuple(f"note {i}" for i in range(4))
+    runs = tuple(
+        BackendRun(
+            name, verdict, asked="GPU", nodes=_placed(40), settings={"version": "1"},
+            reduced=("TF32",), notes=notes,
+        )
+        for name in names
+    )  # fmt: skip
+    left_out = tuple(f"profile {i} was left out: it does not apply" for i in range(7))
+    found = Divergence("n", "Conv", "t", 9.0, 1.0)
+    return ValidationReport(verdict, compared, runs, found, factor=16.0, notes=left_out)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.MISMATCH, Verdict.INCONCLUSIVE, Verdict.PASS])
+@pytest.mark.parametrize("backends", [1, 3, 30])
+def test_a_summary_stays_within_forty_lines(
+    capsys: pytest.CaptureFixture[str], backends: int, verdict: Verdict
+) -> None:
+    """Whatever a model has of outputs, and a user of backends; what was left out is counted."""
+    report = _many(backends, 60, verdict)
+    out = _shown(capsys, validation(report))
+    rows = out.splitlines()
+    assert len(rows) < 40, out
+    assert rows[-1].startswith(f"verdict: {verdict}")
+    hidden = sum(int(row.split()[1]) for row in rows if row.endswith("more outputs (--all)"))
+    told = sum(", output 'out" in row for row in rows)
+    reasons = 60 * (backends + 1)
+    assert hidden + told == reasons
+    everything = _shown(capsys, validation(report, every_comparison=True))
+    assert "(--all)" not in everything
+    assert everything.count(", output 'out") == reasons
+    assert all(f"ort:number{i}: 40 nodes" in everything for i in range(backends))
+
+
+def test_what_could_not_run_is_told_first() -> None:
+    """It must not be among what was left out; nor must a row that is wrong."""
+    report = _many(30, 2, Verdict.PASS)
+    late = BackendRun("ort:late", Verdict.UNAVAILABLE, "not installed")
+    wrong = Comparison(
+        "computes", "ort:wrong", "random", "y", Verdict.MISMATCH, "is off", 99.0, 1.0
+    )
+    report = replace(
+        report, backends=(*report.backends, late), comparisons=(*report.comparisons, wrong)
+    )
+    stream = io.StringIO()
+    Console(file=stream, width=200, markup=False).print(validation(report))
+    out = stream.getvalue()
+    assert "ort:late: unavailable, not installed" in out
+    assert any(row.split()[-1] == "mismatch" for row in out.splitlines() if "ort:wrong" in row)
 
 
 def test_in_a_pipe_rows_are_whole_and_plain(capsys: pytest.CaptureFixture[str]) -> None:

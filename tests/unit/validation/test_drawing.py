@@ -109,6 +109,73 @@ GATHERS = {
         "g (int64[9] i, float[2] v) => (float[9, 8] y) <int64 d = {8}> { y = OneHot(i, d, v) }",
         8,
     ),
+    "tuples of indices": (
+        "g (int64[9, 2] i) => (float[9, 2] y) <float[8, 5, 2] t = {}> { y = GatherND(t, i) }",
+        5,
+    ),
+    "tuples behind batch dimensions": (
+        (
+            "g (int64[3, 1] i) => (float[3] y) <float[3, 7] t = {}>"
+            " { y = GatherND<batch_dims = 1>(t, i) }"
+        ),
+        7,
+    ),
+    "where to scatter": (
+        (
+            "g (int64[9, 1] i, float[6, 2] x, float[9, 2] u) => (float[6, 2] y)"
+            " { y = ScatterND(x, i, u) }"
+        ),
+        6,
+    ),
+    "where to scatter along an axis": (
+        (
+            "g (int64[2, 9] i, float[2, 6] x, float[2, 9] u) => (float[2, 6] y)"
+            " { y = ScatterElements<axis = 1>(x, i, u) }"
+        ),
+        6,
+    ),
+    "one-hot after a cast and a reshape": (
+        (
+            "g (int32[3, 3] i, float[2] v) => (float[9, 8] y) <int64 d = {8}, int64[1] s = {9}>"
+            " { c = Cast<to = 7>(i) r = Reshape(c, s) y = OneHot(r, d, v) }"
+        ),
+        8,
+    ),
+    "positions that begin at two": (
+        (
+            "g (int64[9] i) => (float[9, 2] y) <float[10, 2] t = {}, int64 two = {2}>"
+            " { p = Add(i, two) y = Gather(t, p) }"
+        ),
+        8,
+    ),
+    "less a constant": (
+        (
+            "g (int64[9] i) => (float[9, 2] y) <float[10, 2] t = {}, int64 two = {2}>"
+            " { p = Sub(i, two) y = Gather(t, p) }"
+        ),
+        12,
+    ),
+    "the sum of two inputs": (
+        (
+            "g (int64[9] i, int64[9] j) => (float[9, 2] y) <float[10, 2] t = {}>"
+            " { p = Add(j, i) y = Gather(t, p) }"
+        ),
+        10,
+    ),
+    "picked and chosen before it is used": (
+        (
+            "g (int64[9] i, bool[9] b, int64[9] k) => (float[9, 2] y) <float[4, 2] t = {}>"
+            " { w = Where(b, i, k) e = Gather(w, k) y = Gather(t, e) }"
+        ),
+        4,
+    ),
+    "an offset larger than the table": (
+        (
+            "g (int64[9] i) => (float[9, 2] y) <float[3, 2] t = {}, int64 five = {5}>"
+            " { p = Add(i, five) y = Gather(t, p) }"
+        ),
+        1,
+    ),
     "nothing": ("g (int64[9] i) => (int64[9] y) { y = Neg(i) }", None),
 }
 

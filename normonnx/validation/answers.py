@@ -19,6 +19,8 @@ from normonnx.runtime import backends, naming
 from normonnx.validation.comparing import Asked, compare
 from normonnx.validation.truths import Settings, Truth
 
+_SMALLEST: Final = "1x1"
+_FAILED: Final = "failed while running"  # as workers say it
 _NAMED: Final = 3  # nodes named in a reason
 
 
@@ -99,6 +101,26 @@ def ask(backend: str, subject: Subject, settings: Settings, limits: Limits) -> A
     if run.verdict is Verdict.PASS:
         run = replace(run, verdict=conclusion(found))
     return Answer(run, tuple(found), outcome.outputs, outcome.wide)
+
+
+def ask_what_it_accepts(
+    backend: str, subject: Subject, settings: Settings, limits: Limits
+) -> Answer:
+    """As `ask`; spatial dimensions of 1 are left out, and that is told, where they make it fail.
+
+    Some operators have no meaning there, reflection at an edge for example, and not every runtime
+    nor the oracle agrees on which.
+    """
+    answer = ask(backend, subject, settings, limits)
+    rest = [truth for truth in subject.truths if truth.case.profile != _SMALLEST]
+    failed = answer.run.verdict in (Verdict.UNAVAILABLE, Verdict.INVALID)
+    if not failed or _FAILED not in answer.run.reason or len(rest) in (0, len(subject.truths)):
+        return answer
+    again = ask(backend, replace(subject, truths=rest), settings, limits)
+    if again.run.verdict in (Verdict.UNAVAILABLE, Verdict.INVALID):
+        return answer
+    note = f"profile {_SMALLEST} was left out: {answer.run.reason}"
+    return replace(again, run=replace(again.run, notes=(*again.run.notes, note)))
 
 
 def judged(

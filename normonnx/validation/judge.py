@@ -33,7 +33,7 @@ from normonnx.graph.source import ModelLike, as_model
 from normonnx.runtime.naming import parse
 from normonnx.runtime.oracle import evaluate
 from normonnx.validation import drawing
-from normonnx.validation.answers import Answer, Limits, Subject, ask
+from normonnx.validation.answers import Answer, Limits, Subject, ask_what_it_accepts
 from normonnx.validation.comparing import Asked, Question, compare, interface_difference
 from normonnx.validation.drawing import fitting
 from normonnx.validation.measures import FACTOR
@@ -79,7 +79,8 @@ def validate(  # noqa: PLR0913
     answers: list[Answer] = []
     with on_disk(model, loaded) as path:
         for backend in backends:
-            answer = ask(backend, Subject(path, loaded, truths), settings, limits)
+            subject = Subject(path, loaded, truths)
+            answer = ask_what_it_accepts(backend, subject, settings, limits)
             if unknown and answer.run.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
                 found = _unknown(loaded, Asked("computes", backend), unknown)
                 run = replace(answer.run, verdict=conclusion(found))

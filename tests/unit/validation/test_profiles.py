@@ -143,6 +143,20 @@ def test_what_the_model_does_not_accept_is_left_out() -> None:
     assert {one.case for one in found.comparisons} == {"random", "shifted-mean", "batch-1"}
 
 
+def test_what_a_runtime_does_not_accept_is_left_out() -> None:
+    """Reflection has no meaning at the edge of one pixel: ONNX Runtime refuses, NumPy does not."""
+    pytest.importorskip("onnxruntime")
+    text = HEAD + (
+        "g (float[N, 1, H, W] x) => (float[N, 1, P, Q] y) <int64[8] p = {0, 0, 1, 1, 0, 0, 1, 1}>"
+        ' { y = Pad<mode = "reflect">(x, p) }'
+    )
+    found = normonnx.validate(onnx.parser.parse_model(text), profiles="all")
+    assert found.verdict is Verdict.PASS
+    notes = (*found.notes, *found.backends[0].notes)
+    assert sum(note.startswith("profile 1x1 was left out: ") for note in notes) == 1
+    assert "1x1" not in {one.case for one in found.comparisons}
+
+
 # --- whom they blame ----------------------------------------------------------------------------
 
 Answer = Callable[[Any], Any]

@@ -234,6 +234,8 @@ def validate(  # noqa: PLR0913
     memory: int | None = None,
     require_coverage: float = 0.0,
     module: torch.nn.Module | None = None,
+    locate: bool = True,
+    repro: str | os.PathLike[str] | None = None,
 ) -> ValidationReport:
     """Judge what backends compute for a model, and whether two models are the same function.
 
@@ -265,6 +267,9 @@ def validate(  # noqa: PLR0913
         require_coverage: Share of the nodes, 0 to 1, that must run on the provider asked for;
             a backend that keeps fewer there is unavailable.
         module: A torch module for the backend "torch", which runs it in float64 against the model.
+        locate: On a mismatch, also find the node where it begins: `report.divergence`.
+        repro: A folder to write that node to, as a model of its own with an .npz of inputs and what
+            is expected; None for none.
 
     Raises:
         UsageError: An input has the wrong name, type or shape, or an option has no such value.
@@ -283,6 +288,8 @@ def validate(  # noqa: PLR0913
         factor=factor,
         tolerance=_tolerance(rtol, atol),
         limits=_limits(timeout, memory, require_coverage, module),
+        locate=locate,
+        repro=repro,
     )
 
 

@@ -42,6 +42,13 @@ from normonnx.core.errors import ExitCode
 @click.option(
     "--all", "every_comparison", is_flag=True, help="List every output of every case, and nodes."
 )
+@click.option("--no-locate", is_flag=True, help="Don't look for the node where a mismatch begins.")
+@click.option(
+    "--repro",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write that node to DIR, as a model of its own with inputs that show the fault.",
+)
 @junit_option
 @json_option
 def validate(  # noqa: PLR0913  # one parameter for each option
@@ -60,6 +67,8 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     memory: int | None,
     require_coverage: float,
     every_comparison: bool,
+    no_locate: bool,
+    repro: Path | None,
     junit_to: str | None,
     json_to: str | None,
 ) -> ExitCode:
@@ -93,6 +102,8 @@ def validate(  # noqa: PLR0913  # one parameter for each option
             timeout=timeout,
             memory=memory,
             require_coverage=require_coverage / 100,
+            locate=not no_locate,
+            repro=repro,
         )
     write_junit(found, str(model), junit_to)
     return report(

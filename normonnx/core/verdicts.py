@@ -152,8 +152,17 @@ class Divergence:
         node: Name of the node; its first output's name where the node has none.
         op_type: Operator of that node.
         tensor: Name of the tensor that is off.
-        local: Error the node adds by itself, in u.
+        local: Error the node adds by itself, in u, when it is fed what the truth has there.
         upstream: Error that it inherits from its inputs, in u.
+        question: As in `Comparison`.
+        backend: As in `Comparison`.
+        case: Name of the inputs that it was found on.
+        floor: How far roundoff moves the tensor, in u.
+        counterpart: Name of the reference's tensor that it was held against; empty where the model
+            was held against itself.
+        note: What else a reader must know; that no node is at fault by itself, for example.
+        repro: File of the node as a model of its own, where one was written; inputs and what is
+            expected lie beside it in an .npz.
     """
 
     node: str
@@ -161,6 +170,13 @@ class Divergence:
     tensor: str
     local: float
     upstream: float
+    question: Literal["computes", "equivalent"] = "computes"
+    backend: str = ""
+    case: str = ""
+    floor: float = float("nan")
+    counterpart: str = ""
+    note: str = ""
+    repro: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 from rich.console import RenderableType
 from rich.text import Text
 
-from normonnx.core.verdicts import BackendRun, Comparison, ValidationReport, Verdict
+from normonnx.core.verdicts import BackendRun, Comparison, Divergence, ValidationReport, Verdict
 from normonnx.reporting import terminal
 from normonnx.reporting.figures import count, multiple, printable
 from normonnx.reporting.grouping import Judged, judge
@@ -94,11 +94,7 @@ def _blocks(report: ValidationReport, *, every_comparison: bool) -> Iterator[Ren
     yield from (terminal.indented(terminal.line(note)) for note in notes)
     yield from _more(len(report.notes) - len(notes), "note")
     if report.divergence is not None:
-        found = report.divergence
-        yield terminal.line(
-            f"first goes wrong at {found.op_type} {found.node!r}, tensor {found.tensor!r}: adds "
-            f"{multiple(found.local)} u to the {multiple(found.upstream)} u of its inputs"
-        )
+        yield terminal.line(_where(report.divergence))
     if every_comparison:
         yield _listing(report)
         yield from _distributions(report.comparisons)
@@ -141,6 +137,19 @@ def _runs(runs: Sequence[BackendRun], most: _Most | None) -> Iterator[Renderable
         left = max(0, left - len(remarks))
     yield from _more(hidden, "remark")
     yield from _more(len(runs) - len(said), "backend")
+
+
+def _where(found: Divergence) -> str:
+    """The first divergence, in a sentence or two."""
+    against = f" against {found.counterpart!r} of the reference" if found.counterpart else ""
+    said = (
+        f"first goes wrong at {found.op_type} {found.node!r} ({found.case}), tensor "
+        f"{found.tensor!r}{against}: adds {multiple(found.local)} u to the "
+        f"{multiple(found.upstream)} u of its inputs; roundoff moves it by "
+        f"{multiple(found.floor)} u"
+    )
+    parts = [said, found.note, f"repro: {found.repro}" if found.repro else ""]
+    return printable("; ".join(part for part in parts if part))
 
 
 def _row(one: Judged) -> tuple[str | Text, ...]:

@@ -19,7 +19,7 @@ from normonnx.runtime.engines.contract import GivenUpError
 from normonnx.runtime.exchange import Array
 from normonnx.runtime.naming import BACKENDS
 
-__all__ = ["BACKENDS", "Outcome", "Request", "run"]
+__all__ = ["BACKENDS", "Outcome", "Request", "asked_of", "failed", "outcome_of", "run"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +69,31 @@ def run(backend: str, request: Request) -> Outcome:
     named = naming.parse(backend)
     if not named.is_known:
         reason = f"there is no backend {backend!r}; {naming.close_to(backend)}"
-        return _failed(backend, Verdict.UNAVAILABLE, reason)
+        return failed(backend, Verdict.UNAVAILABLE, reason)
     with tempfile.TemporaryDirectory(prefix="normonnx-") as folder:
         place = Path(folder)
         exchange.write_cases(place, request.cases)
-        wanted = {
-            "model": str(request.model.absolute()),
-            "backend": backend,
-            "cases": len(request.cases),
-            "module": None,
-            "paths": [str(Path(folder).absolute()) for folder in sys.path if folder],
-        }
+        wanted = asked_of(backend, request.model, cases=len(request.cases))
         if named.runs_live and request.module is not None:
             try:
                 wanted["module"] = _stored(request.module, place)
             except GivenUpError as error:
-                return _failed(backend, Verdict.UNAVAILABLE, str(error))
+                return failed(backend, Verdict.UNAVAILABLE, str(error))
         found = workers.run(place, wanted, workers.Limits(request.timeout, request.memory))
         if isinstance(found, str):
-            return _failed(backend, Verdict.UNAVAILABLE, found)
-        return _outcome(backend, place, found, len(request.cases))
+            return failed(backend, Verdict.UNAVAILABLE, found)
+        return outcome_of(backend, place, found, len(request.cases))
+
+
+def asked_of(backend: str, model: Path, *, cases: int) -> dict[str, Any]:
+    """What a worker is told."""
+    return {
+        "model": str(model.absolute()),
+        "backend": backend,
+        "cases": cases,
+        "module": None,
+        "paths": [str(Path(folder).absolute()) for folder in sys.path if folder],
+    }
 
 
 def _stored(module: object, place: Path) -> str:
@@ -99,7 +104,8 @@ def _stored(module: object, place: Path) -> str:
     return str(path)
 
 
-def _outcome(backend: str, place: Path, answer: Mapping[str, Any], cases: int) -> Outcome:
+def outcome_of(backend: str, place: Path, answer: Mapping[str, Any], cases: int) -> Outcome:
+    """What a worker left in its folder, with its answer."""
     verdict = Verdict(answer["verdict"])
     found = BackendRun(backend, verdict, answer["reason"])
     if verdict is not Verdict.PASS:
@@ -116,5 +122,6 @@ def _outcome(backend: str, place: Path, answer: Mapping[str, Any], cases: int) -
     return Outcome(found, tuple(outputs), wide=answer["wide"])
 
 
-def _failed(backend: str, verdict: Verdict, reason: str) -> Outcome:
+def failed(backend: str, verdict: Verdict, reason: str) -> Outcome:
+    """The outcome of a backend that did not run."""
     return Outcome(BackendRun(backend, verdict, reason))

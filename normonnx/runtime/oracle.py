@@ -12,7 +12,7 @@ exponents, sizes) are not moved; a cast to a narrower type is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -73,6 +73,9 @@ _PER_TERM: Final = 0.25
 _ABSOLUTE: Final = frozenset({"Sigmoid"})
 
 
+Watch = Callable[[ir.Node, Sequence[Any], Sequence[Any]], Sequence[Any] | None]
+
+
 @dataclass(slots=True, eq=False)
 class _Scope:
     """Values known while one graph is evaluated, and the attributes of the function around it."""
@@ -82,13 +85,14 @@ class _Scope:
     opsets: Mapping[str, int]
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0913
     model: ir.Model,
     feeds: Mapping[str, Any],
     *,
     perturb: Perturbation | None = None,
     keep: Collection[str] = (),
     narrow: bool = False,
+    watch: Watch | None = None,
 ) -> dict[str, Any]:
     """Evaluate a model in float64.
 
@@ -100,6 +104,8 @@ def evaluate(
         keep: Names of further values of the main graph to return.
         narrow: Round every result in a type below float32 (float16, bfloat16, float8) to that type,
             as a runtime must; otherwise such types are no narrower than float64 here.
+        watch: Called after each node of the main graph with the node, what it read and what it
+            gave; what it returns, unless None, takes the place of what the node gave.
 
     Returns:
         Graph outputs and `keep` by name; floating-point arrays are float64.
@@ -109,7 +115,7 @@ def evaluate(
         UnsupportedOperatorError: An operator is custom, or a value would not fit into memory.
     """
     with blas.quietly():
-        return _evaluated(_Run(model, perturb, narrow=narrow), feeds, keep)
+        return _evaluated(_Run(model, perturb, narrow=narrow, watch=watch), feeds, keep)
 
 
 def _evaluated(run: _Run, feeds: Mapping[str, Any], keep: Collection[str]) -> dict[str, Any]:
@@ -131,8 +137,16 @@ def _evaluated(run: _Run, feeds: Mapping[str, Any], keep: Collection[str]) -> di
 class _Run:
     """One evaluation of one model."""
 
-    def __init__(self, model: ir.Model, perturb: Perturbation | None, *, narrow: bool) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        perturb: Perturbation | None,
+        *,
+        narrow: bool,
+        watch: Watch | None = None,
+    ) -> None:
         self.model = model
+        self._watch = watch
         self._perturb = perturb
         self._precision = Precision() if narrow or perturb is not None else None
         self._narrow = narrow
@@ -153,6 +167,9 @@ class _Run:
             results = self._node(node, inputs, scope)
             if self._precision is not None:
                 results = self._in_type(node, results)
+            if self._watch is not None and graph is self.model.graph:
+                seen = self._watch(node, inputs, results)
+                results = results if seen is None else seen
             for value, result in zip(node.outputs, results, strict=False):
                 scope.values[id(value)] = promoted(result)
             for value in dying.get(position, ()):

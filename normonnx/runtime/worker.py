@@ -1,14 +1,16 @@
-"""The process that runs a model: `python -m normonnx.runtime.worker FOLDER`.
+"""The process that runs a model: `python -m normonnx.runtime.worker [FOLDER]`.
 
 It reads the request and the inputs from the folder (see `exchange`), hands them to the engine of
-the backend's family, and writes the outputs, one case at a time, and the answer. It ends at once
-when its standard input is closed, that is when its parent dies.
+the backend's family, and writes the outputs, one case at a time, and the answer. Without a folder
+it serves: each line of its standard input names one. It ends at once when its standard input is
+closed, that is when its parent dies.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -30,18 +32,35 @@ _ENGINES: Final[Mapping[str, str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one request."""
-    (folder,) = sys.argv[1:] if arguments is None else arguments
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    place = Path(folder)
+    """Run one request, or serve them as they come."""
+    folders = sys.argv[1:] if arguments is None else arguments
+    if folders:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        _answer(Path(folders[0]))
+        return 0
+    lines: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(lines,), daemon=True).start()
+    while True:
+        _answer(Path(lines.get()))
+
+
+def _answer(place: Path) -> None:
+    """Run one request; its answer appears at once and whole."""
     try:
         answer = _run(place, json.loads((place / exchange.REQUEST).read_text()))
     except GivenUpError as error:
         answer = {"verdict": error.verdict, "reason": str(error)}
     except MemoryError:
         answer = {"verdict": "unavailable", "reason": "ran out of memory"}
-    (place / exchange.ANSWER).write_text(json.dumps(answer))
-    return 0
+    written = place / f"{exchange.ANSWER}.part"
+    written.write_text(json.dumps(answer))
+    written.replace(place / exchange.ANSWER)
+
+
+def _listen(lines: queue.Queue[str]) -> None:
+    for line in sys.stdin:
+        lines.put(line.rstrip("\n"))
+    os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from normonnx.runtime import exchange
 
-_WORKER: Final = "normonnx.runtime.worker"
+WORKER: Final = "normonnx.runtime.worker"
 _POLL: Final = 0.02  # seconds
 _SHARE: Final = 0.85  # of the free memory, where no limit is given
 _LEAST: Final = 1 << 28  # bytes; an interpreter with a runtime needs as much
@@ -53,7 +53,7 @@ def run(place: Path, request: Mapping[str, Any], limits: Limits) -> dict[str, An
     """
     (place / exchange.REQUEST).write_text(json.dumps(request))
     # -P: files in the current folder must not shadow numpy or a runtime.
-    command = [sys.executable, "-P", "-m", _WORKER, str(place)]
+    command = [sys.executable, "-P", "-m", WORKER, str(place)]
     return watch(place, command, limits)
 
 
@@ -66,25 +66,31 @@ def watch(place: Path, command: Sequence[str], limits: Limits) -> dict[str, Any]
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=errors,
-            env=_environment(),
+            env=environment(),
         )
         try:
-            exceeded = _wait(worker, limits)
+            over = _wait(worker, limits)
         finally:
             worker.kill()
             worker.wait()
             if worker.stdin is not None:
                 worker.stdin.close()
-    if exceeded:
-        return exceeded
-    if worker.returncode < 0:
-        return _killed(-worker.returncode)
+    if over:
+        return over
     answer = place / exchange.ANSWER
     if worker.returncode != 0 or not answer.exists():
-        last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
-        return f"its process failed: {last[0][:_LONGEST]}"
+        return how_it_ended(worker, log)
     found: dict[str, Any] = json.loads(answer.read_text())
     return found
+
+
+def how_it_ended(worker: subprocess.Popen[bytes], log: Path) -> str:
+    """Why a worker ended before it answered, in one line."""
+    status = worker.wait()
+    if status < 0:
+        return _killed(-status)
+    last = log.read_text(errors="replace").strip().splitlines()[-1:] or ["no message"]
+    return f"its process failed: {last[0][:_LONGEST]}"
 
 
 def _wait(worker: subprocess.Popen[bytes], limits: Limits) -> str:
@@ -92,14 +98,35 @@ def _wait(worker: subprocess.Popen[bytes], limits: Limits) -> str:
     allowed = _allowed(limits)
     deadline = time.monotonic() + limits.seconds
     while worker.poll() is None:
-        if time.monotonic() >= deadline:
-            return f"did not finish within {limits.seconds:g} s"
-        if _resident(worker.pid) > allowed:
-            return f"took more than {allowed / 1e9:.3g} GB of memory, which is its limit"
+        over = exceeded(worker, limits, deadline, allowed)
+        if over:
+            return over
         try:
             worker.wait(min(_POLL, max(0.0, deadline - time.monotonic())))
         except subprocess.TimeoutExpired:
             continue
+    return ""
+
+
+def exceeded(
+    worker: subprocess.Popen[bytes],
+    limits: Limits,
+    deadline: float,
+    allowed: float | None = None,
+) -> str:
+    """Which limit a worker exceeds now, in one line; empty for none.
+
+    Args:
+        worker: The process.
+        limits: What it may take.
+        deadline: When it must have answered, on the monotonic clock.
+        allowed: Bytes of memory; None to work it out from `limits`.
+    """
+    if time.monotonic() >= deadline:
+        return f"did not finish within {limits.seconds:g} s"
+    most = _allowed(limits) if allowed is None else allowed
+    if _resident(worker.pid) > most:
+        return f"took more than {most / 1e9:.3g} GB of memory, which is its limit"
     return ""
 
 
@@ -129,7 +156,7 @@ def _resident(process: int) -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """The worker finds this very package, also where it is not installed but lies on sys.path."""
     root = str(Path(__file__).resolve().parents[2])
     if root in site.getsitepackages():

@@ -36,6 +36,7 @@ from normonnx.validation import drawing
 from normonnx.validation.answers import Answer, Limits, Subject, ask_what_it_accepts
 from normonnx.validation.comparing import Asked, Question, compare, interface_difference
 from normonnx.validation.drawing import fitting
+from normonnx.validation.locating import located
 from normonnx.validation.measures import FACTOR
 from normonnx.validation.precision import with_lost_precision
 from normonnx.validation.profiles import Profiles, chosen_profiles, with_profiles
@@ -56,6 +57,8 @@ def validate(  # noqa: PLR0913
     factor: float | None = None,
     tolerance: Tolerance | None = None,
     limits: Limits = Limits(),  # noqa: B008  # frozen
+    locate: bool = True,
+    repro: str | os.PathLike[str] | None = None,
 ) -> ValidationReport:
     """Judge backends on a model, and a model against a reference; see `normonnx.validate`."""
     settings = judging(seed, factor, kernels=True, tolerance=tolerance)
@@ -100,7 +103,13 @@ def validate(  # noqa: PLR0913
                 if theirs
                 else _unknown(loaded, _EQUIVALENT, unknown)
             )
-    return replace(report(comparisons, answers, settings), notes=notes)
+    judged = replace(report(comparisons, answers, settings), notes=notes)
+    if not locate:
+        return judged
+    folder = None if repro is None else Path(repro)
+    return located(
+        judged, loaded, reference, truths, settings, timeout=limits.timeout, folder=folder
+    )
 
 
 def equivalence(

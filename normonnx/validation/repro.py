@@ -1,0 +1,126 @@
+"""One node that goes wrong, with inputs that show it: a model and an .npz beside it.
+
+The .npz also holds what the node should give ("expected:NAME") and how far roundoff moves that
+("floor:NAME", in u), so that `normonnx validate NODE.onnx --inputs NODE.npz` says mismatch again.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx_ir as ir
+
+from normonnx.core.dtypes import is_float, is_narrow
+from normonnx.core.errors import UsageError
+from normonnx.core.files import replacing
+from normonnx.core.verdicts import Divergence
+from normonnx.graph import files
+from normonnx.runtime.oracle import evaluate
+from normonnx.validation.drawing import Case, fitting
+from normonnx.validation.islands import Island, Types, archipelago, can_stand_alone
+from normonnx.validation.sketch import Array
+
+_LONGEST: Final = 80  # characters of a file's name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Repro:
+    """A node that goes wrong.
+
+    Attributes:
+        model: The node alone.
+        arrays: Its inputs by name, what it should give, and the noise floor.
+    """
+
+    model: ir.Model
+    arrays: dict[str, Array]
+
+
+def of_island(model: ir.Model, island: Island, tensor: str, expected: Array, floor: float) -> Repro:
+    """A node, what it reads, and what it should give.
+
+    Args:
+        model: That the node is of.
+        island: The node with its inputs.
+        tensor: The output that is wrong.
+        expected: What it should be.
+        floor: How far roundoff moves it, in u.
+    """
+    alone = Island(island.node, island.inputs, {tensor: expected})
+    made = archipelago(model, [alone])
+    name = made.outputs[0, tensor]
+    kind = Types(model).of(_value(island, tensor))
+    made.model.graph.outputs[0].dtype = ir.DataType.from_numpy(kind)
+    wider = [
+        a.dtype for a in island.inputs.values() if is_float(a.dtype) and not is_narrow(a.dtype)
+    ]
+    if is_narrow(kind) and wider:
+        name = _cast_back(made.model.graph, wider[0])
+    arrays = {
+        **made.feeds,
+        f"expected:{name}": np.asarray(expected, np.float64),
+        f"floor:{name}": np.array(floor if np.isfinite(floor) else 1.0),
+    }
+    return Repro(made.model, arrays)
+
+
+def _cast_back(graph: ir.Graph, kind: np.dtype[Any]) -> str:
+    """Give the output in the type that came in, so that what a narrow type loses is seen."""
+    number = ir.DataType.from_numpy(kind)
+    node = ir.Node("", "Cast", [graph.outputs[0]], [ir.AttrInt64("to", int(number))], name="back")
+    node.outputs[0].name, node.outputs[0].dtype = "back", number
+    graph.append(node)
+    graph.outputs[0] = node.outputs[0]
+    return "back"
+
+
+def _value(island: Island, tensor: str) -> ir.Value:
+    return next(value for value in island.node.outputs if value.name == tensor)
+
+
+def of_rewrite(
+    reference: ir.Model, model: ir.Model, case: Case, found: Divergence, *, narrow: bool
+) -> Repro | None:
+    """The node where a rewritten model leaves its reference; None where it can't stand alone."""
+    node = next((n for n in model.graph if any(v.name == found.tensor for v in n.outputs)), None)
+    if node is None or not found.counterpart or not can_stand_alone(node):
+        return None
+    kept = [v.name for v in node.inputs if v is not None and v.name and v.producer() is not None]
+    ours = {**case.feeds, **evaluate(model, fitting(case, model).feeds, keep=kept, narrow=narrow)}
+    theirs = evaluate(reference, fitting(case, reference).feeds, keep=[found.counterpart])
+    types = Types(model)
+    inputs = {
+        v.name: types.given(v, ours[v.name])
+        for v in node.inputs
+        if v is not None and v.name and v.name in ours
+    }
+    island = Island(node, inputs, {})
+    return of_island(model, island, found.tensor, theirs[found.counterpart], found.floor)
+
+
+def write(repro: Repro, folder: Path, divergence: Divergence) -> tuple[Path, Path]:
+    """Write a repro into a folder, which is made where it is missing.
+
+    Raises:
+        UsageError: It can't be written.
+    """
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "_", divergence.node).strip("_.")[-_LONGEST:] or "node"
+    model, arrays = folder / f"{stem}.onnx", folder / f"{stem}.npz"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        files.save(repro.model, model)
+        with replacing(arrays) as temporary, temporary.open("wb") as opened:
+            np.savez(opened, **_plain(repro.arrays))
+    except OSError as error:
+        message = f"can't write the repro to {folder}: {error.strerror or error}"
+        raise UsageError(message) from error
+    return model, arrays
+
+
+def _plain(arrays: dict[str, Array]) -> dict[str, Any]:
+    """Types that only ml_dtypes knows would be lost in an .npz; they are kept as float32."""
+    return {k: a.astype(np.float32) if a.dtype.kind == "V" else a for k, a in arrays.items()}

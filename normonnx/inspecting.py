@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.operators import norm_of
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
 from normonnx.fold.passes import Fate, fold_affines
@@ -32,7 +33,9 @@ def inspect_model(model: ModelLike) -> Inspection:
             fate = fates.get(id(node))
             where = names[id(graph)]
             if norm is not None:
-                outcome = (False, _STAYS) if fate is None else (fate.folded, fate.reason)
+                outcome = (
+                    (False, _stays(node, norm)) if fate is None else (fate.folded, fate.reason)
+                )
                 norms.append(NormFound(label(node), node.op_type, norm, where, *outcome))
             elif fate is not None:
                 found = AffineFound(label(node), node.op_type, where, fate.folded, fate.reason)
@@ -45,6 +48,17 @@ def inspect_model(model: ModelLike) -> Inspection:
         ir_version=given.ir_version,
         producer=f"{given.producer_name or ''} {given.producer_version or ''}".strip(),
     )
+
+
+def _stays(node: ir.Node, norm: str) -> str:
+    """Why nothing tries to fold a normalization."""
+    region = CATALOGUE[norm].region
+    if node.domain and region.fixed:
+        kind = f"{node.domain}::{node.op_type}"
+        return f"its statistics are constants, but it is a {kind}, which is not folded"
+    if not region.measures:
+        return "it has no statistics, but it is no scale and shift either"
+    return _STAYS
 
 
 def _fates(model: ir.Model) -> dict[int, Fate]:

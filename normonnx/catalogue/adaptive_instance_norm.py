@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.arithmetic import per_sample, spatial, standardized
+from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import (
     Array,
     Attribute,
@@ -78,6 +79,12 @@ def _centered_native(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -
     return _finish(op, x, _operator(op, centre), scale, bias)
 
 
+def _not_fused(call: NormCall) -> str | None:
+    """With one spatial axis, and numbers for scale and bias, it is a LayerNorm of rows."""
+    one_axis = conditions.rank_of(3, 3)(call) is None
+    return conditions.not_fused_through_a_cast(call) if one_axis else None
+
+
 _OPERATOR: Final = conditions.every(conditions.not_double, conditions.knows_channels)
 
 ADAPTIVE_INSTANCE_NORM: Final = Norm(
@@ -95,7 +102,7 @@ ADAPTIVE_INSTANCE_NORM: Final = Norm(
     formula=formula,
     forms=(
         Form("centered chain", _body, since=13, generic=True, centered=True),
-        Form("chain", _chain),
+        Form("chain", _chain, requires=_not_fused),
         Form("corrected chain", _corrected, centered=True),
         Form("InstanceNormalization, then Mul-Add", _native, requires=_OPERATOR),
         Form(

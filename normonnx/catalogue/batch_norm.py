@@ -7,6 +7,7 @@ measured: it is a per-channel affine, which `fold/` moves into its neighbours.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 import numpy as np
@@ -20,7 +21,7 @@ from normonnx.catalogue.batch_norm_training import (
     training_layer,
 )
 from normonnx.catalogue.call import NormCall
-from normonnx.catalogue.layers import affine_of, array
+from normonnx.catalogue.layers import affine_of, array, check_rank
 from normonnx.catalogue.norm import (
     Array,
     Dim,
@@ -123,8 +124,12 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     return Reading("BatchNorm", parameters, {"epsilon": op.float("epsilon", _EPSILON)})
 
 
-def layer(module: Any, shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
+def layer(  # module: a torch module
+    module: Any, shape: Sequence[Dim], *, ranks: tuple[int, ...] = ()
+) -> tuple[str, dict[str, Any]]:
     """torch's BatchNorm layers: batch statistics in training, and where none were tracked."""
+    if ranks:
+        check_rank(module, shape, *ranks)
     if module.training or module.running_mean is None:
         return training_layer(module, shape)
     return "BatchNorm", {
@@ -135,7 +140,7 @@ def layer(module: Any, shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a
     }
 
 
-_TORCH: Final = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")
+_RANKS: Final = {"BatchNorm1d": (2, 3), "BatchNorm2d": (4,), "BatchNorm3d": (5,)}
 
 BATCH_NORM: Final = Norm(
     name="BatchNorm",
@@ -176,5 +181,8 @@ BATCH_NORM: Final = Norm(
     alternatives={"training_mode": BATCH_NORM_TRAINING},
     check=check,
     readers={("", "BatchNormalization"): read},
-    layers=dict.fromkeys((f"torch.nn.{name}" for name in _TORCH), layer),
+    layers={
+        **{f"torch.nn.{name}": partial(layer, ranks=ranks) for name, ranks in _RANKS.items()},
+        "torch.nn.SyncBatchNorm": layer,
+    },
 )

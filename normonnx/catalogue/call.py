@@ -5,8 +5,9 @@ What is wrong is said here, with the value found and the value expected, and not
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from normonnx.catalogue.layers import array as as_array
 from normonnx.catalogue.norm import (
     Array,
     Attribute,
@@ -32,6 +34,9 @@ TYPES: Final = tuple(
     np.dtype(kind) for kind in (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 )
 Given = Array | tuple[Dim, ...]
+LOWEST: Final = 7
+_BFLOAT16_SINCE: Final = 13
+_LEAST_INT, _MOST_INT = -(2**63), 2**63 - 1  # ONNX keeps whole numbers in int64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,12 +99,23 @@ class NormCall:
         }
 
     @property
+    def lowest_opset(self) -> int:
+        """The lowest opset that knows the types of X and of the parameters."""
+        found = [
+            self.dtype,
+            *(v.dtype for v in self.parameters.values() if not isinstance(v, tuple)),
+        ]
+        return _BFLOAT16_SINCE if ml_dtypes.bfloat16 in found else LOWEST
+
+    @property
     def forms(self) -> tuple[Form, ...]:
         """The forms that this call may take at some opset."""
         return tuple(form for form in self.norm.forms if form.requires(self) is None)
 
     def forms_at(self, opset: int) -> tuple[Form, ...]:
         """The forms that this call may take at one opset."""
+        if opset < self.lowest_opset:
+            return ()
         return tuple(
             form
             for form in self.forms
@@ -132,7 +148,16 @@ class NormCall:
 
 
 def chosen(norm: Norm, given: Mapping[str, Any]) -> tuple[Norm, Mapping[str, Any]]:
-    """The normalization that is meant, and the rest: training_mode=1 makes BatchNorm another."""
+    """The normalization that is meant, and the rest: training_mode=1 makes BatchNorm another.
+
+    Raises:
+        UsageError: Such an attribute is neither 0 nor 1.
+    """
+    for name in norm.alternatives:
+        value = given.get(name) or 0
+        if not isinstance(value, (bool, int, np.integer)) or value not in {0, 1}:
+            message = f"{norm.name}: {name} is {value!r}; expected 0 or 1"
+            raise UsageError(message)
     rest = {name: value for name, value in given.items() if name not in norm.alternatives}
     meant = [other for name, other in norm.alternatives.items() if given.get(name)]
     return (meant[0] if meant else norm), rest
@@ -146,13 +171,13 @@ def reference(
 ) -> Any:  # an array or a tuple of arrays
     """`Norm.reference`."""
     norm, given = chosen(norm, given)
-    array = np.asarray(x)
+    array = _as_numbers(norm, "X", x)
     if len(parameters) > len(norm.parameters):
         names = ", ".join(["X", *(each.name for each in norm.parameters)])
         message = f"{norm.name} takes {names}; {len(parameters) + 1} inputs were given"
         raise UsageError(message)
     wanted = dict(given)
-    outputs = int(wanted.pop("outputs", 1))
+    outputs = _checked_outputs(norm, wanted.pop("outputs", 1))
     for each, found in zip(norm.parameters, parameters, strict=False):
         if found is None:
             continue
@@ -160,8 +185,9 @@ def reference(
             message = f"{norm.name}: {each.name} was given twice, by place and by name"
             raise UsageError(message)
         wanted[each.name] = found
+    inputs = {each.name for each in norm.parameters}
     wanted = {
-        name: np.asarray(found) if any(name == each.name for each in norm.parameters) else found
+        name: _as_numbers(norm, name, found) if name in inputs else found
         for name, found in wanted.items()
         if found is not None
     }
@@ -173,6 +199,25 @@ def reference(
     results = found if isinstance(found, tuple) else (found,)
     _refuse_division_by_zero(call, array, results[0])
     return results[0] if outputs == 1 else results[:outputs]
+
+
+def _as_numbers(norm: Norm, name: str, found: Any) -> Array:  # whatever was given
+    try:
+        return as_array(found)
+    except ValueError as error:  # rows of several lengths
+        message = f"{norm.name}: {name} is no array: {error}"
+        raise UsageError(message) from error
+
+
+def _checked_outputs(norm: Norm, wanted: Any) -> int:  # whatever was given
+    known = len(norm.outputs)
+    if not isinstance(wanted, (int, np.integer)) or not 1 <= wanted <= known:
+        expected = "1" if known == 1 else f"1 to {known}"
+        message = (
+            f"{norm.name}: outputs is {wanted!r}; expected {expected}: {', '.join(norm.outputs)}"
+        )
+        raise UsageError(message)
+    return int(wanted)
 
 
 def _refuse_division_by_zero(call: NormCall, x: Array, y: Array) -> None:
@@ -187,16 +232,35 @@ def _refuse_division_by_zero(call: NormCall, x: Array, y: Array) -> None:
 
 
 def _checked_type(norm: Norm, dtype: npt.DTypeLike) -> np.dtype[Any]:
-    kind = np.dtype(dtype)
-    if kind not in TYPES:
+    kind = _as_dtype(dtype)
+    if kind is None or kind not in TYPES:
         message = (
-            f"{norm.name}: X is {kind}; expected float16, bfloat16, float32 or float64: cast it"
+            f"{norm.name}: X is {kind or dtype}; expected float16, bfloat16, float32 or float64: "
+            "cast it"
         )
         raise UsageError(message)
     return kind
 
 
-def _checked_shape(norm: Norm, shape: Sequence[Dim]) -> tuple[Dim, ...]:
+def _as_dtype(dtype: Any) -> np.dtype[Any] | None:  # whatever was given
+    """What numpy or torch call it; None where it is no type."""
+    for name in (dtype, str(dtype).removeprefix("torch.")):
+        with contextlib.suppress(TypeError):
+            return np.dtype(name)
+    return None
+
+
+def _is_size(dim: object) -> bool:
+    return dim is None or isinstance(dim, (int, np.integer, str))
+
+
+def _checked_shape(norm: Norm, shape: Any) -> tuple[Dim, ...]:
+    if isinstance(shape, str) or not isinstance(shape, Iterable) or not all(map(_is_size, shape)):
+        message = (
+            f"{norm.name}: the shape of X is {shape!r}; expected a tuple of sizes: whole numbers, "
+            "and names or None for what is not known"
+        )
+        raise UsageError(message)
     dims = tuple(int(dim) if isinstance(dim, (int, np.integer)) else dim for dim in shape)
     if len(dims) < norm.min_rank:
         message = (
@@ -244,7 +308,23 @@ def _checked_number(norm: Norm, attribute: Attribute, found: Any) -> Number:  # 
     if attribute.least is not None and not cast("float", number) >= attribute.least:
         message = f"{name} is {found!r}; expected {attribute.least:g} or more"
         raise UsageError(message)
+    if number not in attribute.choices.values():
+        _check_range(name, number)
     return number
+
+
+def _check_range(name: str, number: Number) -> None:
+    """ONNX keeps floating-point attributes in float32, where 1e-50 is 0 and 1e50 infinite."""
+    if not isinstance(number, float):
+        return
+    with np.errstate(all="ignore"):
+        stored = float(np.float32(number))
+    if math.isinf(stored) or (stored == 0) != (number == 0):
+        message = (
+            f"{name} is {number:g}, which is {stored:g} in float32, as ONNX keeps it; expected a "
+            "finite number that float32 holds"
+        )
+        raise UsageError(message)
 
 
 def _of_kind(attribute: Attribute, found: Any) -> Number | None:  # whatever was given
@@ -258,7 +338,7 @@ def _of_kind(attribute: Attribute, found: Any) -> Number | None:  # whatever was
         return tuple(int(each) for each in whole) if len(whole) == len(found) else None
     if attribute.kind == ir.AttributeType.INT:
         is_whole = isinstance(found, (bool, int, np.integer))
-        return int(found) if is_whole else None
+        return int(found) if is_whole and _LEAST_INT <= found <= _MOST_INT else None
     if isinstance(found, bool) or not isinstance(found, (int, float, np.integer, np.floating)):
         return None
     return None if math.isnan(float(found)) else float(found)
@@ -276,9 +356,15 @@ def _as_parameter(
             raise UsageError(message)
         return np.full(1, parameter.default, kind)
     if isinstance(found, tuple):
+        if not all(map(_is_size, found)):
+            message = (
+                f"{norm.name}: {parameter.name} is {found}; a tuple is a shape, of an input at run "
+                "time, so its sizes are whole numbers or names: give numbers as an array"
+            )
+            raise UsageError(message)
         return cast("tuple[Dim, ...]", found)
-    array = np.asarray(found)
-    if isinstance(found, (int, float, list)):
+    array = _as_numbers(norm, parameter.name, found)
+    if isinstance(found, (int, float, list)) and array.dtype.kind in "bif":
         array = array.astype(kind)
     if not is_float(array.dtype):
         message = (

@@ -76,4 +76,8 @@ def float32_only(call: NormCall) -> str | None:
 
 def not_fused_through_a_cast(call: NormCall) -> str | None:
     """X needs no cast: ONNX Runtime's LayerNormFusion takes the cast, too, and fails to load."""
-    return f"ONNX Runtime fuses it wrongly for {call.dtype}" if is_narrow(call.dtype) else None
+    doubled = call.attributes.get("stash_type") == DOUBLE and call.dtype != "float64"
+    if not (doubled or is_narrow(call.dtype)):
+        return None
+    computed = "float64" if doubled else "float32"
+    return f"ONNX Runtime fuses it wrongly for {call.dtype} computed in {computed}"

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Final, cast
 
 from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.layers import check_sizes
 from normonnx.catalogue.norm import Dim, Norm, Reader
 from normonnx.core.errors import UsageError
 
@@ -52,18 +53,21 @@ class Catalogue(Mapping[str, Norm]):
     """
 
     def __init__(self, norms: Iterable[Norm]) -> None:
-        self._norms = {norm.name: norm for norm in norms}
+        self._norms: dict[str, Norm] = {}
         self.readers: dict[tuple[str, str], Reader] = {}
         self.layers: dict[str, Norm] = {}
         self._others: dict[str, Norm] = {}
-        for norm in self._norms.values():
+        for norm in norms:
+            self._norms[norm.name] = norm
             self.readers |= norm.readers
             self.layers |= dict.fromkeys(norm.layers, norm)
             short = [name.rpartition(".")[2] for name in norm.layers]
             operators = [op_type for _, op_type in norm.readers]
-            for name in (*operators, *short, *norm.layers, *norm.aliases):
-                self._others.setdefault(name.lower(), norm)
-        self._others |= {name.lower(): norm for name, norm in self._norms.items()}
+            for name in (norm.name, *operators, *short, *norm.layers, *norm.aliases):
+                other = self._others.setdefault(name.lower(), norm)
+                if other is not norm:
+                    message = f"{other.name} and {norm.name} both claim the name {name!r}"
+                    raise ValueError(message)
 
     def __getitem__(self, name: str) -> Norm:
         found = self._norms.get(name) or self._others.get(str(name).lower())
@@ -110,6 +114,7 @@ class Catalogue(Mapping[str, Norm]):
         for kind in type(layer).__mro__:
             for name in _public_names(kind):
                 if name in self.layers and _computes_as(layer, kind):
+                    check_sizes(layer, shape)
                     read = self.layers[name].layers[name]
                     norm, given = read(layer, tuple(shape))
                     kinds = [v.dtype for v in given.values() if hasattr(v, "dtype")]

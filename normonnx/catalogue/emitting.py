@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import onnx
 import onnx_ir as ir
 
-from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.call import LOWEST, NormCall
 from normonnx.catalogue.norm import DOMAIN, FUNCTIONS_SINCE, Form, Norm
 from normonnx.catalogue.tracing import OUTPUT_TYPE, Facts, Tracer
 from normonnx.core.errors import UsageError
@@ -17,7 +18,6 @@ from normonnx.core.version import VERSION
 
 FUNCTION: Final = "function"
 _CAST_LIKE: Final = 15
-_LOWEST: Final = 7
 _IR_VERSIONS: Final = ((21, 10), (20, 9), (0, 8))  # by opset, as the ONNX releases pair them
 _ML_OPSET: Final = 3
 
@@ -29,8 +29,9 @@ def function(norm: Norm, opset: int) -> ir.Function:
     length 1. Below opset 15 there is one attribute more, `to`, the type of Y.
 
     Raises:
-        UsageError: The opset is below 13.
+        UsageError: The opset is below 13, or newer than the onnx package.
     """
+    _check_known(opset)
     if opset < FUNCTIONS_SINCE:
         message = (
             f"{DOMAIN}::{norm.name} needs opset {FUNCTIONS_SINCE} or later and the model has "
@@ -54,6 +55,16 @@ def function(norm: Norm, opset: int) -> ir.Function:
         value.name = name
     graph = ir.Graph(inputs, outputs, nodes=op.nodes, name=norm.name, opset_imports={"": opset})
     return ir.Function(DOMAIN, norm.name, graph=graph, attributes=attributes)
+
+
+def _check_known(opset: int) -> None:
+    highest = onnx.defs.onnx_opset_version()
+    if opset > highest:
+        message = (
+            f"opset {opset} is newer than onnx {onnx.__version__} here, which knows {highest} and "
+            "earlier"
+        )
+        raise UsageError(message)
 
 
 def call_attributes(call: NormCall, opset: int) -> dict[str, ir.Attr]:
@@ -139,8 +150,11 @@ def chosen(call: NormCall, name: str, opset: int) -> Form:
 
 def model(call: NormCall, name: str, opset: int) -> ir.Model:
     """A model of one call; see `NormCall.model`."""
-    if opset < _LOWEST:
-        message = f"opset {opset} is not supported; expected {_LOWEST} or later"
+    _check_known(opset)
+    lowest = call.lowest_opset
+    if opset < lowest:
+        known = "" if lowest == LOWEST else ", the first that knows bfloat16"
+        message = f"opset {opset} is not supported; expected {lowest} or later{known}"
         raise UsageError(message)
     kind = ir.DataType.from_numpy(call.dtype)
     x = _input("X", kind, call.shape)

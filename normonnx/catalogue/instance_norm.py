@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 import numpy as np
@@ -14,7 +15,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.arithmetic import along_channels, spatial, standardized
-from normonnx.catalogue.layers import affine_of, array
+from normonnx.catalogue.layers import affine_of, array, check_rank
 from normonnx.catalogue.norm import (
     Array,
     Dim,
@@ -98,8 +99,11 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     )
 
 
-def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # a torch module
+def layer(  # module: a torch module
+    module: Any, shape: Sequence[Dim], *, rank: int
+) -> tuple[str, dict[str, Any]]:
     """torch's InstanceNorm layers; with running statistics, in eval mode, they are a BatchNorm."""
+    check_rank(module, shape, rank)
     given = {**affine_of(module), "epsilon": module.eps}
     if module.training or module.running_mean is None:
         return "InstanceNorm", given
@@ -151,5 +155,5 @@ INSTANCE_NORM: Final = Norm(
     min_rank=3,
     check=lambda call: steps.check_more_than(call, call.shape[2:]),
     readers={("", "InstanceNormalization"): read},
-    layers=dict.fromkeys((f"torch.nn.InstanceNorm{n}d" for n in (1, 2, 3)), layer),
+    layers={f"torch.nn.InstanceNorm{n}d": partial(layer, rank=n + 2) for n in (1, 2, 3)},
 )

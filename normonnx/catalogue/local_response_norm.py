@@ -184,13 +184,13 @@ def check(call: NormCall) -> None:
     """What is raised to a power must be positive.
 
     Raises:
-        UsageError: bias is not positive, or alpha is negative.
+        UsageError: bias or alpha is negative, or both are 0.
     """
     bias, alpha = (float(cast("float", call.attributes[name])) for name in ("bias", "alpha"))
     if bias < 0 or alpha < 0 or (bias == 0 and alpha == 0):
         message = (
-            f"{call.norm.name}: bias is {bias:g} and alpha {alpha:g}; expected bias > 0 and "
-            "alpha >= 0, so that a positive number is raised to the power beta"
+            f"{call.norm.name}: bias is {bias:g} and alpha {alpha:g}; expected both at "
+            "least 0 and one of them more, so that a positive number is raised to the power beta"
         )
         raise UsageError(message)
 

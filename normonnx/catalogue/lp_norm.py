@@ -155,7 +155,7 @@ LP_NORM: Final = Norm(
             2.0,
             "order of the norm",
             least=1.0,
-            choices={"l1": _MANHATTAN, "l2": _EUCLIDEAN},
+            choices={"l1": _MANHATTAN, "l2": _EUCLIDEAN, "max": math.inf},
         ),
         epsilon(0.0, to="nothing: a smaller norm is replaced by it; torch has 1e-12"),
         stash_type(),

@@ -87,6 +87,6 @@ def _check_places(picture: Path | None, json_to: str | None) -> None:
     from normonnx.reporting.cube_picture import check_installed, format_of
 
     format_of(picture)
-    writable_output(picture)
+    writable_output(picture, example=f"norms{picture.suffix}")
     check_json(json_to, inputs=(picture,))
     check_installed()

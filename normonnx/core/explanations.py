@@ -57,6 +57,7 @@ class FormExplained:
         native: Whether it is one operator that is this normalization.
         body: Whether the ONNX function is made of it.
         centered: Whether it stays right at any mean of the input.
+        caveat: Where a well-known runtime's kernel gets it wrong, and how; empty where none does.
     """
 
     name: str
@@ -65,6 +66,7 @@ class FormExplained:
     native: bool
     body: bool
     centered: bool
+    caveat: str
 
 
 @dataclass(frozen=True, slots=True)

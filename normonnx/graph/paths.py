@@ -78,14 +78,19 @@ def readable_model(path: str | os.PathLike[str]) -> Path:
 
 
 def writable_output(
-    path: str | os.PathLike[str], *, inputs: tuple[Path, ...] = (), force: bool = False
+    path: str | os.PathLike[str],
+    *,
+    inputs: tuple[Path, ...] = (),
+    force: bool = False,
+    example: str = "model.onnx",
 ) -> Path:
-    """Check that a model can be written to `path`, before any work is done.
+    """Check that a model, or another file, can be written to `path`, before any work is done.
 
     Args:
         path: Where the model is to be written.
         inputs: Files that must not be overwritten, unless `force`.
         force: Allow overwriting an input.
+        example: A file's name, for the message that a folder was named.
 
     Raises:
         UsageError: It is a folder, its folder is missing or can't be written, or it is an input.
@@ -93,7 +98,7 @@ def writable_output(
     out = _usable(path)
     folder = out.parent
     if out.is_dir():
-        message = f"{out} is a folder; name a file in it, for example {out / 'model.onnx'}"
+        message = f"{out} is a folder; name a file in it, for example {out / example}"
         raise UsageError(message)
     if not folder.is_dir():
         message = f"can't write {out}: its folder {folder} does not exist; create it first"

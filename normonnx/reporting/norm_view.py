@@ -97,6 +97,8 @@ def _blocks(norm: NormExplained) -> Iterator[RenderableType]:
         yield terminal.indented(terminal.table(("attribute", "default", "type", "meaning"), rows))
     yield terminal.heading("forms")
     yield terminal.indented(_forms(norm))
+    for caveat, names in _caveats(norm).items():
+        yield terminal.indented(terminal.line(f"{' and '.join(names)}: {caveat}"))
 
 
 def _picture(norm: NormExplained, marks: Marks) -> RenderableType:
@@ -132,6 +134,15 @@ def _forms(norm: NormExplained) -> RenderableType:
         for row, form in zip(rows, norm.forms, strict=True):
             row.append("yes" if form.centered else "no")
     return terminal.table(titles, rows)
+
+
+def _caveats(norm: NormExplained) -> dict[str, list[str]]:
+    """What is wrong with forms on well-known runtimes, and the names of the forms."""
+    found: dict[str, list[str]] = {}
+    for form in norm.forms:
+        if form.caveat:
+            found.setdefault(form.caveat, []).append(f"{form.name!r}")
+    return found
 
 
 def _opsets(form: FormExplained) -> str:

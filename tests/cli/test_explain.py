@@ -96,6 +96,20 @@ def test_what_is_fixed_and_what_measures_nothing_is_said(cli: Cli) -> None:
     assert "■" not in alone
 
 
+def test_what_is_wrong_with_a_form_on_a_runtime_is_said(cli: Cli) -> None:
+    """Below the table, naming the forms; and nothing where nothing is known to be wrong."""
+    said = cli("explain", *CATALOGUE, "--json", "-").json["norms"]
+    for one, norm in zip(said, CATALOGUE.values(), strict=True):
+        assert [form["caveat"] for form in one["forms"]] == [form.caveat for form in norm.forms]
+    caveat = CATALOGUE["MVN"].form("native").caveat
+    assert f"\n  'native' and 'centered, then native': {caveat}\n" in cli("explain", "MVN").out
+    caveat = CATALOGUE["LRN"].form("native").caveat
+    assert cli("explain", "LRN").out.endswith(f"\n  'native': {caveat}\n")
+    assert (
+        cli("explain", "ScaleNorm").out.splitlines()[-1].startswith("  chain with ReduceSumSquare")
+    )
+
+
 def test_stdout_that_lacks_the_characters_gets_plain_ones(cli: Cli) -> None:
     """Nothing is escaped, nothing is lost."""
     ran = cli("explain", "GroupNorm", env={"PYTHONIOENCODING": "ascii"})
@@ -174,7 +188,9 @@ def test_a_place_that_cannot_be_written_is_a_usage_error(cli: Cli, tmp_path: Pat
     """Before anything is drawn: no folder, a folder, one file for both, a write-protected file."""
     (tmp_path / "folder.svg").mkdir()
     cli("explain", "GN", "--picture", tmp_path / "no" / "x.svg").refused(2, "does not exist")
-    cli("explain", "GN", "--picture", tmp_path / "folder.svg").refused(2, "is a folder")
+    cli("explain", "GN", "--picture", tmp_path / "folder.svg").refused(
+        2, "is a folder", "folder.svg/norms.svg"
+    )
     both = tmp_path / "both.svg"
     cli("explain", "GN", "--picture", both, "--json", both).refused(2, "would replace")
     if os.geteuid() != 0:

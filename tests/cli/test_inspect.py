@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+
+import normonnx
 from tests.cli.running import Cli, Models
 
 
@@ -47,3 +52,20 @@ def test_json_never_replaces_the_model(cli: Cli, models: Models) -> None:
 def test_a_custom_operator_is_no_obstacle(cli: Cli, models: Models) -> None:
     """What comes before it is inspected all the same."""
     assert cli("inspect", models.custom, "--json", "-").json["inspection"]["foldable"] == 1
+
+
+def test_a_norm_without_statistics_of_its_input_is_not_said_to_have_some(
+    cli: Cli, tmp_path: Path
+) -> None:
+    """Calls of functions whose numbers are fixed, or that have no statistics, stay for other reasons."""
+    numbers = {"mean": np.zeros(4, np.float32), "var": np.ones(4, np.float32)}
+    reasons = {
+        "BatchNorm": "its statistics are constants, but it is a normonnx::BatchNorm",
+        "DynamicTanh": "it has no statistics, but it is no scale and shift",
+        "LayerNorm": "it has statistics of its input",
+    }
+    for name, reason in reasons.items():
+        use = normonnx.norms[name].define(("N", 4), **numbers if name == "BatchNorm" else {})
+        normonnx.save(use.model(opset=17), tmp_path / "x.onnx")
+        (found,) = cli("inspect", tmp_path / "x.onnx", "--json", "-").json["inspection"]["norms"]
+        assert found["reason"].startswith(reason)

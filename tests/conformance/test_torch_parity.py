@@ -234,5 +234,38 @@ def test_a_lazy_layer_is_called_first() -> None:
 
 def test_a_layer_of_another_width_is_refused() -> None:
     """At definition time, with both sizes."""
-    with pytest.raises(UsageError, match=r"scale has shape \(6\); expected \(5\)"):
-        CATALOGUE.from_layer(torch.nn.BatchNorm2d(6), ("N", 5, 2, 2))
+    nn = torch.nn
+    for layer in (nn.BatchNorm2d(6), nn.BatchNorm2d(1), nn.GroupNorm(1, 6)):
+        with pytest.raises(UsageError, match=r"is made for size [16] of axis 1; X has 5, shape"):
+            CATALOGUE.from_layer(layer, ("N", 5, 2, 2))
+    for layer in (nn.LayerNorm(1), nn.RMSNorm((1, 4)), nn.LayerNorm(3, elementwise_affine=False)):
+        with pytest.raises(UsageError, match=r"is made for size \d of axis -\d; X has 2, shape"):
+            CATALOGUE.from_layer(layer, ("N", 5, 2, 2))
+    unused = nn.InstanceNorm2d(6)  # torch reads its num_features nowhere
+    assert CATALOGUE.from_layer(unused, ("N", 5, 2, 2)).norm.name == "InstanceNorm"
+
+
+def test_a_layer_of_another_rank_is_refused() -> None:
+    """InstanceNorm2d takes (C, H, W) for one image; read as (N, C, L) it would be another function."""
+    for layer in (torch.nn.InstanceNorm2d(4), torch.nn.BatchNorm2d(4)):
+        with pytest.raises(
+            UsageError, match=r"2d is given X of rank 3, .*; expected rank 4, the b"
+        ):
+            CATALOGUE.from_layer(layer, (4, 4, 3))
+    with pytest.raises(UsageError, match=r"BatchNorm1d is given X of rank 4, .* 2 or 3"):
+        CATALOGUE.from_layer(torch.nn.BatchNorm1d(4), (4, 4, 3, 2))
+
+
+def test_tensors_are_taken_as_they_are() -> None:
+    """With gradients, in bfloat16, and types by torch's names; the meta device holds no numbers."""
+    x = torch.randn(2, 4, requires_grad=True)
+    scale = torch.nn.Parameter(torch.rand(4))
+    found = CATALOGUE["LayerNorm"].reference(x, scale)
+    expected = torch.nn.functional.layer_norm(x.double(), (4,), scale.double())
+    assert np.allclose(found, expected.detach().numpy())
+    CATALOGUE["LayerNorm"].reference(x.detach().bfloat16())
+    assert CATALOGUE.from_layer(torch.nn.LayerNorm(4), (2, 4), torch.float16).dtype == "float16"
+    with pytest.raises(UsageError, match="on the meta device, so it has no numbers"):
+        CATALOGUE.from_layer(torch.nn.LayerNorm(4, device="meta"), (2, 4))
+    with pytest.raises(UsageError, match="expected float16, bfloat16, float32 or float64"):
+        CATALOGUE.from_layer(torch.nn.LayerNorm(4).to(torch.float8_e4m3fn), (2, 4))

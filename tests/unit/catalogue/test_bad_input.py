@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import ml_dtypes
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 import normonnx
-from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.contents import CATALOGUE, Catalogue
 from normonnx.core.errors import UsageError
 
 ONE4 = np.ones(4, np.float32)
@@ -137,6 +138,38 @@ REFUSED: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], str]] = {
         {"ddof": 1},
         r"1 number in each channel; expected more",
     ),
+    "epsilon that is 0 in float32": (
+        "BatchNorm",
+        (2, 4),
+        {"mean": ONE4, "var": 0 * ONE4, "epsilon": 1e-50},
+        r"epsilon is 1e-50, which is 0 in float32, as ONNX keeps it; expected a finite",
+    ),
+    "epsilon beyond float32": (
+        "LayerNorm",
+        (2, 4),
+        {"epsilon": 1e39},
+        r"epsilon is 1e\+39, which is inf",
+    ),
+    "infinite alpha": ("LRN", (2, 4, 3), {"size": 3, "alpha": np.inf}, r"alpha is inf, which is"),
+    "window beyond int64": ("LRN", (2, 4, 3), {"size": 2**70}, r"size is 1180591620717411303424;"),
+    "training mode": (
+        "BatchNorm",
+        (2, 4),
+        {"mean": ONE4, "var": ONE4, "training_mode": "yes"},
+        r"training_mode is 'yes'; expected 0 or 1",
+    ),
+    "rows of several lengths": (
+        "LayerNorm",
+        (2, 4),
+        {"scale": [[1.0], [1.0, 2.0]]},
+        r"scale is no array: .*inhomogeneous",
+    ),
+    "text as numbers": (
+        "LayerNorm",
+        (2, 4),
+        {"scale": ["one"]},
+        r"scale is <U3; expected floating",
+    ),
     "another name": (
         "LayerNorm",
         (2, 4),
@@ -162,6 +195,49 @@ def test_the_reference_refuses_it_too(case: str) -> None:
     name, shape, given, words = REFUSED[case]
     with pytest.raises(UsageError, match=words):
         normonnx.norms[name].reference(np.zeros(shape, np.float32), **given)
+
+
+def test_a_shape_and_a_type_that_are_none() -> None:
+    """Sizes are whole numbers, names or None; types are numpy's, or torch's of those names."""
+    norm = CATALOGUE["LayerNorm"]
+    wrong: tuple[Any, ...] = (4, "N4", (2.5, 4))
+    for shape in wrong:
+        with pytest.raises(UsageError, match=r"the shape of X is .*; expected a tuple of sizes"):
+            norm.define(shape)
+    with pytest.raises(UsageError, match="X is half-ish; expected float16, bfloat16, float32 or"):
+        norm.define((2, 4), "half-ish")
+    with pytest.raises(UsageError, match=r"scale is \(0.5,\); a tuple is a shape, .*as an array"):
+        norm.define((2, 4), scale=(0.5,))
+
+
+def test_outputs_that_there_are_not() -> None:
+    """How many there are is said."""
+    x = np.ones((2, 4, 3), np.float32)
+    for wanted in (0, 4, "all"):
+        with pytest.raises(UsageError, match=r"outputs is .*; expected 1 to 3: Y, Mean, InvStdDev"):
+            CATALOGUE["LayerNorm"].reference(x, outputs=wanted)
+    with pytest.raises(UsageError, match="outputs is 2; expected 1: Y"):
+        CATALOGUE["InstanceNorm"].reference(x, outputs=2)
+
+
+def test_bfloat16_is_unknown_below_opset_13() -> None:
+    """As X, or as a parameter alone: no form is there, and no model is made that no one can load."""
+    as_x = CATALOGUE["LayerNorm"].define((2, 4), ml_dtypes.bfloat16)
+    alone = CATALOGUE["LayerNorm"].define((2, 4), scale=np.ones(4, ml_dtypes.bfloat16))
+    for call in (as_x, alone):
+        assert call.forms_at(12) == ()
+        with pytest.raises(UsageError, match=r"opset 12 is .*; expected 13 or later, .* bfloat16"):
+            call.model("corrected chain", opset=12)
+        assert call.forms_at(13)
+
+
+def test_an_opset_of_the_future_is_refused() -> None:
+    """By models and functions: what the operators will be there is not known."""
+    norm = CATALOGUE["LayerNorm"]
+    with pytest.raises(UsageError, match=r"opset 99 is newer than onnx .*, which knows"):
+        norm.define((2, 4)).model(opset=99)
+    with pytest.raises(UsageError, match="opset 99 is newer than onnx"):
+        norm.function(99)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +282,18 @@ def test_forms_that_do_not_apply() -> None:
         call.model("native", opset=21)
     with pytest.raises(UsageError, match="opset 6 is not supported; expected 7 or later"):
         call.model(opset=6)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"aliases": ("LN",)}, {"aliases": ("layernorm",)}, {"readers": CATALOGUE["LN"].readers}],
+    ids=["alias of both", "alias that is a name", "operator of both"],
+)
+def test_a_name_that_two_claim_is_noticed(other: dict[str, Any]) -> None:
+    """Else which one it is would depend on the order of the rows."""
+    two = CATALOGUE["LayerNorm"], dataclasses.replace(CATALOGUE["GroupNorm"], **other)
+    with pytest.raises(ValueError, match="LayerNorm and GroupNorm both claim the name '"):
+        Catalogue(two)
 
 
 def test_unknown_names() -> None:

@@ -170,6 +170,29 @@ def test_mvn_kernel_adds_no_epsilon_as_its_caveat_says() -> None:
         assert not run(call.model(name, opset=17), {"X": x})[0].any()
 
 
+@pytest.mark.parametrize("name", ["LayerNorm", "LayerNorm2d", "AdaLN", "AdaIN"])
+def test_chains_that_need_a_cast_load(name: str) -> None:
+    """ONNX Runtime's LayerNormFusion takes the cast along and fails: such a form is not for them."""
+    shape, x = ("N", 3, 4), np.random.default_rng(0).standard_normal((2, 3, 4))
+    for dtype, stash in ((np.float32, 11), (np.float16, 1), (np.float16, 11)):
+        call = CATALOGUE[name].define(shape, dtype, stash_type=stash)
+        given = x.astype(dtype)
+        for opset in (17, highest_opset()):
+            for form in forms_at(call, opset):
+                y = run(call.model(form, opset=opset), {"X": given})[0].astype(np.float64)
+                error = relative_error(y, call.reference(given), unit_roundoff(dtype))
+                assert error <= LIMIT, (opset, form)
+
+
+def test_the_largest_absolute_value_is_a_norm() -> None:
+    """LpNorm of order infinity, by number or by name."""
+    x = np.array([[1.0, -4.0, 2.0], [0.0, 0.0, 0.0]], np.float32)
+    for order in (np.inf, "max"):
+        call = CATALOGUE["LpNorm"].define(x.shape, p=order)
+        (y,) = run(call.model(opset=17), {"X": x})
+        assert y.tolist() == [[0.25, -1.0, 0.5], [0.0, 0.0, 0.0]]
+
+
 @pytest.mark.parametrize("name", ["LpNorm", "ScaleNorm", "RMSNorm", "GroupNorm", "LayerNorm"])
 def test_a_row_of_zeros_stays_zero(name: str) -> None:
     """In every form: nothing divides by zero."""

@@ -40,7 +40,7 @@ _TINY: Final = 2.0**-100  # an epsilon that only rows of zeros see
 def formula(x: Array, *, axis: int, p: float, epsilon: float, **_: object) -> Array:
     """Divided by the p-norm, or by epsilon where that is larger."""
     largest = np.abs(x).max(axis=axis, keepdims=True)
-    unit = np.where(largest == 0, 1, largest)
+    unit = np.where((largest == 0) | np.isinf(largest), 1, largest)
     norm = unit * np.sum(np.abs(x / unit) ** p, axis=axis, keepdims=True) ** (1 / p)
     norm = np.maximum(np.where(largest == 0, 0, norm), epsilon)
     return x / np.where(norm == 0, 1, norm)

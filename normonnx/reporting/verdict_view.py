@@ -141,15 +141,15 @@ def _runs(runs: Sequence[BackendRun], most: _Most | None) -> Iterator[Renderable
 
 def _where(found: Divergence) -> str:
     """The first divergence, in a sentence or two."""
+    case = f" on {found.case}" if found.case else ""
     against = f" against {found.counterpart!r} of the reference" if found.counterpart else ""
     said = (
-        f"first goes wrong at {found.op_type} {found.node!r} ({found.case}), tensor "
-        f"{found.tensor!r}{against}: adds {multiple(found.local)} u to the "
-        f"{multiple(found.upstream)} u of its inputs; roundoff moves it by "
-        f"{multiple(found.floor)} u"
+        f"first goes wrong at {found.op_type} {found.node!r}, tensor {found.tensor!r}{against}: "
+        f"adds {multiple(found.local)} u to the {multiple(found.upstream)} u of its inputs{case}"
     )
-    parts = [said, found.note, f"repro: {found.repro}" if found.repro else ""]
-    return printable("; ".join(part for part in parts if part))
+    roundoff = f"roundoff moves it by {multiple(found.floor)} u" if found.floor > 0 else ""
+    repro = f"repro: {found.repro}" if found.repro else ""
+    return printable("; ".join(part for part in (said, roundoff, found.note, repro) if part))
 
 
 def _row(one: Judged) -> tuple[str | Text, ...]:

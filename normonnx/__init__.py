@@ -286,31 +286,16 @@ def validate(  # noqa: PLR0913
         shapes=shapes,
         seed=seed,
         factor=factor,
-        tolerance=_tolerance(rtol, atol),
+        tolerance=Tolerance.of(rtol, atol),
         limits=_limits(timeout, memory, require_coverage, module),
         locate=locate,
         repro=repro,
     )
 
 
-def _tolerance(rtol: float | None, atol: float | None) -> Tolerance | None:
-    if rtol is None and atol is None:
-        return None
-    return Tolerance(rtol or 0.0, atol or 0.0)
-
-
 def _limits(timeout: float, memory: int | None, coverage: float, module: object) -> Limits:
     from normonnx.validation.answers import Limits
 
-    if not 0 <= coverage <= 1:
-        message = f"require_coverage {coverage} must lie between 0 and 1"
-        raise UsageError(message)
-    if not timeout > 0:
-        message = f"timeout {timeout} must be positive; it is in seconds"
-        raise UsageError(message)
-    if memory is not None and memory < 1:
-        message = f"memory {memory} must be positive; it is in bytes, None for what is free"
-        raise UsageError(message)
     return Limits(timeout, memory, coverage, module)
 
 

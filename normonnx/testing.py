@@ -14,9 +14,9 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
-from normonnx.core.verdicts import Comparison, Divergence, Tolerance, ValidationReport, Verdict
+from normonnx.core.verdicts import Comparison, Tolerance, ValidationReport, Verdict
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,40 +26,35 @@ if TYPE_CHECKING:
     Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
     Inputs = str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]]
 
-__all__ = ["assert_computes", "assert_equivalent"]
+__all__ = ["Options", "assert_computes", "assert_equivalent"]
 
 _TOLD: Final = 8  # comparisons told in a failure
 
 
-def assert_equivalent(  # noqa: PLR0913
-    model: Model,
-    reference: Model,
-    *,
-    backends: Sequence[str] = ("ort:cpu",),
-    inputs: Inputs | Sequence[Inputs] | None = None,
-    profiles: str | Sequence[str] = "default",
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    seed: int = 0,
-    factor: float | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    timeout: float = 600.0,
+class Options(TypedDict, total=False):
+    """What both assertions take besides models; all as in `normonnx.validate`."""
+
+    backends: Sequence[str]
+    inputs: Inputs | Sequence[Inputs] | None
+    profiles: str | Sequence[str]
+    shapes: Mapping[str, Sequence[int]] | None
+    seed: int
+    factor: float | None
+    rtol: float | None
+    atol: float | None
+    timeout: float
+
+
+def assert_equivalent(
+    model: Model, reference: Model, **options: Unpack[Options]
 ) -> ValidationReport:
     """Assert that two models are the same function, and that backends compute the first rightly.
 
     Args:
         model: A path, a ModelProto or an onnx_ir.Model.
         reference: What it is to be the same function as.
-        backends: What to run `model` on; none asks only whether the functions are the same, in
-            float64.
-        inputs: As in `normonnx.validate`.
-        profiles: As in `normonnx.validate`.
-        shapes: As in `normonnx.validate`.
-        seed: As in `normonnx.validate`.
-        factor: As in `normonnx.validate`.
-        rtol: As in `normonnx.validate`.
-        atol: As in `normonnx.validate`.
-        timeout: Seconds that a backend may take.
+        options: As in `normonnx.validate`. `backends=()` asks only whether the functions are the
+            same, in float64.
 
     Returns:
         The report, which passed.
@@ -69,50 +64,16 @@ def assert_equivalent(  # noqa: PLR0913
         UsageError, InvalidModelError: As `normonnx.validate`.
     """
     __tracebackhide__ = True
-    from normonnx.validation.answers import Limits
-    from normonnx.validation.judge import validate
-
-    report = validate(
-        model,
-        against=reference,
-        backends=backends,
-        inputs=inputs,
-        profiles=profiles,
-        shapes=shapes,
-        seed=seed,
-        factor=factor,
-        tolerance=_tolerance(rtol, atol),
-        limits=Limits(timeout=timeout),
-    )
+    report = _judged(model, reference, options)
     return _passed(report, f"{_called(model)} against {_called(reference)}")
 
 
-def assert_computes(  # noqa: PLR0913
-    model: Model,
-    *,
-    backends: Sequence[str] = ("ort:cpu",),
-    inputs: Inputs | Sequence[Inputs] | None = None,
-    profiles: str | Sequence[str] = "default",
-    shapes: Mapping[str, Sequence[int]] | None = None,
-    seed: int = 0,
-    factor: float | None = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    timeout: float = 600.0,
-) -> ValidationReport:
+def assert_computes(model: Model, **options: Unpack[Options]) -> ValidationReport:
     """Assert that backends compute a model rightly, in the eyes of float64.
 
     Args:
         model: A path, a ModelProto or an onnx_ir.Model.
-        backends: What to run it on.
-        inputs: As in `normonnx.validate`.
-        profiles: As in `normonnx.validate`.
-        shapes: As in `normonnx.validate`.
-        seed: As in `normonnx.validate`.
-        factor: As in `normonnx.validate`.
-        rtol: As in `normonnx.validate`.
-        atol: As in `normonnx.validate`.
-        timeout: Seconds that a backend may take.
+        options: As in `normonnx.validate`.
 
     Returns:
         The report, which passed.
@@ -122,25 +83,19 @@ def assert_computes(  # noqa: PLR0913
         UsageError, InvalidModelError: As `normonnx.validate`.
     """
     __tracebackhide__ = True
+    return _passed(_judged(model, None, options), _called(model))
+
+
+def _judged(model: Model, reference: Model | None, options: Options) -> ValidationReport:
     from normonnx.validation.answers import Limits
     from normonnx.validation.judge import validate
 
-    report = validate(
-        model,
-        backends=backends,
-        inputs=inputs,
-        profiles=profiles,
-        shapes=shapes,
-        seed=seed,
-        factor=factor,
-        tolerance=_tolerance(rtol, atol),
-        limits=Limits(timeout=timeout),
-    )
-    return _passed(report, _called(model))
-
-
-def _tolerance(rtol: float | None, atol: float | None) -> Tolerance | None:
-    return None if rtol is None and atol is None else Tolerance(rtol or 0.0, atol or 0.0)
+    rest = dict(options)
+    limits = Limits(timeout=options["timeout"]) if "timeout" in options else Limits()
+    tolerance = Tolerance.of(options.get("rtol"), options.get("atol"))
+    for name in ("timeout", "rtol", "atol"):
+        rest.pop(name, None)
+    return validate(model, against=reference, tolerance=tolerance, limits=limits, **rest)  # type: ignore[arg-type]
 
 
 def _called(model: object) -> str:
@@ -166,7 +121,9 @@ def _summary(report: ValidationReport) -> Iterator[str]:
     if len(told) > _TOLD:
         yield f"and {len(told) - _TOLD} more"
     if report.divergence is not None:
-        yield _where(report.divergence)
+        from normonnx.reporting.verdict_view import where
+
+        yield where(report.divergence)
     yield from (
         f"{run.backend}: {run.verdict}, {run.reason}" for run in report.backends if run.reason
     )
@@ -181,10 +138,3 @@ def _told(one: Comparison) -> str:
     if one.question == "equivalent" and one.verdict is not Verdict.MISMATCH:
         asked = "the same function?"
     return f"{asked}{output}{case}: {one.reason or one.verdict}{largest}"
-
-
-def _where(found: Divergence) -> str:
-    return (
-        f"first goes wrong at {found.op_type} {found.node!r}, tensor {found.tensor!r}: adds "
-        f"{found.local:.3g} u to the {found.upstream:.3g} u of its inputs"
-    )

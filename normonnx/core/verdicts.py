@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from normonnx.core.errors import ExitCode
 
@@ -64,6 +64,11 @@ class Tolerance:
 
     rtol: float = 0.0
     atol: float = 0.0
+
+    @classmethod
+    def of(cls, rtol: float | None, atol: float | None) -> Self | None:
+        """A tolerance of the parts that are given; None where neither is."""
+        return None if rtol is None and atol is None else cls(rtol or 0.0, atol or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _blocks(report: ValidationReport, *, every_comparison: bool) -> Iterator[Ren
     yield from (terminal.indented(terminal.line(note)) for note in notes)
     yield from _more(len(report.notes) - len(notes), "note")
     if report.divergence is not None:
-        yield terminal.line(_where(report.divergence))
+        yield terminal.line(where(report.divergence))
     if every_comparison:
         yield _listing(report)
         yield from _distributions(report.comparisons)
@@ -139,7 +139,7 @@ def _runs(runs: Sequence[BackendRun], most: _Most | None) -> Iterator[Renderable
     yield from _more(len(runs) - len(said), "backend")
 
 
-def _where(found: Divergence) -> str:
+def where(found: Divergence) -> str:
     """The first divergence, in a sentence or two."""
     case = f" on {found.case}" if found.case else ""
     against = f" against {found.counterpart!r} of the reference" if found.counterpart else ""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import onnx_ir as ir
 
+from normonnx.core.errors import UsageError
 from normonnx.core.verdicts import BackendRun, Comparison, Verdict, conclusion
 from normonnx.runtime import backends, naming
 from normonnx.validation.comparing import Asked, compare
@@ -39,6 +40,24 @@ class Limits:
     memory: int | None = None
     coverage: float = 0.0
     module: object = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UsageError: A limit is out of range.
+        """
+        if not 0 <= self.coverage <= 1:
+            message = f"require_coverage {self.coverage} must lie between 0 and 1"
+            raise UsageError(message)
+        if not self.timeout > 0:
+            message = f"timeout {self.timeout} must be positive; it is in seconds"
+            raise UsageError(message)
+        if self.memory is not None and self.memory < 1:
+            message = (
+                f"memory {self.memory} must be positive; it is in bytes, None for what is free"
+            )
+            raise UsageError(message)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

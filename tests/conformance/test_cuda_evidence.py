@@ -19,7 +19,7 @@ pytest.importorskip("onnxruntime", reason="models run on ONNX Runtime: install n
 
 _ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = [sys.executable, str(_ROOT / "tools" / "cuda_evidence.py")]
-_BUDGET = 60
+_BUDGET = 90  # on a busy machine 60 leaves out what takes long
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +40,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def results(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a minute on the CPU finds."""
+    """What a minute and a half on the CPU finds."""
     folder = tmp_path_factory.mktemp("results")
     start = time.monotonic()
     done = _run(prepared, folder)
@@ -84,7 +84,7 @@ def test_right_runs_pass_and_faults_are_caught(results: Path) -> None:
     models = [one for one in found.values() if one["stage"] == "models" and "verdict" in one]
     assert {one["verdict"] for one in models} <= {"pass", "inconclusive"}
     outcomes = {one["outcome"] for one in found.values() if "outcome" in one}
-    assert {"caught"} <= outcomes <= {"caught", "passed"}  # what takes long may be left out
+    assert outcomes == {"caught", "passed"}
     assert all(one.get("drift", 0.0) < 1e-12 for one in found.values())
 
 

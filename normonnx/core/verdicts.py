@@ -110,6 +110,7 @@ class Comparison:
         u: The unit roundoff used, for example 2**-24 for float32.
         statistics: How the errors are distributed; None where they could not be measured.
         allowed: Error over noise floor up to which it passes.
+        narrow: Whether types below float32 rounded when the models were evaluated.
     """
 
     question: Literal["computes", "equivalent"]
@@ -124,6 +125,7 @@ class Comparison:
     u: float = float("nan")
     statistics: Statistics | None = None
     allowed: float = float("nan")
+    narrow: bool = False
 
     @property
     def ratio(self) -> float:

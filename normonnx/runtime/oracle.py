@@ -27,7 +27,12 @@ from normonnx.runtime.invocation import Array, Invocation
 from normonnx.runtime.kernels import KERNELS_BY_DOMAIN
 from normonnx.runtime.kernels.movement import MOVEMENTS, promoted
 from normonnx.runtime.perturbation import Perturbation
-from normonnx.runtime.precision import Precision, rounded, terms_in_a_sum
+from normonnx.runtime.precision import (
+    Precision,
+    declared_format,
+    rounded,
+    terms_in_a_sum,
+)
 
 __all__ = ["Perturbation", "evaluate"]
 
@@ -265,12 +270,12 @@ class _Run:
                 if results[0].dtype.kind != "f":
                     return results
                 times = max(1.0, _PER_TERM * terms_in_a_sum(node, inputs) ** 0.5)
-                dtype = _float_type(node.outputs[0])
+                dtype = declared_format(node.outputs[0])
                 # What is narrower is summed in float32, and rounded once in the end: see _in_type.
-                dtype = np.float32 if is_narrow(dtype) else dtype
+                dtype = np.dtype(np.float32) if is_narrow(dtype) else dtype
                 return (self._perturb.moved(results[0], dtype, times),)
             if node.op_type in _ABSOLUTE and self._perturb.kernels:
-                return (self._perturb.shifted(results[0], _float_type(node.outputs[0])),)
+                return (self._perturb.shifted(results[0], declared_format(node.outputs[0])),)
         return results
 
     def _in_type(self, node: ir.Node, results: Sequence[Any]) -> Sequence[Any]:
@@ -324,13 +329,6 @@ def _resolved(node: ir.Node, outer: Mapping[str, ir.Attr]) -> dict[str, ir.Attr]
         if given is not None and given.value is not None:
             found[name] = ir.Attr(name, given.type, given.value)
     return found
-
-
-def _float_type(value: ir.Value) -> Any:  # noqa: ANN401
-    """The declared type of a floating-point value; float32 where nothing is declared."""
-    if value.dtype is None or not value.dtype.is_floating_point():
-        return np.float32
-    return value.dtype.numpy()
 
 
 def _is_whole(array: Array) -> bool:

@@ -20,6 +20,13 @@ def narrow_format(dtype: ir.DataType | None) -> np.dtype[Any] | None:
     return found if is_narrow(found) else None
 
 
+def declared_format(value: ir.Value) -> np.dtype[Any]:
+    """The declared type of a floating-point value; float32 where nothing is declared."""
+    if value.dtype is None or not value.dtype.is_floating_point():
+        return np.dtype(np.float32)
+    return np.dtype(value.dtype.numpy())
+
+
 class Precision:
     """Types of the values of one evaluation, as far as they are below float32.
 

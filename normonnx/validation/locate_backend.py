@@ -29,7 +29,7 @@ from normonnx.runtime.serving import Server
 from normonnx.validation.comparing import Asked, compare
 from normonnx.validation.dependence import DECISIONS, RANDOM
 from normonnx.validation.islands import Island, Types, archipelago, can_stand_alone
-from normonnx.validation.measures import LEAST_FLOOR, relative_error, rms
+from normonnx.validation.measures import LEAST_FLOOR, noise_floor, relative_error
 from normonnx.validation.sketch import Array
 from normonnx.validation.truths import Settings, Truth
 
@@ -70,9 +70,9 @@ def suspects(
 
     At most a dozen, so that memory stays bounded: intermediate values are compared and dropped.
     """
-    floors = _floors(model, truth, settings)
+    moved = _samples_of_moved(model, truth, settings)
     with Server(backend, limits) as server, tempfile.TemporaryDirectory() as folder:
-        crew = _Crew(model, server, Path(folder) / "islands.onnx", floors, settings.factor)
+        crew = _Crew(model, server, Path(folder) / "islands.onnx", moved, settings.factor)
         evaluate(model, truth.case.feeds, watch=crew.watch)
         crew.flush()
     return crew.found
@@ -137,35 +137,24 @@ def _is_decisive(model: ir.Model, truth: Truth, suspect: Suspect, settings: Sett
     )
 
 
-@dataclass(slots=True, eq=False)
-class _Samples:
-    """A few entries of each value, taken at even steps."""
+def _samples_of_moved(model: ir.Model, truth: Truth, settings: Settings) -> Mapping[str, Array]:
+    """A few entries of each value when inputs and weights are moved by one roundoff."""
+    found: dict[str, Array] = {}
 
-    found: dict[str, Array]
-
-    def watch(self, node: ir.Node, _inputs: Sequence[Any], results: Sequence[Any]) -> None:
-        """Called by the oracle."""
+    def watch(node: ir.Node, _inputs: Sequence[Any], results: Sequence[Any]) -> None:
         for value, result in zip(node.outputs, results, strict=False):
             if value.name and isinstance(result, np.ndarray) and result.dtype.kind == "f":
-                flat = result.reshape(-1)
-                self.found[value.name] = flat[:: max(1, flat.size // _SAMPLES)].copy()
+                found[value.name] = _sampled(result).copy()
 
-
-def _floors(model: ir.Model, truth: Truth, settings: Settings) -> Mapping[str, float]:
-    """How far roundoff of inputs and weights moves each value, relative."""
-    exact, moved = _Samples({}), _Samples({})
-    evaluate(model, truth.case.feeds, watch=exact.watch)
     noise = Perturbation(settings.seed * 1000, kernels=settings.kernels)
-    evaluate(model, truth.case.feeds, watch=moved.watch, perturb=noise)
-    found = {}
-    for name, one in exact.found.items():
-        other = moved.found.get(name)
-        if other is None or other.shape != one.shape:
-            continue
-        both = np.isfinite(one) & np.isfinite(other)
-        size = rms(one[both]) if both.any() else 0.0
-        found[name] = rms(other[both] - one[both]) / size if size else 0.0
+    evaluate(model, truth.case.feeds, watch=watch, perturb=noise)
     return found
+
+
+def _sampled(array: Array) -> Array:
+    """Entries at even steps."""
+    flat = array.reshape(-1)
+    return flat[:: max(1, flat.size // _SAMPLES)]
 
 
 class _Crew:
@@ -176,11 +165,11 @@ class _Crew:
         model: ir.Model,
         server: Server,
         path: Path,
-        floors: Mapping[str, float],
+        moved: Mapping[str, Array],
         factor: float,
     ) -> None:
         self._model, self._server, self._path = model, server, path
-        self._floors, self._factor = floors, factor
+        self._moved, self._factor = moved, factor
         self._types = Types(model)
         self._waiting: list[Island] = []
         self._bytes = 0
@@ -246,7 +235,8 @@ class _Crew:
             return
         u = unit_roundoff(found.dtype)
         error = relative_error(found.astype(np.float64), truth, u)
-        floor = max(LEAST_FLOOR, self._floors.get(name, 0.0) / u)
+        draws = [self._moved[name]] if name in self._moved else []
+        floor = noise_floor(_sampled(truth), draws, u)
         odd = np.count_nonzero(np.isfinite(found.astype(np.float64)) != np.isfinite(truth))
         if error > self._factor * floor or odd:
             self.found.append(Suspect(island, name, found, error, floor))

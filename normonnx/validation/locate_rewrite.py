@@ -53,14 +53,12 @@ class _Known:
         return np.asarray(np.sqrt(np.mean(np.square(self.stacked - found.entries), axis=1)))
 
 
-def first_divergence(  # noqa: PLR0913
+def first_divergence(
     reference: ir.Model,
     model: ir.Model,
     case: Case,
     compared: Comparison,
     settings: Settings,
-    *,
-    narrow: bool = False,
 ) -> Divergence | None:
     """The first node of `model` that leaves the reference on the way to an output.
 
@@ -70,14 +68,13 @@ def first_divergence(  # noqa: PLR0913
         case: Inputs on which it shows.
         compared: The output that is wrong.
         settings: Seed and factor.
-        narrow: Whether types below float32 round.
 
     Raises:
         InvalidModelError, UnsupportedOperatorError: As `evaluate`.
     """
     known = _sketched(reference, fitting(case, reference), settings, compared.u)
     seen = _Trace()
-    evaluate(model, fitting(case, model).feeds, watch=seen.watch, narrow=narrow)
+    evaluate(model, fitting(case, model).feeds, watch=seen.watch, narrow=compared.narrow)
     judged = _Judged(model, known, seen.found, settings.factor * _SLACK, _same(reference, model))
     node = _source(model, compared.output, judged)
     if node is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import onnx_ir as ir
@@ -15,19 +15,12 @@ from normonnx.core.verdicts import Comparison, Divergence, ValidationReport, Ver
 from normonnx.runtime import naming, workers
 from normonnx.validation import locate_backend, locate_rewrite, repro
 from normonnx.validation.drawing import Case
+from normonnx.validation.islands import Types
 from normonnx.validation.truths import Settings, Truth
 
 logger = logging.getLogger(__name__)
 
-_ON_THE_WAY = "on the way"  # what precision says of a type below float32
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """A divergence, and a repro where there is one."""
-
-    divergence: Divergence
-    repro: repro.Repro | None = None
+MakeRepro = Callable[[], repro.Repro | None]
 
 
 def located(  # noqa: PLR0913
@@ -59,17 +52,15 @@ def located(  # noqa: PLR0913
     if compared is None or case is None:
         return report
     try:
-        found = _found(compared, model, reference, case, settings, timeout)
+        found, make = _found(compared, model, reference, case, settings, timeout)
+        made = make() if folder is not None else None
     except NormonnxError:
         logger.debug("the divergence could not be located", exc_info=True)
         return report
-    if found is None:
-        return report
-    divergence = found.divergence
-    if folder is not None and found.repro is not None:
-        path, _ = repro.write(found.repro, folder, divergence)
-        divergence = replace(divergence, repro=str(path))
-    return replace(report, divergence=divergence)
+    if found is not None and folder is not None and made is not None:
+        path, _ = repro.write(made, folder, found)
+        found = replace(found, repro=str(path))
+    return replace(report, divergence=found)
 
 
 def _decisive(comparisons: Sequence[Comparison]) -> Comparison | None:
@@ -92,35 +83,43 @@ def _found(  # noqa: PLR0913, PLR0917  # what a search needs
     truth: Truth,
     settings: Settings,
     timeout: float,
-) -> Found | None:
+) -> tuple[Divergence | None, MakeRepro]:
+    """The divergence, and what makes its repro."""
     if compared.question == "equivalent":
-        return (
-            None
-            if reference is None
-            else _rewrite(compared, model, reference, truth.case, settings)
-        )
+        if reference is None:
+            return None, _nothing
+        return _of_rewrite(compared, model, reference, truth.case, settings)
     if naming.parse(compared.backend).family not in ("ort", "openvino"):
-        return None
+        return None, _nothing
     limits = workers.Limits(timeout)
     pair = locate_backend.first_divergence(model, truth, compared, settings, limits)
     if pair is None:
-        return None
+        return None, _nothing
     divergence, suspect = pair
-    expected = suspect.island.truths[suspect.tensor]
-    made = repro.of_island(model, suspect.island, suspect.tensor, expected, suspect.floor)
-    return Found(divergence, made)
+
+    def make() -> repro.Repro:
+        expected = suspect.island.truths[suspect.tensor]
+        types = Types(model)
+        return repro.of_island(
+            model, suspect.island, suspect.tensor, expected, (suspect.floor, types)
+        )
+
+    return divergence, make
 
 
-def _rewrite(
+def _of_rewrite(
     compared: Comparison,
     model: ir.Model,
     reference: ir.Model,
     case: Case,
     settings: Settings,
-) -> Found | None:
+) -> tuple[Divergence | None, MakeRepro]:
     exact = replace(settings, kernels=False)
-    narrow = _ON_THE_WAY in compared.reason
-    found = locate_rewrite.first_divergence(reference, model, case, compared, exact, narrow=narrow)
+    found = locate_rewrite.first_divergence(reference, model, case, compared, exact)
     if found is None:
-        return None
-    return Found(found, repro.of_rewrite(reference, model, case, found, narrow=narrow))
+        return None, _nothing
+    return found, lambda: repro.of_rewrite(reference, model, case, found, narrow=compared.narrow)
+
+
+def _nothing() -> None:
+    return None

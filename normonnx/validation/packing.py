@@ -72,6 +72,7 @@ def unpacked(stored: Mapping[str, Any]) -> Comparison:
         stored["reason"],
         **numbers,
         statistics=None if measured is None else _unpacked_statistics(measured),
+        narrow=bool(stored.get("narrow", False)),
     )
 
 

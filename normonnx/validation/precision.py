@@ -74,7 +74,7 @@ def _judged(one: Comparison, outputs: tuple[Any, Any, Any], kinds: Sequence[str]
     names = ", ".join(kinds)
     if np.any(np.isfinite(ours) != np.isfinite(theirs)):
         reason = f"the same function, but {names} on the way overflows"
-        return replace(one, verdict=Verdict.MISMATCH, reason=reason)
+        return replace(one, verdict=Verdict.MISMATCH, reason=reason, narrow=True)
     error = relative_error(ours, truth, one.u)
     floor = max(one.floor, relative_error(theirs, truth, one.u))
     if error <= one.allowed * floor:
@@ -83,4 +83,6 @@ def _judged(one: Comparison, outputs: tuple[Any, Any, Any], kinds: Sequence[str]
         f"the same function, but {names} on the way costs {error:.3g} u, "
         f"{error / floor:.3g} times the noise floor, allowed is {one.allowed:g}"
     )
-    return replace(one, verdict=Verdict.MISMATCH, reason=reason, error=error, floor=floor)
+    return replace(
+        one, verdict=Verdict.MISMATCH, reason=reason, error=error, floor=floor, narrow=True
+    )

@@ -29,7 +29,7 @@ from normonnx.core.dtypes import is_float, largest, smallest_normal, smallest_su
 from normonnx.core.verdicts import Verdict
 from normonnx.runtime.invocation import Array
 from normonnx.runtime.oracle import evaluate
-from normonnx.runtime.precision import Precision
+from normonnx.runtime.precision import Precision, declared_format
 from normonnx.validation.measures import Judgement, judge_output
 from normonnx.validation.summing import with_moved_sums
 from normonnx.validation.truths import Settings, Truth
@@ -182,7 +182,7 @@ def within_range(model: ir.Model, truth: Truth, *, flush: bool) -> dict[str, Any
     def watch(node: ir.Node, _: Sequence[Any], results: Sequence[Any]) -> list[Any]:
         narrow = precision.of_results(node)
         return [
-            _kept(result, kind or _declared(value), flush=flush)
+            _kept(result, kind or declared_format(value), flush=flush)
             for result, kind, value in zip(results, narrow, node.outputs, strict=False)
         ]
 
@@ -193,13 +193,6 @@ def within_range(model: ir.Model, truth: Truth, *, flush: bool) -> dict[str, Any
             for name, array in feeds.items()
         }
     return evaluate(model, feeds, watch=watch)
-
-
-def _declared(value: ir.Value) -> np.dtype[Any]:
-    """The type of a value; float32 where nothing is declared."""
-    if value.dtype is None or not value.dtype.is_floating_point():
-        return np.dtype(np.float32)
-    return np.dtype(value.dtype.numpy())
 
 
 def _kept(result: Any, dtype: np.dtype[Any], *, flush: bool) -> Any:  # noqa: ANN401  # what a kernel gives

@@ -40,7 +40,9 @@ class Repro:
     arrays: dict[str, Array]
 
 
-def of_island(model: ir.Model, island: Island, tensor: str, expected: Array, floor: float) -> Repro:
+def of_island(
+    model: ir.Model, island: Island, tensor: str, expected: Array, about: tuple[float, Types]
+) -> Repro:
     """A node, what it reads, and what it should give.
 
     Args:
@@ -48,12 +50,13 @@ def of_island(model: ir.Model, island: Island, tensor: str, expected: Array, flo
         island: The node with its inputs.
         tensor: The output that is wrong.
         expected: What it should be.
-        floor: How far roundoff moves it, in u.
+        about: How far roundoff moves it, in u, and the types of the model.
     """
+    floor, types = about
     alone = Island(island.node, island.inputs, {tensor: expected})
     made = archipelago(model, [alone])
     name = made.outputs[0, tensor]
-    kind = Types(model).of(_value(island, tensor))
+    kind = types.of(_value(island, tensor))
     made.model.graph.outputs[0].dtype = ir.DataType.from_numpy(kind)
     wider = [
         a.dtype for a in island.inputs.values() if is_float(a.dtype) and not is_narrow(a.dtype)
@@ -91,7 +94,8 @@ def of_rewrite(
         return None
     kept = [v.name for v in node.inputs if v is not None and v.name and v.producer() is not None]
     ours = {**case.feeds, **evaluate(model, fitting(case, model).feeds, keep=kept, narrow=narrow)}
-    theirs = evaluate(reference, fitting(case, reference).feeds, keep=[found.counterpart])
+    kept = [found.counterpart]
+    theirs = {**case.feeds, **evaluate(reference, fitting(case, reference).feeds, keep=kept)}
     types = Types(model)
     inputs = {
         v.name: types.given(v, ours[v.name])
@@ -99,7 +103,8 @@ def of_rewrite(
         if v is not None and v.name and v.name in ours
     }
     island = Island(node, inputs, {})
-    return of_island(model, island, found.tensor, theirs[found.counterpart], found.floor)
+    expected = theirs[found.counterpart]
+    return of_island(model, island, found.tensor, expected, (found.floor, types))
 
 
 def write(repro: Repro, folder: Path, divergence: Divergence) -> tuple[Path, Path]:

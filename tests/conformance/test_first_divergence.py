@@ -150,6 +150,19 @@ def test_no_divergence_where_nothing_is_wrong() -> None:
     assert found.divergence is None
 
 
+def test_an_input_may_be_what_is_nearest(tmp_path: Path) -> None:
+    """One product alone, tilted: the reference has no tensor of that size but its input."""
+    head = f"{_HEAD} g (float[4] x) => (int64[1] y)"
+    tilted = onnx.parser.parse_model(
+        f"{head} <float[4] k = {{1, 2, 1, 1}}> {{ p = Mul(x, k) y = ArgMax<axis = 0>(p) }}"
+    )
+    plain = onnx.parser.parse_model(f"{head} {{ y = ArgMax<axis = 0>(x) }}")
+    x = np.array([1, 2, 3, 0], np.float32)
+    found = normonnx.validate(tilted, against=plain, inputs={"x": x}, backends=(), repro=tmp_path)
+    assert found.divergence is not None
+    assert (found.divergence.op_type, found.divergence.counterpart) == ("Mul", "x")
+
+
 def test_a_lost_activation_is_named() -> None:
     """A Relu that became an Identity, which has good inputs and a bad output."""
     spoiled = Model()

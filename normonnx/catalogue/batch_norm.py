@@ -23,6 +23,7 @@ from normonnx.catalogue.batch_norm_training import (
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.layers import affine_of, array, check_rank
 from normonnx.catalogue.norm import (
+    ONNX_EPSILON,
     Array,
     Dim,
     Extent,
@@ -39,7 +40,6 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
-_EPSILON: Final = float(np.float32(1e-5))
 _TRAINING_IS_AN_ATTRIBUTE: Final = 14
 
 
@@ -121,7 +121,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     parameters = {name: cast("Array", found) for name, found in zip(names, inputs[1:], strict=True)}
     if not op.int("spatial", 1):
         parameters = {name: found[None] for name, found in parameters.items()}
-    return Reading("BatchNorm", parameters, {"epsilon": op.float("epsilon", _EPSILON)})
+    return Reading("BatchNorm", parameters, {"epsilon": op.float("epsilon", ONNX_EPSILON)})
 
 
 def layer(  # module: a torch module

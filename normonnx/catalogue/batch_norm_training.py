@@ -18,6 +18,7 @@ from normonnx.catalogue.arithmetic import along_channels, moments
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.layers import affine_of, array
 from normonnx.catalogue.norm import (
+    ONNX_EPSILON,
     Array,
     Attribute,
     Dim,
@@ -35,7 +36,6 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
-_EPSILON: Final = float(np.float32(1e-5))
 _MOMENTUM: Final = float(np.float32(0.9))
 _TWO_TYPES: Final = 15  # scale and bias may be of another type than the statistics
 
@@ -85,11 +85,11 @@ def _body(
     found, found_mean = steps.centered(op, rows, lambda value: op.mean(value, over))
     found_var = op.mean(op("Mul", found, found), over)
     z = op("Div", found, op("Sqrt", op("Add", found_var, op.scalar("epsilon"))))
-    y = steps.affine(op, z, op.unsqueeze(op.wide(scale), 1), op.unsqueeze(op.wide(bias), 1))
+    y = steps.by_channel_of_rows(op, x, z, scale, bias)
     count = op.wide_count(rows, 0, 2)
     unbiased = op("Mul", found_var, op("Div", count, op("Sub", count, op.scalar("ddof"))))
     running = _running(op, mean, found_mean), _running(op, var, unbiased)
-    return op.back(op.like(y, x), x), *running
+    return y, *running
 
 
 def _axes(op: Tracer) -> tuple[int, ...]:
@@ -100,8 +100,7 @@ def _chain(
     op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value, _mean: ir.Value, _var: ir.Value
 ) -> ir.Value:
     z = steps.chain(op, op.wide(x), *_axes(op))
-    y = steps.affine(op, z, *(op.along_channels(op.wide(each)) for each in (scale, bias)))
-    return op.back(y, x)
+    return steps.by_channel(op, x, z, scale, bias)
 
 
 def _statistics_then_inference(
@@ -148,7 +147,7 @@ def read_training(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     names = ("scale", "bias", "mean", "var")
     parameters = {name: cast("Array", found) for name, found in zip(names, inputs[1:], strict=True)}
     attributes: dict[str, int | float | tuple[int, ...]] = {
-        "epsilon": op.float("epsilon", _EPSILON),
+        "epsilon": op.float("epsilon", ONNX_EPSILON),
         "momentum": op.float("momentum", _MOMENTUM),
     }
     return Reading("BatchNormTraining", parameters, attributes, extra=op.outputs - 1)

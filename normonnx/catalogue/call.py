@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.layers import array as as_array
 from normonnx.catalogue.norm import (
+    DOUBLE,
     Array,
     Attribute,
     Dim,
@@ -78,6 +79,8 @@ class NormCall:
         attributes = {
             each.name: _checked_number(norm, each, given.get(each.name)) for each in norm.attributes
         }
+        if kind == np.float64:
+            attributes["stash_type"] = DOUBLE  # never narrower than X
         if "axis" in attributes:
             _check_axis(norm, int(cast("int", attributes["axis"])), len(dims))
         parameters: dict[str, Given] = {}

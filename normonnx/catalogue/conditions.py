@@ -64,8 +64,8 @@ def last_axis_only(call: NormCall) -> str | None:
 
 
 def not_double(call: NormCall) -> str | None:
-    """X is no float64: runtimes have LRN, InstanceNormalization and the like in float32 at most."""
-    double = call.dtype == "float64" or call.attributes.get("stash_type") == DOUBLE
+    """It is not computed in float64: LRN, InstanceNormalization and the like are in float32."""
+    double = call.attributes["stash_type"] == DOUBLE
     return "runtimes have no kernel of it in float64" if double else None
 
 
@@ -76,7 +76,7 @@ def float32_only(call: NormCall) -> str | None:
 
 def not_fused_through_a_cast(call: NormCall) -> str | None:
     """X needs no cast: ONNX Runtime's LayerNormFusion takes the cast, too, and fails to load."""
-    doubled = call.attributes.get("stash_type") == DOUBLE and call.dtype != "float64"
+    doubled = call.attributes["stash_type"] == DOUBLE and call.dtype != "float64"
     if not (doubled or is_narrow(call.dtype)):
         return None
     computed = "float64" if doubled else "float32"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -69,10 +68,10 @@ def _check_known(opset: int) -> None:
 
 def call_attributes(call: NormCall, opset: int) -> dict[str, ir.Attr]:
     """Attributes of a call of the function: all of them, since not every inliner knows defaults."""
-    found = dict(call.attributes)
-    if call.dtype == np.float64:
-        found["stash_type"] = int(ir.DataType.DOUBLE)
-    made = {name: ir.convenience.convert_attribute(name, value) for name, value in found.items()}
+    made = {
+        name: ir.convenience.convert_attribute(name, value)
+        for name, value in call.attributes.items()
+    }
     if opset < _CAST_LIKE:
         kind = int(ir.DataType.from_numpy(call.dtype))
         made[OUTPUT_TYPE] = ir.AttrInt64(OUTPUT_TYPE, kind)

@@ -17,6 +17,7 @@ from normonnx.catalogue.arithmetic import along_channels, standardized
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.layers import affine_of
 from normonnx.catalogue.norm import (
+    ONNX_EPSILON,
     Array,
     Attribute,
     Dim,
@@ -34,7 +35,6 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
-_EPSILON: Final = float(np.float32(1e-5))
 _PER_CHANNEL: Final = 21  # first version whose scale has one entry for each channel
 
 
@@ -54,8 +54,7 @@ def _groups(op: Tracer, x: ir.Value) -> ir.Value:
 def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     z = steps.corrected(op, _groups(op, x), 2)
     channels = steps.rows_of_channels(op, op.like(z, x))
-    factor, shift = (op.unsqueeze(op.wide(each), 1) for each in (scale, bias))
-    return op.back(op.like(steps.affine(op, channels, factor, shift), x), x)
+    return steps.by_channel_of_rows(op, x, channels, scale, bias)
 
 
 def _rows(op: Tracer, x: ir.Value) -> ir.Value:
@@ -63,8 +62,7 @@ def _rows(op: Tracer, x: ir.Value) -> ir.Value:
 
 
 def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    factor, shift = (op.along_channels(op.wide(each)) for each in (scale, bias))
-    return op.back(steps.affine(op, op.like(z, x), factor, shift), x)
+    return steps.by_channel(op, x, op.like(z, x), scale, bias)
 
 
 def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
@@ -142,7 +140,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     if op.version < _PER_CHANNEL and scale.size == groups:
         share = x.shape[1] // groups
         scale, bias = np.repeat(scale, share), np.repeat(bias, share)
-    attributes = {"num_groups": groups, "epsilon": op.float("epsilon", _EPSILON)}
+    attributes = {"num_groups": groups, "epsilon": op.float("epsilon", ONNX_EPSILON)}
     return Reading("GroupNorm", {"scale": scale, "bias": bias}, attributes)
 
 

@@ -17,6 +17,7 @@ from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.arithmetic import along_channels, spatial, standardized
 from normonnx.catalogue.layers import affine_of, array, check_rank
 from normonnx.catalogue.norm import (
+    ONNX_EPSILON,
     Array,
     Dim,
     Extent,
@@ -32,8 +33,6 @@ from normonnx.catalogue.norm import (
 )
 from normonnx.catalogue.tracing import Tracer
 
-_EPSILON: Final = float(np.float32(1e-5))
-
 
 def formula(x: Array, scale: Array, bias: Array, *, epsilon: float, **_: object) -> Array:
     """Standardized over positions, then scaled and shifted by channel."""
@@ -43,23 +42,17 @@ def formula(x: Array, scale: Array, bias: Array, *, epsilon: float, **_: object)
 
 def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     z = steps.corrected(op, steps.rows_of_channels(op, op.wide(x)), 2)
-    factor, shift = (op.unsqueeze(op.wide(each), 1) for each in (scale, bias))
-    return op.back(op.like(steps.affine(op, z, factor, shift), x), x)
-
-
-def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    factor, shift = (op.along_channels(op.wide(each)) for each in (scale, bias))
-    return op.back(steps.affine(op, z, factor, shift), x)
+    return steps.by_channel_of_rows(op, x, z, scale, bias)
 
 
 def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     z = steps.chain(op, op.wide(x), *spatial(op.rank))
-    return _finish(op, x, z, scale, bias)
+    return steps.by_channel(op, x, z, scale, bias)
 
 
 def _corrected(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     z = steps.corrected(op, op.wide(x), *spatial(op.rank))
-    return _finish(op, x, z, scale, bias)
+    return steps.by_channel(op, x, z, scale, bias)
 
 
 def _operator(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
@@ -81,7 +74,7 @@ def _layer_norm(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.
     one = op.numbers(np.ones(math.prod(cast("tuple[int, ...]", op.facts.shape[2:]))))
     rows = op.reshape(op.wide(x), 0, 0, -1)
     z = op("LayerNormalization", rows, one, axis=-1, epsilon=op.slot("epsilon"), v=op.stash())
-    return _finish(op, x, op.like(z, x), scale, bias)
+    return steps.by_channel(op, x, op.like(z, x), scale, bias)
 
 
 def _group_norm(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
@@ -95,7 +88,9 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     """InstanceNormalization 6 and 22."""
     _, scale, bias = (cast("Array", each) for each in inputs[:3])
     return Reading(
-        "InstanceNorm", {"scale": scale, "bias": bias}, {"epsilon": op.float("epsilon", _EPSILON)}
+        "InstanceNorm",
+        {"scale": scale, "bias": bias},
+        {"epsilon": op.float("epsilon", ONNX_EPSILON)},
     )
 
 

@@ -16,6 +16,7 @@ from normonnx.catalogue.arithmetic import moments, trailing
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.layers import affine_of
 from normonnx.catalogue.norm import (
+    ONNX_EPSILON,
     Array,
     Attribute,
     Dim,
@@ -31,8 +32,6 @@ from normonnx.catalogue.norm import (
     stash_type,
 )
 from normonnx.catalogue.tracing import Tracer
-
-_EPSILON: Final = float(np.float32(1e-5))
 
 
 def formula(
@@ -142,7 +141,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     }
     attributes: dict[str, int | float | tuple[int, ...]] = {
         "axis": op.int("axis", -1),
-        "epsilon": op.float("epsilon", _EPSILON),
+        "epsilon": op.float("epsilon", ONNX_EPSILON),
     }
     return Reading("LayerNorm", parameters, attributes, extra=op.outputs - 1)
 

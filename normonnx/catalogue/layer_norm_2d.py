@@ -33,21 +33,15 @@ def formula(x: Array, scale: Array, bias: Array, *, epsilon: float, **_: object)
 
 def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     z = steps.corrected(op, steps.rows_of_channels(op, op.wide(x)), 1)
-    factor, shift = (op.unsqueeze(op.wide(each), 1) for each in (scale, bias))
-    return op.back(op.like(steps.affine(op, z, factor, shift), x), x)
-
-
-def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    factor, shift = (op.along_channels(op.wide(each)) for each in (scale, bias))
-    return op.back(steps.affine(op, z, factor, shift), x)
+    return steps.by_channel_of_rows(op, x, z, scale, bias)
 
 
 def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return _finish(op, x, steps.chain(op, op.wide(x), 1), scale, bias)
+    return steps.by_channel(op, x, steps.chain(op, op.wide(x), 1), scale, bias)
 
 
 def _corrected(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return _finish(op, x, steps.corrected(op, op.wide(x), 1), scale, bias)
+    return steps.by_channel(op, x, steps.corrected(op, op.wide(x), 1), scale, bias)
 
 
 def _transposed(

@@ -33,6 +33,7 @@ Floating = float
 Floats = list[float]
 DOMAIN: Final = "normonnx"
 FUNCTIONS_SINCE: Final = 13  # lowest opset of the functions: ReduceSum takes axes as an input
+ONNX_EPSILON: Final = float(np.float32(1e-5))  # what ONNX's operators add where nothing is said
 FLOAT, DOUBLE = int(ir.DataType.FLOAT), int(ir.DataType.DOUBLE)
 
 
@@ -234,7 +235,6 @@ class Norm:
         use: What it is good for.
         min_rank: Least rank of X.
         centered: Whether it subtracts a mean of X, so that it doesn't change with X's mean.
-        narrows: Whether a statistic of X is computed.
         alternatives: Attributes of the ONNX operator that, where they are not 0, make it another
             normalization.
         check: More that must hold of a call; raises UsageError.

@@ -104,8 +104,7 @@ def forms(transformed: Transformed) -> tuple[Form, ...]:
 
 def _stashes_double(call: NormCall) -> str | None:
     """The type computed in is float64."""
-    wanted = call.dtype == "float64" or call.attributes["stash_type"] == DOUBLE
-    return None if wanted else "stash_type is float32"
+    return None if call.attributes["stash_type"] == DOUBLE else "stash_type is float32"
 
 
 def _float32_will_do(call: NormCall) -> str | None:

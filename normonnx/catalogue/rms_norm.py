@@ -15,6 +15,7 @@ from normonnx.catalogue import steps
 from normonnx.catalogue.arithmetic import trailing
 from normonnx.catalogue.layers import affine_of
 from normonnx.catalogue.norm import (
+    ONNX_EPSILON,
     Array,
     Attribute,
     Dim,
@@ -30,8 +31,6 @@ from normonnx.catalogue.norm import (
     stash_type,
 )
 from normonnx.catalogue.tracing import Tracer
-
-_EPSILON: Final = float(np.float32(1e-5))
 
 
 def formula(x: Array, scale: Array, *, axis: int, epsilon: float, **_: object) -> tuple[Array, ...]:
@@ -92,7 +91,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
     """RMSNormalization-23, and ONNX Runtime's SimplifiedLayerNormalization."""
     attributes: dict[str, int | float | tuple[int, ...]] = {
         "axis": op.int("axis", -1),
-        "epsilon": op.float("epsilon", _EPSILON),
+        "epsilon": op.float("epsilon", ONNX_EPSILON),
     }
     scale = {"scale": cast("Array", inputs[1])}
     return Reading("RMSNorm", scale, attributes, extra=op.outputs - 1)

@@ -56,6 +56,20 @@ def affine(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value
     return op("Add", op("Mul", x, scale), bias)
 
 
+def by_channel(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    """Scale z + bias for each channel, z of the shape of X and known rank; in the type of X."""
+    factor, shift = (op.along_channels(op.wide(each)) for each in (scale, bias))
+    return op.back(affine(op, z, factor, shift), x)
+
+
+def by_channel_of_rows(
+    op: Tracer, x: ir.Value, rows: ir.Value, scale: ir.Value, bias: ir.Value
+) -> ir.Value:
+    """The same for rows (N, C, positions) and any rank, back in the shape of X."""
+    factor, shift = (op.unsqueeze(op.wide(each), 1) for each in (scale, bias))
+    return op.back(op.like(affine(op, rows, factor, shift), x), x)
+
+
 def rows_of_channels(op: Tracer, x: ir.Value) -> ir.Value:
     """(N, C, ...) as (N, C, positions)."""
     return op.reshape(x, 0, 0, -1)

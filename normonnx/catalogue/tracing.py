@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from normonnx.catalogue.norm import DOMAIN, Dim, Number
+from normonnx.catalogue.norm import Dim, Number
 
 _AXES_ARE_INPUTS: Final = 18  # ReduceMean, ReduceMax, ReduceL2 and the like
 _SUM_TAKES_AXES: Final = 13  # ReduceSum, Squeeze and Unsqueeze
@@ -70,8 +70,7 @@ class Tracer:
         self._wide: dict[int, ir.Value] = {}
         self.working = working
         if facts is not None and working is None:
-            stash = ir.DataType(int(facts.attributes.get("stash_type", ir.DataType.FLOAT)))  # type: ignore[arg-type]
-            self.working = ir.DataType.DOUBLE if facts.dtype == ir.DataType.DOUBLE else stash
+            self.working = ir.DataType(int(facts.attributes["stash_type"]))  # type: ignore[arg-type]
 
     # --- nodes ------------------------------------------------------------------------------------
 
@@ -112,11 +111,6 @@ class Tracer:
             message = "inside a function nothing is known of X; this form is not generic"
             raise RuntimeError(message)
         return self._facts
-
-    @property
-    def traced_as_function(self) -> bool:
-        """Whether the body of a function is being written."""
-        return self._facts is None
 
     @property
     def rank(self) -> int:
@@ -321,8 +315,3 @@ class Tracer:
         rank = self.rank_of(x)
         every = self("Range", self.whole(0), self.scalar_of(rank), self.whole(1))
         return self("Equal", every, self("Mod", self("Add", axis, rank), rank))
-
-
-def is_function_call(node: ir.Node) -> bool:
-    """Whether a node calls a function of the catalogue."""
-    return node.domain == DOMAIN

@@ -16,6 +16,7 @@ import onnx_ir as ir
 import pytest
 
 from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.emitting import trace
 from normonnx.core.dtypes import unit_roundoff
 from normonnx.runtime.oracle import evaluate
 from normonnx.validation.measures import relative_error
@@ -202,3 +203,20 @@ def test_a_row_of_zeros_stays_zero(name: str) -> None:
         for opset in (9, 17, 23):
             for form in forms_at(call, opset):
                 assert not run(call.model(form, opset=opset), {"X": x})[0].any(), (opset, form)
+
+
+@pytest.mark.parametrize("use", USES, ids=IDS)
+def test_forms_give_the_outputs_that_they_say(use: Use) -> None:
+    """As many, so that who needs a statistic knows which form has it."""
+    call, _ = call_of(use, np.float32)
+    kind = ir.TensorType(ir.DataType.FLOAT)
+    inputs = [ir.Value(name="X", type=kind)]
+    for parameter in call.norm.parameters:
+        given = call.parameters[parameter.name]
+        shape = given if isinstance(given, tuple) else given.shape
+        inputs.append(ir.Value(name=parameter.name, type=kind, shape=ir.Shape(shape)))
+        if not isinstance(given, tuple):
+            inputs[-1].const_value = ir.tensor(given)
+    for form in call.forms_at(highest_opset()):
+        made = trace(call, form, highest_opset(), inputs, outputs=len(call.norm.outputs))
+        assert len(made.outputs) == form.outputs, form.name

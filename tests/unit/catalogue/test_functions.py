@@ -120,9 +120,7 @@ def test_training_outputs() -> None:
     x = input_of(use, np.float32, mean=3.0)
     model = ir.to_proto(call.model(opset=17))
     del model.graph.output[:]
-    for name, value in zip(norm.outputs, model.graph.node[0].output, strict=True):
-        model.graph.output.append(onnx.ValueInfoProto(name=value))
-        assert name
+    model.graph.output.extend(onnx.ValueInfoProto(name=v) for v in model.graph.node[0].output)
     found = run(model, {"X": x})
     truth = norm.reference(x, **call.parameters, **call.stored, outputs=3)
     for one, other in zip(found, truth, strict=True):

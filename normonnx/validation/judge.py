@@ -67,6 +67,9 @@ def validate(  # noqa: PLR0913
     if limits.module is not None and not any(one.runs_live for one in named):
         message = f"module= is run by the backend 'torch', which is not among {list(backends)}"
         raise UsageError(message)
+    if repro is not None and not locate:
+        message = "repro= is for the node where a mismatch begins, which locate=False leaves alone"
+        raise UsageError(message)
     names = chosen_profiles(profiles, inputs)
     loaded = as_model(model)
     reference = None if against is None else as_model(against)
@@ -79,16 +82,9 @@ def validate(  # noqa: PLR0913
         unknown = str(error)
     except UsageError as error:
         unknown, misused = str(error), error
-    answers: list[Answer] = []
     with on_disk(model, loaded) as path:
-        for backend in backends:
-            subject = Subject(path, loaded, truths)
-            answer = ask_what_it_accepts(backend, subject, settings, limits)
-            if unknown and answer.run.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
-                found = _unknown(loaded, Asked("computes", backend), unknown)
-                run = replace(answer.run, verdict=conclusion(found))
-                answer = replace(answer, run=run, comparisons=tuple(found))
-            answers.append(replace(answer, outputs=()))
+        subject = Subject(path, loaded, truths)
+        answers = [_answer(backend, subject, unknown, settings, limits) for backend in backends]
     if misused is not None and all(a.run.verdict is not Verdict.UNAVAILABLE for a in answers):
         raise misused  # a backend that is missing is said first, whatever else is amiss
     comparisons = [found for answer in answers for found in answer.comparisons]
@@ -96,13 +92,9 @@ def validate(  # noqa: PLR0913
         exact = replace(settings, kernels=False)
         if not unknown:
             comparisons += _against(reference, loaded, truths, exact)
-        else:  # what the reference accepts and the model does not is a difference, too
+        else:
             theirs = _truths_or_none(reference, inputs, shapes or {}, exact)
-            comparisons += (
-                _rewritten(reference, loaded, theirs, exact)
-                if theirs
-                else _unknown(loaded, _EQUIVALENT, unknown)
-            )
+            comparisons += _against_unknown(reference, loaded, theirs, exact, unknown)
     judged = replace(report(comparisons, answers, settings), notes=notes)
     if not locate:
         return judged
@@ -110,6 +102,27 @@ def validate(  # noqa: PLR0913
     return located(
         judged, loaded, reference, truths, settings, timeout=limits.timeout, folder=folder
     )
+
+
+def _answer(
+    backend: str, subject: Subject, unknown: str, settings: Settings, limits: Limits
+) -> Answer:
+    """What a backend answers, without its outputs; inconclusive where the truth is not known."""
+    answer = ask_what_it_accepts(backend, subject, settings, limits)
+    if unknown and answer.run.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE):
+        found = _unknown(subject.model, Asked("computes", backend), unknown)
+        run = replace(answer.run, verdict=conclusion(found))
+        answer = replace(answer, run=run, comparisons=tuple(found))
+    return replace(answer, outputs=())
+
+
+def _against_unknown(
+    reference: ir.Model, model: ir.Model, truths: Sequence[Truth], settings: Settings, unknown: str
+) -> list[Comparison]:
+    """What the reference accepts and the model does not is a difference, too."""
+    if truths:
+        return _rewritten(reference, model, truths, settings)
+    return _unknown(model, _EQUIVALENT, unknown)
 
 
 def equivalence(

@@ -175,6 +175,12 @@ def test_a_lost_activation_is_named() -> None:
     assert found.divergence.node == middle.name
 
 
+def test_a_repro_needs_the_search(tmp_path: Path) -> None:
+    """Asking for one without the other is a mistake, not nothing."""
+    with pytest.raises(normonnx.UsageError, match="which locate=False leaves alone"):
+        normonnx.validate(_demo(), locate=False, repro=tmp_path)
+
+
 def test_shapes_of_the_sketch() -> None:
     """A sketch tells how far two tensors are apart, and whether they hold the same numbers."""
     from normonnx.validation.sketch import distance, moved_by, sketch

@@ -11,7 +11,8 @@ import onnx
 import onnx_ir as ir
 
 import normonnx
-from normonnx.catalogue.call import NormCall, expected_shape
+from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.checking import expected_shape
 
 NORMS: Final[Mapping[str, Mapping[str, Any]]] = {
     "LayerNorm": {},

@@ -13,7 +13,8 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
-from normonnx.catalogue.call import NormCall, expected_shape
+from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.checking import expected_shape
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import Array, Norm
 from normonnx.runtime.engines import ort_values

@@ -154,7 +154,9 @@ def constant_attribute(node: ir.Node) -> npt.NDArray[Any] | None:
         if attribute.is_ref():
             return None
         if name == "value":
-            tensor = attribute.as_tensor()
+            tensor: ir.TensorProtocol = (
+                attribute.value
+            )  # as_tensor checks a protocol, which is slow
             return None if tensor.dtype in _NOT_FOLDED else tensor.numpy()
         if name in ("value_float", "value_floats"):
             return np.asarray(attribute.value, dtype=np.float32)

@@ -18,6 +18,7 @@ from normonnx.runtime import exchange, naming, workers
 from normonnx.runtime.engines.contract import GivenUpError
 from normonnx.runtime.exchange import Array
 from normonnx.runtime.naming import BACKENDS
+from normonnx.runtime.rewriting import Rewriting
 
 __all__ = ["BACKENDS", "Outcome", "Request", "asked_of", "failed", "outcome_of", "run"]
 
@@ -49,11 +50,13 @@ class Outcome:
         run: How it went; verdict pass means that it ran.
         outputs: Outputs by name for each case; empty unless it ran.
         wide: Whether it computed in float64, whatever type the model declares.
+        rewriting: What it made of the graph, where that was asked for and it can tell.
     """
 
     run: BackendRun
     outputs: tuple[Mapping[str, Any], ...] = ()
     wide: bool = False
+    rewriting: Rewriting | None = None
 
 
 def run(backend: str, request: Request) -> Outcome:
@@ -85,13 +88,14 @@ def run(backend: str, request: Request) -> Outcome:
         return outcome_of(backend, place, found, len(request.cases))
 
 
-def asked_of(backend: str, model: Path, *, cases: int) -> dict[str, Any]:
+def asked_of(backend: str, model: Path, *, cases: int, trace: bool = False) -> dict[str, Any]:
     """What a worker is told."""
     return {
         "model": str(model.absolute()),
         "backend": backend,
         "cases": cases,
         "module": None,
+        "trace": trace,
         "paths": [str(Path(folder).absolute()) for folder in sys.path if folder],
     }
 
@@ -119,7 +123,13 @@ def outcome_of(backend: str, place: Path, answer: Mapping[str, Any], cases: int)
         notes=tuple(answer["notes"]),
     )
     outputs = [exchange.read_arrays(exchange.folder(place, "outputs", n)) for n in range(cases)]
-    return Outcome(found, tuple(outputs), wide=answer["wide"])
+    rewriting = answer["rewriting"]
+    return Outcome(
+        found,
+        tuple(outputs),
+        wide=answer["wide"],
+        rewriting=None if rewriting is None else Rewriting.of_plain(rewriting),
+    )
 
 
 def failed(backend: str, verdict: Verdict, reason: str) -> Outcome:

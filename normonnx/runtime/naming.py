@@ -2,7 +2,8 @@
 
 - `ort:cpu`, `ort:cuda`, `ort:XnnpackExecutionProvider`: ONNX Runtime on one execution provider.
   Options are `level` (disabled, basic, extended, all: the graph optimization level, all unless
-  given), `threads` (1 unless given), and whatever the provider itself takes: `use_tf32=1`.
+  given), `without` (graph optimizers to leave out: `without=GeluFusion+LayerNormFusion`), `threads`
+  (1 unless given), and whatever the provider itself takes: `use_tf32=1`.
 - `openvino`, `openvino:GPU`: OpenVINO's own runtime. Options: `precision` (f32 unless given),
   `threads`, and OpenVINO's properties by name.
 - `torch:MODULE:FACTORY`: a torch module, made by calling FACTORY() of an importable MODULE. Option:
@@ -46,6 +47,8 @@ LEVELS: Final[Mapping[str, str]] = {
     "extended": "ORT_ENABLE_EXTENDED",
     "all": "ORT_ENABLE_ALL",
 }
+LOWEST_LEVEL: Final = "disabled"
+DEFAULT_LEVEL: Final = "all"
 _MOST_THREADS: Final = 1024
 _DEVICES: Final[Mapping[str, str]] = {"ort": "cpu", "openvino": "CPU", "oracle": "CPU"}
 _CHOICES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -56,8 +59,8 @@ _CHOICES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 }
 # Every option of backends that take no others.
 _CLOSED: Final[Mapping[str, tuple[str, ...]]] = {
-    "ort:cpu": ("level", "threads"),
-    "ort:cpuexecutionprovider": ("level", "threads"),
+    "ort:cpu": ("level", "threads", "without"),
+    "ort:cpuexecutionprovider": ("level", "threads", "without"),
     "torch": ("precision", "threads"),
     "oracle": (),
 }
@@ -93,6 +96,17 @@ class Backend:
     def threads(self) -> int:
         """Number of threads; one gives the same result at each run."""
         return int(self.options.get("threads", "1"))
+
+    @property
+    def without(self) -> list[str]:
+        """Graph optimizers that the runtime is told to leave out."""
+        return [name.strip() for name in self.options.get("without", "").split("+") if name.strip()]
+
+    def having(self, **options: str) -> str:
+        """The name of the same backend with other options; an empty one is left out."""
+        head = self.name.partition(",")[0].strip()
+        found = {**self.options, **options}
+        return ",".join([head, *(f"{key}={value}" for key, value in found.items() if value)])
 
 
 def parse(name: str) -> Backend:

@@ -51,13 +51,21 @@ class Server:
         self._stop()
         self._folder.cleanup()
 
-    def run(self, model: Path, feeds: Mapping[str, Any], *, backend: str | None = None) -> Outcome:
+    def run(
+        self,
+        model: Path,
+        feeds: Mapping[str, Any],
+        *,
+        backend: str | None = None,
+        trace: bool = False,
+    ) -> Outcome:
         """Run a model on one set of inputs.
 
         Args:
             model: The .onnx file.
             feeds: Arrays by input name.
             backend: Another name of the same family, with other options.
+            trace: Also ask what it makes of the graph.
         """
         name = backend or self.backend
         place = Path(self._folder.name) / str(self._requests)
@@ -65,7 +73,8 @@ class Server:
         place.mkdir()
         try:
             exchange.write_cases(place, [feeds])
-            (place / exchange.REQUEST).write_text(json.dumps(asked_of(name, model, cases=1)))
+            asked = asked_of(name, model, cases=1, trace=trace)
+            (place / exchange.REQUEST).write_text(json.dumps(asked))
             found = self._answer(place)
             if isinstance(found, str):
                 self._stop()

@@ -82,6 +82,7 @@ def _run(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
             backend,
             None if module is None else Path(module),
             tuple(request["paths"]),
+            place if request["trace"] else None,
         )
     )
     for number in range(request["cases"]):
@@ -96,6 +97,7 @@ def _run(place: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         "reduced": list(loaded.reduced),
         "notes": list(loaded.notes),
         "wide": loaded.wide,
+        "rewriting": None if loaded.rewriting is None else loaded.rewriting.plain(),
     }
 
 

@@ -14,7 +14,6 @@ from typing import Any, Final
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.validation.locate_rewrite import captured
 from normonnx.validation.sketch import Array
 
 logger = logging.getLogger(__name__)
@@ -90,6 +89,22 @@ class Types:
 def can_stand_alone(node: ir.Node) -> bool:
     """Whether a node is no constant and has no subgraph of its own."""
     return node.op_type != "Constant" and not captured(node)
+
+
+def captured(node: ir.Node) -> list[ir.Value]:
+    """Values of the graph around that subgraphs of a node read."""
+    graphs = [
+        graph
+        for attribute in node.attributes.values()
+        if not attribute.is_ref() and attribute.type == ir.AttributeType.GRAPH
+        for graph in (attribute.as_graph(),)
+    ]
+    found = []
+    for graph in graphs:
+        for inner in graph.all_nodes():
+            found += [value for value in inner.inputs if value is not None]
+        found += list(graph.outputs)
+    return found
 
 
 def archipelago(model: ir.Model, islands: Sequence[Island]) -> Archipelago:

@@ -85,23 +85,21 @@ def validate(  # noqa: PLR0913
     with on_disk(model, loaded) as path:
         subject = Subject(path, loaded, truths)
         answers = [_answer(backend, subject, unknown, settings, limits) for backend in backends]
-    if misused is not None and all(a.run.verdict is not Verdict.UNAVAILABLE for a in answers):
-        raise misused  # a backend that is missing is said first, whatever else is amiss
-    comparisons = [found for answer in answers for found in answer.comparisons]
-    if reference is not None:
-        exact = replace(settings, kernels=False)
-        if not unknown:
-            comparisons += _against(reference, loaded, truths, exact)
-        else:
-            theirs = _truths_or_none(reference, inputs, shapes or {}, exact)
-            comparisons += _against_unknown(reference, loaded, theirs, exact, unknown)
-    judged = replace(report(comparisons, answers, settings), notes=notes)
-    if not locate:
-        return judged
-    folder = None if repro is None else Path(repro)
-    return located(
-        judged, loaded, reference, truths, settings, timeout=limits.timeout, folder=folder
-    )
+        if misused is not None and all(a.run.verdict is not Verdict.UNAVAILABLE for a in answers):
+            raise misused  # a backend that is missing is said first, whatever else is amiss
+        comparisons = [found for answer in answers for found in answer.comparisons]
+        if reference is not None:
+            exact = replace(settings, kernels=False)
+            if not unknown:
+                comparisons += _against(reference, loaded, truths, exact)
+            else:
+                theirs = _truths_or_none(reference, inputs, shapes or {}, exact)
+                comparisons += _against_unknown(reference, loaded, theirs, exact, unknown)
+        judged = replace(report(comparisons, answers, settings), notes=notes)
+        if not locate:
+            return judged
+        folder = None if repro is None else Path(repro)
+        return located(judged, subject, reference, settings, limits, folder=folder)
 
 
 def _answer(

@@ -22,6 +22,7 @@ import onnx_ir as ir
 from normonnx.core.verdicts import Comparison, Divergence
 from normonnx.runtime.oracle import Perturbation, evaluate
 from normonnx.validation.drawing import Case, fitting
+from normonnx.validation.islands import captured
 from normonnx.validation.measures import LEAST_FLOOR
 from normonnx.validation.sketch import Array, Sketch, distance, moved_by, sketch
 from normonnx.validation.truths import Settings
@@ -229,22 +230,6 @@ def _varying(model: ir.Model) -> set[str]:
         inner = {v.name for v in captured(node) if v.name}
         if (read | inner) & found:
             found |= {v.name for v in node.outputs if v.name}
-    return found
-
-
-def captured(node: ir.Node) -> list[ir.Value]:
-    """Values of the graph around that subgraphs of a node read."""
-    graphs = [
-        graph
-        for attribute in node.attributes.values()
-        if not attribute.is_ref() and attribute.type == ir.AttributeType.GRAPH
-        for graph in (attribute.as_graph(),)
-    ]
-    found = []
-    for graph in graphs:
-        for inner in graph.all_nodes():
-            found += [value for value in inner.inputs if value is not None]
-        found += list(graph.outputs)
     return found
 
 

@@ -13,9 +13,17 @@ import onnx_ir as ir
 from normonnx.core.errors import NormonnxError
 from normonnx.core.verdicts import Comparison, Divergence, ValidationReport, Verdict
 from normonnx.runtime import naming, workers
-from normonnx.validation import locate_backend, locate_rewrite, repro
+from normonnx.validation import (
+    locate_backend,
+    locate_fusion,
+    locate_rewrite,
+    locate_window,
+    repro,
+)
+from normonnx.validation.answers import Limits, Subject
+from normonnx.validation.deployed import Deployed, lowest_level
 from normonnx.validation.drawing import Case
-from normonnx.validation.islands import Types
+from normonnx.validation.suspects import Jury, Suspect
 from normonnx.validation.truths import Settings, Truth
 
 logger = logging.getLogger(__name__)
@@ -25,34 +33,32 @@ MakeRepro = Callable[[], repro.Repro | None]
 
 def located(  # noqa: PLR0913
     report: ValidationReport,
-    model: ir.Model,
+    subject: Subject,
     reference: ir.Model | None,
-    truths: Sequence[Truth],
     settings: Settings,
+    limits: Limits,
     *,
-    timeout: float = 600.0,
     folder: Path | None = None,
 ) -> ValidationReport:
     """A report with its first divergence, if it says mismatch and one can be found.
 
     Args:
         report: What was found.
-        model: The model that was judged.
+        subject: The model that was judged, its file and its truths.
         reference: What it was compared with.
-        truths: The truths of the model.
         settings: Seed and factor.
-        timeout: Seconds for each request to a backend.
+        limits: Of each request to a backend.
         folder: Where to write a model of one node that shows the fault; None for nowhere.
 
     Raises:
         UsageError: The folder can't be written.
     """
     compared = _decisive(report.comparisons)
-    case = next((t for t in truths if compared and t.case.name == compared.case), None)
+    case = next((t for t in subject.truths if compared and t.case.name == compared.case), None)
     if compared is None or case is None:
         return report
     try:
-        found, make = _found(compared, model, reference, case, settings, timeout)
+        found, make = _found(compared, subject, reference, case, settings, limits)
         made = make() if folder is not None else None
     except NormonnxError:
         logger.debug("the divergence could not be located", exc_info=True)
@@ -78,33 +84,58 @@ def _size(one: Comparison) -> float:
 
 def _found(  # noqa: PLR0913, PLR0917  # what a search needs
     compared: Comparison,
-    model: ir.Model,
+    subject: Subject,
     reference: ir.Model | None,
     truth: Truth,
     settings: Settings,
-    timeout: float,
+    limits: Limits,
 ) -> tuple[Divergence | None, MakeRepro]:
     """The divergence, and what makes its repro."""
+    model = subject.model
     if compared.question == "equivalent":
         if reference is None:
             return None, _nothing
         return _of_rewrite(compared, model, reference, truth.case, settings)
-    if naming.parse(compared.backend).family not in ("ort", "openvino"):
+    family = naming.parse(compared.backend).family
+    if family not in ("ort", "openvino"):
         return None, _nothing
-    limits = workers.Limits(timeout)
-    pair = locate_backend.first_divergence(model, truth, compared, settings, limits)
+    limits_of_worker = workers.Limits(limits.timeout, limits.memory)
+    with locate_backend.at_work(compared.backend, limits_of_worker) as bench:
+        deployed = Deployed(model, subject.path, truth, compared, settings, bench)
+        jury = Jury(model, truth, settings)
+        pair = _of_runtime(deployed, jury) if family == "ort" else _of_nodes(deployed, bench, jury)
     if pair is None:
         return None, _nothing
     divergence, suspect = pair
+    if suspect is None:
+        return divergence, _nothing
+    return divergence, lambda: repro.of_suspect(model, suspect)
 
-    def make() -> repro.Repro:
-        expected = suspect.island.truths[suspect.tensor]
-        types = Types(model)
-        return repro.of_island(
-            model, suspect.island, suspect.tensor, expected, (suspect.floor, types)
-        )
 
-    return divergence, make
+def _of_runtime(deployed: Deployed, jury: Jury) -> tuple[Divergence, Suspect | None] | None:
+    """On ONNX Runtime: at the lowest optimization level where it shows."""
+    level = lowest_level(deployed)
+    bench = deployed.bench.at(deployed.named.having(level=level))
+    if level == naming.LOWEST_LEVEL:
+        return _of_nodes(deployed, bench, jury)
+    return locate_fusion.first_divergence(deployed, level, jury) or _of_nodes(
+        deployed, bench, jury, f"not reproducible below optimization level {level}"
+    )
+
+
+def _of_nodes(
+    deployed: Deployed, bench: locate_backend.Bench, jury: Jury, known: str = ""
+) -> tuple[Divergence, Suspect] | None:
+    """One node that is off; else the shortest run of nodes that is. `known` goes into the note."""
+    model, truth, compared = deployed.model, deployed.truth, deployed.compared
+    chosen = jury.first(locate_backend.suspects(model, truth, bench, jury))
+    chosen = chosen or locate_window.shortest_run(model, truth, compared.output, bench, jury)
+    if chosen is None:
+        return None
+    suspect, note = chosen
+    upstream = locate_backend.inherited(model, truth, suspect, bench, jury)
+    note = "; ".join(part for part in (known, note) if part)
+    return suspect.divergence(compared, note=note, upstream=upstream), suspect
 
 
 def _of_rewrite(

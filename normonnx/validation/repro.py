@@ -23,6 +23,7 @@ from normonnx.runtime.oracle import evaluate
 from normonnx.validation.drawing import Case, fitting
 from normonnx.validation.islands import Island, Types, archipelago, can_stand_alone
 from normonnx.validation.sketch import Array
+from normonnx.validation.suspects import Suspect
 
 _LONGEST: Final = 80  # characters of a file's name
 
@@ -40,35 +41,50 @@ class Repro:
     arrays: dict[str, Array]
 
 
-def of_island(
-    model: ir.Model, island: Island, tensor: str, expected: Array, about: tuple[float, Types]
-) -> Repro:
-    """A node, what it reads, and what it should give.
+def of_suspect(model: ir.Model, suspect: Suspect) -> Repro:
+    """What is off by itself, what it reads, and what it should give.
 
     Args:
-        model: That the node is of.
-        island: The node with its inputs.
-        tensor: The output that is wrong.
-        expected: What it should be.
-        about: How far roundoff moves it, in u, and the types of the model.
+        model: That the suspect is of.
+        suspect: A node, or several that run as one.
     """
-    floor, types = about
-    alone = Island(island.node, island.inputs, {tensor: expected})
+    types = Types(model)
+    if suspect.model is None:
+        return of_island(model, suspect, types)
+    kind = types.of(next(v for v in suspect.node.outputs if v.name == suspect.tensor))
+    others = [v for v in suspect.model.graph.outputs if v.name != suspect.tensor]
+    for value in others:
+        suspect.model.graph.outputs.remove(value)
+    return _with_expected(suspect.model, suspect, dict(suspect.inputs), kind)
+
+
+def of_island(model: ir.Model, suspect: Suspect, types: Types) -> Repro:
+    """The same of one node without subgraphs."""
+    alone = Island(suspect.node, suspect.inputs, {suspect.tensor: suspect.truth})
     made = archipelago(model, [alone])
-    name = made.outputs[0, tensor]
-    kind = types.of(_value(island, tensor))
-    made.model.graph.outputs[0].dtype = ir.DataType.from_numpy(kind)
+    kind = types.of(next(v for v in suspect.node.outputs if v.name == suspect.tensor))
+    return _with_expected(made.model, suspect, made.feeds, kind)
+
+
+def _with_expected(
+    model: ir.Model, suspect: Suspect, feeds: dict[str, Array], kind: np.dtype[Any]
+) -> Repro:
+    """A model of one output, with what is expected of it."""
+    output = model.graph.outputs[0]
+    output.dtype = ir.DataType.from_numpy(kind)
     wider = [
-        a.dtype for a in island.inputs.values() if is_float(a.dtype) and not is_narrow(a.dtype)
+        a.dtype for a in suspect.inputs.values() if is_float(a.dtype) and not is_narrow(a.dtype)
     ]
+    name = output.name or ""
     if is_narrow(kind) and wider:
-        name = _cast_back(made.model.graph, wider[0])
+        name = _cast_back(model.graph, wider[0])
+    floor = suspect.floor if np.isfinite(suspect.floor) else 1.0
     arrays = {
-        **made.feeds,
-        f"expected:{name}": np.asarray(expected, np.float64),
-        f"floor:{name}": np.array(floor if np.isfinite(floor) else 1.0),
+        **feeds,
+        f"expected:{name}": np.asarray(suspect.truth, np.float64),
+        f"floor:{name}": np.array(floor),
     }
-    return Repro(made.model, arrays)
+    return Repro(model, arrays)
 
 
 def _cast_back(graph: ir.Graph, kind: np.dtype[Any]) -> str:
@@ -79,10 +95,6 @@ def _cast_back(graph: ir.Graph, kind: np.dtype[Any]) -> str:
     graph.append(node)
     graph.outputs[0] = node.outputs[0]
     return "back"
-
-
-def _value(island: Island, tensor: str) -> ir.Value:
-    return next(value for value in island.node.outputs if value.name == tensor)
 
 
 def of_rewrite(
@@ -102,9 +114,10 @@ def of_rewrite(
         for v in node.inputs
         if v is not None and v.name and v.name in ours
     }
-    island = Island(node, inputs, {})
-    expected = theirs[found.counterpart]
-    return of_island(model, island, found.tensor, expected, (found.floor, types))
+    expected = np.asarray(theirs[found.counterpart])
+    unknown = np.asarray(float("nan"))
+    suspect = Suspect(node, found.tensor, inputs, expected, unknown, found.local, found.floor)
+    return of_island(model, suspect, types)
 
 
 def write(repro: Repro, folder: Path, divergence: Divergence) -> tuple[Path, Path]:

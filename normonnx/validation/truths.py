@@ -56,12 +56,17 @@ class Truth:
         outputs: What is expected, by name: what the model computes in float64, or what was given.
         moved: The same with inputs and weights moved by one roundoff, for each of a few draws.
         computed: What the model computes in float64, by name, whatever is expected.
+        drawn: What `moved_truths` gave before, so that no output, nor a search for the place where
+            it goes wrong, has the same draws made twice.
     """
 
     case: Case
     outputs: Mapping[str, Any]
     moved: tuple[Mapping[str, Any], ...]
     computed: Mapping[str, Any] = field(default_factory=dict)
+    drawn: dict[tuple[Any, ...], tuple[Mapping[str, Any], ...]] = field(
+        default_factory=dict, repr=False
+    )
 
 
 def truth_of(model: ir.Model, case: Case, settings: Settings, draws: int = DRAWS) -> Truth:
@@ -112,7 +117,10 @@ def moved_truths(
     """
     if _is_given(model, truth.case):
         return tuple(_with_floors(model, truth, {}, scale) for _ in draws)
-    found = moved_outputs(model, truth.case, settings, draws, scale)
+    key = (id(model), id(truth.case), settings.seed, settings.kernels, tuple(draws), scale)
+    if key not in truth.drawn:
+        truth.drawn[key] = moved_outputs(model, truth.case, settings, draws, scale)
+    found = truth.drawn[key]
     if not truth.case.expected and not truth.case.floors:
         return found
     return tuple(_with_floors(model, truth, _about(truth, one), scale) for one in found)

@@ -16,7 +16,8 @@ from models import faults
 from normonnx.core.verdicts import Verdict
 from normonnx.runtime.workers import Limits
 from normonnx.validation.judge import judging
-from normonnx.validation.locate_backend import suspects
+from normonnx.validation.locate_backend import at_work, suspects
+from normonnx.validation.suspects import Jury
 from normonnx.validation.truths import truths_of
 
 pytest.importorskip("onnxruntime", reason="models run on ONNX Runtime: install normonnx[cpu]")
@@ -137,8 +138,9 @@ def test_no_node_of_a_right_backend_is_suspected(backend: str) -> None:
         pytest.importorskip("openvino", reason="install normonnx[openvino]")
     model = ir.from_proto(_demo())
     settings = judging(0, None, kernels=True)
-    for truth in truths_of(model, None, {}, settings):
-        assert suspects(model, truth, backend, settings, Limits(300.0)) == []
+    with at_work(backend, Limits(300.0)) as bench:
+        for truth in truths_of(model, None, {}, settings):
+            assert suspects(model, truth, bench, Jury(model, truth, settings)) == []
 
 
 def test_no_divergence_where_nothing_is_wrong() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from normonnx.core.verdicts import NodePlacement
 from normonnx.runtime.naming import Backend
+from normonnx.runtime.rewriting import Rewriting
 
 if TYPE_CHECKING:
     import onnx
@@ -34,12 +35,14 @@ class Job:
         backend: Where, and with which options.
         module: File of a torch module, where one was handed over.
         paths: Folders with the user's own Python modules.
+        trace: A folder to work in, where it is also asked what becomes of the graph.
     """
 
     model: Path
     backend: Backend
     module: Path | None = None
     paths: tuple[str, ...] = ()
+    trace: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Loaded:
     reduced: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
     wide: bool = False
+    rewriting: Rewriting | None = None
 
 
 Load = Callable[[Job], Loaded]

@@ -11,19 +11,23 @@ reduced precision of TensorRT and OpenVINO off.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from normonnx.core.verdicts import NodePlacement
-from normonnx.runtime.engines import ort_values
+from normonnx.runtime.engines import ort_rewriting, ort_values
 from normonnx.runtime.engines.contract import Job, Loaded, can_not_load, first_line, unavailable
-from normonnx.runtime.naming import INSTALL, LEVELS, Backend
+from normonnx.runtime.naming import DEFAULT_LEVEL, INSTALL, LEVELS, Backend
+from normonnx.runtime.rewriting import Rewriting
 
 _CPU: Final = "CPUExecutionProvider"
 _SUFFIX: Final = "executionprovider"
@@ -45,8 +49,11 @@ _REDUCING: Final[Mapping[str, str]] = {
     "enable_fp16": "float16",
 }
 _OFF: Final = frozenset({"0", "false"})
+# How the folders with the metadata of its many distributions are called: the metadata of all that
+# is installed would take a third of a second to read.
+_DISTRIBUTIONS: Final = ("onnxruntime*-info", "ort_*-info", "*_onnxruntime*-info")
 _CUDA: Final = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
-_OWN: Final = frozenset({"level", "threads"})
+_OWN: Final = frozenset({"level", "threads", "without"})
 
 
 def load(job: Job) -> Loaded:
@@ -59,9 +66,10 @@ def load(job: Job) -> Loaded:
     provider, options = provider_options_of(runtime, job.backend)
     reduced = _reduced(options)
     environment = _set_environment(provider, reduced)
-    session = _session(runtime, job, provider, options)
+    session, rewriting = _session(runtime, job, provider, options)
     nodes = _placement(session, provider)
-    level = LEVELS[job.backend.options.get("level", "all")]
+    level = LEVELS[job.backend.options.get("level", DEFAULT_LEVEL)]
+    without = job.backend.without
     return Loaded(
         lambda feeds: _run(session, feeds),
         asked=provider,
@@ -69,6 +77,7 @@ def load(job: Job) -> Loaded:
             "onnxruntime": runtime.__version__,
             "provider": provider,
             "optimization level": level,
+            **({"without optimizers": ", ".join(without)} if without else {}),
             "intra-op threads": str(job.backend.threads),
             **options,
             **environment,
@@ -77,6 +86,7 @@ def load(job: Job) -> Loaded:
         nodes=nodes,
         reduced=reduced,
         notes=tuple(_conflicts()),
+        rewriting=rewriting,
     )
 
 
@@ -92,10 +102,18 @@ def probe() -> dict[str, str]:
     return {f"ort:{name.removesuffix(_SUFFIX)}": said for name in installed}
 
 
+@functools.cache
 def installed_over_each_other() -> tuple[str, ...]:
     """Distributions that provide the package onnxruntime, where there is more than one."""
-    found = sorted(set(metadata.packages_distributions().get("onnxruntime", ())))
-    return tuple(found) if len(found) > 1 else ()
+    found = {
+        found.metadata["Name"]
+        for folder in sys.path
+        for pattern in _DISTRIBUTIONS
+        for place in Path(folder or ".").glob(pattern)
+        for found in (metadata.Distribution.at(place),)
+        if "onnxruntime" in (found.read_text("top_level.txt") or "").split()
+    }
+    return tuple(sorted(found)) if len(found) > 1 else ()
 
 
 def _conflicts() -> list[str]:
@@ -169,22 +187,36 @@ def _graphics_card() -> dict[str, str]:
     return {"device": name.strip(), "driver": driver.strip()} if name.strip() else {}
 
 
-def _session(runtime: Any, job: Job, provider: str, options: Mapping[str, str]) -> Any:  # noqa: ANN401
+def _session(
+    runtime: Any,  # noqa: ANN401
+    job: Job,
+    provider: str,
+    options: Mapping[str, str],
+) -> tuple[Any, Rewriting | None]:
     if provider in _CUDA and hasattr(runtime, "preload_dlls"):  # onnxruntime 1.21 and newer
         runtime.preload_dlls()  # CUDA and cuDNN as pip packages
     session_options = session_options_of(runtime, job.backend)
     providers: list[Any] = [(provider, dict(options))]
     if provider != _CPU:
         providers.append(_CPU)
-    try:
-        session = runtime.InferenceSession(
-            job.model, session_options, providers=providers, enable_fallback=0
+    without = {"disabled_optimizers": job.backend.without} if job.backend.without else {}
+
+    def make() -> Any:  # noqa: ANN401
+        return runtime.InferenceSession(
+            job.model, session_options, providers=providers, enable_fallback=0, **without
         )
+
+    rewriting = None
+    try:
+        if job.trace is None:
+            session = make()
+        else:
+            session, rewriting = ort_rewriting.traced(make, session_options, job.trace)
     except Exception as error:  # noqa: BLE001  # onnxruntime raises many kinds
         raise can_not_load(job.model, first_line(error)) from None
     if provider not in session.get_providers():
         raise unavailable(f"{provider} was asked for but not used: it could not be loaded")
-    return session
+    return session, rewriting
 
 
 def session_options_of(runtime: Any, backend: Backend) -> Any:  # noqa: ANN401
@@ -193,7 +225,7 @@ def session_options_of(runtime: Any, backend: Backend) -> Any:  # noqa: ANN401
     options.log_severity_level = 4
     options.intra_op_num_threads = backend.threads
     options.graph_optimization_level = getattr(
-        runtime.GraphOptimizationLevel, LEVELS[backend.options.get("level", "all")]
+        runtime.GraphOptimizationLevel, LEVELS[backend.options.get("level", DEFAULT_LEVEL)]
     )
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options

@@ -7,7 +7,7 @@ runtime loads once for many nodes, and what a node adds is seen apart from what 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -115,6 +115,7 @@ def archipelago(model: ir.Model, islands: Sequence[Island]) -> Archipelago:
     constants: dict[str, ir.Value] = {}
     graph_feeds: dict[str, Array] = {}
     names: dict[tuple[int, str], str] = {}
+    taken = {v.name for one in islands for v in one.node.inputs if v is not None}
     for number, island in enumerate(islands):
         read: list[ir.Value | None] = []
         for place, value in enumerate(island.node.inputs):
@@ -122,7 +123,7 @@ def archipelago(model: ir.Model, islands: Sequence[Island]) -> Archipelago:
                 read.append(None)
             elif value.name in island.inputs:
                 array = island.inputs[value.name]
-                made = _value(f"i{number}_{place}", array)
+                made = _value(_fresh(f"i{number}_{place}", taken), array)
                 if array.dtype.kind in "iub" and array.size <= _SMALL:
                     made.const_value = ir.tensor(array, name=made.name)
                     constants[made.name or ""] = made
@@ -143,10 +144,11 @@ def archipelago(model: ir.Model, islands: Sequence[Island]) -> Archipelago:
         )
         nodes.append(node)
         for place, value in enumerate(island.node.outputs):
-            node.outputs[place].name = f"o{number}_{place}" if value.name else ""
+            made_name = _fresh(f"o{number}_{place}", taken) if value.name else ""
+            node.outputs[place].name = made_name
             if value.name and value.name in island.truths:
                 outputs.append(node.outputs[place])
-                names[number, value.name] = f"o{number}_{place}"
+                names[number, value.name] = made_name
     graph = ir.Graph(
         inputs,
         outputs,
@@ -159,6 +161,13 @@ def archipelago(model: ir.Model, islands: Sequence[Island]) -> Archipelago:
         graph, ir_version=max(model.ir_version, 4), functions=list(_copies(model, islands))
     )
     return Archipelago(made_model, graph_feeds, names)
+
+
+def _fresh(name: str, taken: Collection[str | None]) -> str:
+    """A name that no weight has."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _copies(model: ir.Model, islands: Sequence[Island]) -> list[ir.Function]:

@@ -99,7 +99,7 @@ def validate(  # noqa: PLR0913
         if not locate:
             return judged
         folder = None if repro is None else Path(repro)
-        return located(judged, subject, reference, settings, limits, folder=folder)
+        return located(judged, subject, reference, settings, limits, folder)
 
 
 def _answer(
@@ -135,14 +135,16 @@ def equivalence(
         factor: Error over noise floor up to which an output passes; None for the calibrated one.
 
     Returns:
-        Inconclusive where the oracle can't evaluate a model or inputs can't be drawn for it.
+        With the place of a mismatch. Inconclusive where the oracle can't evaluate a model or inputs
+        can't be drawn for it.
     """
     settings = judging(seed, factor, kernels=False)
     try:
         truths = truths_of(original, None, {}, settings)
     except (UnsupportedOperatorError, UsageError) as error:  # no inputs, so nothing to compare
         return report(_unknown(original, _EQUIVALENT, str(error)), (), settings)
-    return report(_rewritten(original, rewritten, truths, settings), (), settings)
+    judged = report(_rewritten(original, rewritten, truths, settings), (), settings)
+    return located(judged, Subject(Path(), rewritten, truths), original, settings, Limits())
 
 
 def judging(

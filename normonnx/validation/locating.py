@@ -31,13 +31,12 @@ logger = logging.getLogger(__name__)
 MakeRepro = Callable[[], repro.Repro | None]
 
 
-def located(  # noqa: PLR0913
+def located(  # noqa: PLR0913, PLR0917  # what a search needs
     report: ValidationReport,
     subject: Subject,
     reference: ir.Model | None,
     settings: Settings,
     limits: Limits,
-    *,
     folder: Path | None = None,
 ) -> ValidationReport:
     """A report with its first divergence, if it says mismatch and one can be found.

@@ -72,6 +72,7 @@ def _with_expected(
     """A model of one output, with what is expected of it."""
     output = model.graph.outputs[0]
     output.dtype = ir.DataType.from_numpy(kind)
+    output.shape = ir.Shape(suspect.found.shape)
     wider = [
         a.dtype for a in suspect.inputs.values() if is_float(a.dtype) and not is_narrow(a.dtype)
     ]
@@ -92,6 +93,7 @@ def _cast_back(graph: ir.Graph, kind: np.dtype[Any]) -> str:
     number = ir.DataType.from_numpy(kind)
     node = ir.Node("", "Cast", [graph.outputs[0]], [ir.AttrInt64("to", int(number))], name="back")
     node.outputs[0].name, node.outputs[0].dtype = "back", number
+    node.outputs[0].shape = graph.outputs[0].shape
     graph.append(node)
     graph.outputs[0] = node.outputs[0]
     return "back"
@@ -105,6 +107,7 @@ def of_rewrite(
     if node is None or not found.counterpart or not can_stand_alone(node):
         return None
     kept = [v.name for v in node.inputs if v is not None and v.name and v.producer() is not None]
+    kept.append(found.tensor)
     ours = {**case.feeds, **evaluate(model, fitting(case, model).feeds, keep=kept, narrow=narrow)}
     kept = [found.counterpart]
     theirs = {**case.feeds, **evaluate(reference, fitting(case, reference).feeds, keep=kept)}
@@ -115,8 +118,8 @@ def of_rewrite(
         if v is not None and v.name and v.name in ours
     }
     expected = np.asarray(theirs[found.counterpart])
-    unknown = np.asarray(float("nan"))
-    suspect = Suspect(node, found.tensor, inputs, expected, unknown, found.local, found.floor)
+    given = np.asarray(ours[found.tensor])
+    suspect = Suspect(node, found.tensor, inputs, expected, given, found.local, found.floor)
     return of_island(model, suspect, types)
 
 

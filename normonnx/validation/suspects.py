@@ -106,8 +106,9 @@ class Jury:
                 return None
             return replace(one, local=float("inf"), floor=LEAST_FLOOR)
         local, floor = self.measured(one.tensor, found, truth)
-        odd = np.count_nonzero(np.isfinite(found.astype(np.float64)) != np.isfinite(truth))
-        if local > self._settings.factor * floor or odd:
+        if np.any(np.isfinite(found.astype(np.float64)) != np.isfinite(truth)):
+            local = float("inf")
+        if local > self._settings.factor * floor:
             return replace(one, local=local, floor=floor)
         return None
 

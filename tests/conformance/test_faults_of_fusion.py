@@ -67,6 +67,7 @@ def _located(model: onnx.ModelProto, repro: Path) -> Divergence:
 
 
 def _shows(repro: str) -> bool:
+    onnx.checker.check_model(repro, full_check=True)
     again = normonnx.validate(repro, inputs=Path(repro).with_suffix(".npz"), locate=False)
     return again.verdict is Verdict.MISMATCH
 

@@ -72,6 +72,7 @@ PLACES = {
 def _reproduces(report: normonnx.ValidationReport) -> bool:
     assert report.divergence is not None
     model = Path(report.divergence.repro)
+    onnx.checker.check_model(model, full_check=True)
     again = normonnx.validate(model, inputs=model.with_suffix(".npz"), locate=False)
     return again.verdict is Verdict.MISMATCH
 

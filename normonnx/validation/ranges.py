@@ -2,8 +2,8 @@
 
 The oracle computes in float64, whose range no other type has. On inputs at the edge (`profiles`) a
 float32 model may square 1e-39 or take exp(300): a runtime that is right then gives 0 and infinity.
-So before a backend is called wrong there, the model is evaluated twice more with every result of
-its main graph kept to the range of its type:
+So before a backend is called wrong there, the model is evaluated twice more with every result,
+those of functions included, kept to the range of its type:
 
     |y| > largest: infinity;   |y| < smallest normal: a multiple of the smallest subnormal
 
@@ -92,6 +92,7 @@ def second_look(
         first: How it was judged; returned where nothing excuses it.
         settings: Factor and seed.
     """
+    model = _inlined(model)
     expected = truth.outputs[output.name]
     kept = [within_range(model, truth, flush=flush)[output.name] for flush in (False, True)]
     left = replace(first, verdict=Verdict.INCONCLUSIVE, reason=_LEFT)
@@ -118,6 +119,18 @@ def second_look(
         reason = f"NaN reaches {', '.join(ordering)}, whose result ONNX then leaves open"
         return replace(first, verdict=Verdict.INCONCLUSIVE, reason=reason)
     return again
+
+
+@lru_cache(maxsize=2)
+def _inlined(model: ir.Model) -> ir.Model:
+    """A model with what its functions compute in its main graph."""
+    if not model.functions:
+        return model
+    from onnx_ir.passes.common import InlinePass
+
+    copy = model.clone()
+    InlinePass()(copy)
+    return copy
 
 
 def _judged_about(

@@ -242,6 +242,16 @@ def test_underflow_on_the_way_is_no_fault_of_the_runtime(runtime: Any) -> None:
     assert runtime(text, naive, "subnormal")["subnormal"].verdict is not Verdict.MISMATCH
 
 
+def test_overflow_in_a_function_is_no_fault_of_the_runtime(runtime: Any) -> None:
+    """A call is evaluated as one node, but what it computes inside has a range, too."""
+    head, graph = STATIC.replace("Neg(x)", "d.soft(x)").split(">", 1)
+    body = '<domain: "d", opset_import: ["": 17]> soft (a) => (b) { e = Exp(a) b = Log(e) }'
+    text = f'{head.replace("]", """, "d": 1]""")}>{graph}{body}'
+    found = runtime(text, lambda x: np.log(np.exp(x)), "huge,random")
+    assert found["random"].verdict is Verdict.PASS
+    assert found["huge"].verdict is not Verdict.MISMATCH
+
+
 CENTERED = STATIC.replace("Neg(x)", "Sub(x, m)").replace("{ y", "{ m = ReduceMean(x) y")
 
 

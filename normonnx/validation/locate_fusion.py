@@ -9,7 +9,7 @@ These are run together, fed with the truth, and judged as a single node is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -55,7 +55,7 @@ def first_divergence(
     way_out = ""
     if culprits:
         said = f"{said}, where {_and(culprits)} of ONNX Runtime rewrites the graph"
-        way_out = f"; right with {deployed.named.having(without='+'.join(culprits))}"
+        way_out = f"; right with {_right_name(deployed, name, culprits)}"
     if not changed and not culprits:
         return None
     found = _off(deployed, there, changed, name, jury)
@@ -75,8 +75,7 @@ def _culprits(deployed: Deployed, name: str, optimizers: Sequence[str]) -> tuple
     """Optimizers without which the model is right; as few as leaving out one by one shows."""
 
     def is_right(left_out: Sequence[str]) -> bool:
-        backend = naming.parse(name).having(without="+".join(left_out))
-        return deployed.goes_wrong(backend) is False
+        return deployed.goes_wrong(_leaving_out(name, left_out)) is False
 
     if not optimizers or not is_right(optimizers):
         return ()
@@ -94,12 +93,25 @@ def _culprits(deployed: Deployed, name: str, optimizers: Sequence[str]) -> tuple
     return tuple(needed)
 
 
+def _leaving_out(name: str, optimizers: Iterable[str]) -> str:
+    """A backend without further optimizers."""
+    named = naming.parse(name)
+    return named.having(without="+".join([*named.without, *optimizers]))
+
+
+def _right_name(deployed: Deployed, name: str, culprits: Sequence[str]) -> str:
+    """The backend as deployed, where the culprits are all that it takes; else at this level."""
+    as_deployed = _leaving_out(deployed.named.name, culprits)
+    is_right = deployed.goes_wrong(as_deployed) is False
+    return as_deployed if is_right else _leaving_out(name, culprits)
+
+
 def _without(
     deployed: Deployed, name: str, level: str, culprits: Collection[str]
 ) -> Rewriting | None:
     """The graph that is right: without the culprits, or at the level below."""
     if culprits:
-        return deployed.rewriting(naming.parse(name).having(without="+".join(culprits)))
+        return deployed.rewriting(_leaving_out(name, culprits))
     levels = list(naming.LEVELS)
     below = levels[levels.index(level) - 1]
     return deployed.rewriting(deployed.named.having(level=below))

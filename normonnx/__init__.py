@@ -150,7 +150,7 @@ def optimize(  # noqa: PLR0913
         style: None; other styles are not available yet.
         prefer: "speed"; "accuracy" is not available yet.
         opset: None keeps the model's opset; others are not available yet.
-        keep: Names of nodes or values that must stay as they are.
+        keep: Names of nodes or values that must stay as they are, or patterns such as 'head.*'.
         keep_inputs: IR version 3 only: initializers that you override at run time.
         passes: Names of passes to run, see `normonnx list passes`; None for all.
         verify: "final" checks the result against the original in float64, "each" after every
@@ -189,7 +189,7 @@ def fold_batch_norm(
 
     Args:
         model: A path, a ModelProto or an onnx_ir.Model; what is passed in is never modified.
-        keep: Names of nodes or values that must stay as they are.
+        keep: Names of nodes or values that must stay as they are, or patterns such as 'head.*'.
         keep_inputs: IR version 3 only: initializers that you override at run time.
         verify: As in `optimize`.
 

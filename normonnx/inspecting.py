@@ -7,7 +7,8 @@ import onnx_ir as ir
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.operators import norm_of
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
-from normonnx.fold.passes import Fate, fold_affines
+from normonnx.fold.passes import Fate
+from normonnx.fold.rules import rewrite
 from normonnx.fold.surroundings import label
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
@@ -66,7 +67,7 @@ def _fates(model: ir.Model) -> dict[int, Fate]:
     copy = own_model(model)
     nodes = [node for graph in walk.all_graphs(model) for node in graph]
     copies = [node for graph in walk.all_graphs(copy) for node in graph]
-    fates = {id(fate.node): fate for fate in fold_affines(copy).fates}
+    fates = {id(fate.node): fate for fate in rewrite(copy).fates}
     pairs = zip(nodes, copies, strict=True)
     return {id(node): fates[id(other)] for node, other in pairs if id(other) in fates}
 

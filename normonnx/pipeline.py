@@ -7,6 +7,7 @@ that compares two models.
 from __future__ import annotations
 
 import difflib
+import fnmatch
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -17,12 +18,16 @@ import onnx_ir as ir
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.verdicts import ValidationReport, Verdict
-from normonnx.fold.passes import Folding, fold_affines
+from normonnx.fold.passes import Folding
+from normonnx.fold.rules import rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
 
 PASSES: Final[Mapping[str, str]] = {
     "fold-affine": "per-channel affines, such as BatchNormalization, into linear operators",
+    "merge-parallel": "Convs or matrix products of one input, summed, into one, identity included",
+    "merge-sequential": "Convs or matrix products in a row into one, where it multiplies less",
+    "remove-views": "Transposes and Reshapes that undo, repeat or follow one another",
 }
 TARGETS: Final[Mapping[str, str]] = {
     "portable": "standard ONNX operators only; any runtime",
@@ -78,11 +83,18 @@ def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResul
     # Rewriting replaces tensors and never changes one, so a copy of the graph suffices.
     copied = original is model or options.verify is not None
     work = own_model(original) if copied else original
-    _check_names(work, options)
+    options = _with_names(work, options)
     before, opset = count_operators(work), checks.opset_of(work)
     verification = None
     try:
-        found = _fold(work, options, _each(work, original, options, verifier))
+        found = rewrite(
+            work,
+            keep=options.keep,
+            keep_inputs=options.keep_inputs,
+            passes=options.passes,
+            only=options.only,
+            observer=_each(work, original, options, verifier),
+        )
     except _RewriteFailedError as failure:
         verification, found = failure.report, Folding((), ())
     if verification is None and options.verify is not None:
@@ -98,18 +110,6 @@ def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResul
         verification=verification,
     )
     return OptimizeResult(work, report)
-
-
-def _fold(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> Folding:
-    if options.passes is not None and "fold-affine" not in options.passes:
-        return Folding((), ())
-    return fold_affines(
-        work,
-        keep=options.keep,
-        keep_inputs=options.keep_inputs,
-        only=options.only,
-        observer=observer,
-    )
 
 
 def _each(
@@ -163,19 +163,30 @@ def _check_choice(what: str, found: str, known: Collection[str]) -> None:
         raise UsageError(message)
 
 
-def _check_names(model: ir.Model, options: Options) -> None:
-    """Refuse names to keep that the model does not have: a typing error would go unnoticed."""
+def _with_names(model: ir.Model, options: Options) -> Options:
+    """The options with patterns replaced by the names they match.
+
+    A name, or pattern, that nothing in the model has is refused: a typing error would go unnoticed.
+    """
     inputs = {value.name or "" for value in model.graph.inputs}
     _refuse_unknown("input to keep", options.keep_inputs, inputs)
     if not options.keep:
-        return
+        return options
     names: set[str] = set(inputs)
     for graph in walk.all_graphs(model):
         names.update(graph.initializers)
         for node in graph:
             names.add(node.name or "")
             names.update(value.name or "" for value in node.outputs)
-    _refuse_unknown("name to keep", options.keep, names)
+    names.discard("")
+    kept: set[str] = set()
+    for wanted in options.keep:
+        found = [name for name in names if fnmatch.fnmatchcase(name, wanted)]
+        matched = {wanted} if wanted in names else set(found)
+        if not matched:
+            _refuse_unknown("name to keep", [wanted], names)
+        kept |= matched
+    return replace(options, keep=tuple(sorted(kept)))
 
 
 def _refuse_unknown(what: str, wanted: Collection[str], known: Collection[str]) -> None:

@@ -285,9 +285,10 @@ def _moved(model: onnx.ModelProto, feeds: Feeds, random: np.random.Generator) ->
     """
     moved = onnx.ModelProto()
     moved.CopyFrom(model)
+    fixed = {name for node in moved.graph.node if node.op_type == "Resize" for name in node.input}
     for tensor in _tensors_of(moved):
         array = numpy_helper.to_array(tensor)
-        if is_float(array.dtype):
+        if is_float(array.dtype) and tensor.name not in fixed:  # scales decide about shapes
             tensor.CopyFrom(numpy_helper.from_array(_noisy(array, random), tensor.name))
     inputs = {name: _noisy(x, random) if is_float(x.dtype) else x for name, x in feeds.items()}
     return evaluate(ir.from_proto(moved), inputs)

@@ -38,7 +38,7 @@ _WORTH_WRITING: Final = (Verdict.PASS, Verdict.INCONCLUSIVE)
     "--keep",
     multiple=True,
     metavar="NAME",
-    help="Leave this node, or the node that makes this value, as it is. Repeatable.",
+    help="Leave this node, or the node that makes this value, as it is; '*' matches. Repeatable.",
 )
 @click.option(
     "--keep-input",

@@ -5,11 +5,14 @@ Composition: if y = s1 x + t1 and z = s2 y + t2 then z = (s2 s1) x + (s2 t1 + t2
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from normonnx.core.dtypes import FloatArray
+
+Change = Callable[[FloatArray, float], FloatArray]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +62,47 @@ class ChannelAffine:
             return None
         return self
 
+    def changed(self, axes: Sequence[int], change: Change) -> ChannelAffine:
+        """Scale and shift rearranged alike.
+
+        Args:
+            axes: What the result varies along, in the order of the dimensions that `change` makes.
+            change: Called with the scale and 1, and with the shift and 0: what fills new entries.
+        """
+        order = np.argsort(axes, kind="stable")
+        scale, shift = change(self.scale, 1.0), change(self.shift, 0.0)
+        return ChannelAffine(
+            tuple(sorted(axes)), np.transpose(scale, order), np.transpose(shift, order)
+        )
+
+    def selected(self, axis: int, entries: Sequence[int]) -> ChannelAffine:
+        """The same affine of some of the entries along one of its axes."""
+        position = self.axes.index(axis)
+        kept = np.asarray(entries, dtype=np.int64)
+        return self.changed(self.axes, lambda vector, _: np.take(vector, kept, axis=position))
+
+    def moved(self, axes: Mapping[int, int]) -> ChannelAffine:
+        """The same affine of a value whose axes are arranged differently: old axis to new axis."""
+        return self.changed([axes[axis] for axis in self.axes], lambda vector, _: vector)
+
+    def simplified(self) -> ChannelAffine:
+        """The same affine without the axes along which it has a single entry."""
+        if 1 not in self.scale.shape:
+            return self
+        kept = [axis for axis, n in zip(self.axes, self.scale.shape, strict=True) if n != 1]
+        shape = [n for n in self.scale.shape if n != 1]
+        return self.changed(kept, lambda vector, _: vector.reshape(shape))
+
+    @property
+    def lengths(self) -> dict[int, int]:
+        """Number of entries along each axis."""
+        return dict(zip(self.axes, self.scale.shape, strict=True))
+
+    @property
+    def scaling(self) -> ChannelAffine:
+        """The scale alone."""
+        return ChannelAffine(self.axes, self.scale, np.zeros_like(self.shift))
+
     @property
     def is_scale(self) -> bool:
         """Whether nothing is added."""
@@ -68,6 +112,16 @@ class ChannelAffine:
     def is_shift(self) -> bool:
         """Whether nothing is multiplied."""
         return bool(np.all(self.scale == 1.0))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing is multiplied or added."""
+        return self.is_scale and self.is_shift
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether every scale is above zero."""
+        return bool(np.all(self.scale > 0.0))
 
     @property
     def is_finite(self) -> bool:

@@ -9,27 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
+from normonnx.fold.combination import CombinedTensor
 from normonnx.fold.plan import (
     Bypass,
+    CombinedWeight,
     Edit,
+    MirroredIntegers,
+    NewConstant,
     Plan,
     Refusal,
     ReplaceNode,
     ScaledWeight,
     SetAttribute,
     SetInput,
+    SummedWeight,
     Tensor,
 )
-from normonnx.fold.scaled import check_scaled, rounded, scaled
+from normonnx.fold.scaled import fitting, mirrored, rounded, summed
 from normonnx.fold.surroundings import Surroundings
 from normonnx.graph import tensors
 from normonnx.graph.editing import Editor
 
 _TensorOf = dict[int, tensors.StreamedTensor]
+_CHANGED = (ScaledWeight, MirroredIntegers)  # what is there, changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +64,37 @@ class Applier:
             array = None
             if not self.surroundings.constants.is_initializer(tensor.value):
                 array = self.surroundings.constants.get(tensor.value)
-            product = scaled(tensor.value, array, tensor.view, tensor.factors)
-            return check_scaled(product) or product
+            return fitting(tensor, array)
+        if isinstance(tensor, MirroredIntegers):
+            found = mirrored(tensor, self._content(tensor.value))
+            return found if isinstance(found, Refusal) else tensors.of_array(found)
+        if isinstance(tensor, SummedWeight):
+            tensor = NewConstant(
+                summed(tensor, self.surroundings.constants.get(tensor.weight.value)),
+                tensor.dtype,
+                tensor.name,
+                instead_of=tensor.instead_of,
+            )
+        old = tensor.instead_of.const_value if tensor.instead_of is not None else None
+        external = isinstance(old, tensors.StreamedTensor) and old.external
+        if isinstance(tensor, CombinedWeight):
+            combined = CombinedTensor(tensor.rows, tensor.dtype, external=external)
+            return combined.refusal() or combined
         small = rounded(tensor)
         if isinstance(small, Refusal):
             return small
         new = tensors.of_array(small)
-        old = tensor.instead_of.const_value if tensor.instead_of is not None else None
-        new.external = isinstance(old, tensors.StreamedTensor) and old.external
+        new.external = external
         return new
+
+    def _content(self, value: ir.Value) -> npt.NDArray[Any]:
+        if value.const_value is not None:
+            return np.asarray(value.const_value.numpy())
+        return np.asarray(self.surroundings.constants.get(value))
 
     def _edit(self, edit: Edit, made: _TensorOf) -> None:
         if isinstance(edit, SetInput):
-            self._set_input(edit, made[id(edit.tensor)])
+            self._set_input(edit, made)
         elif isinstance(edit, SetAttribute):
             _set_attribute(edit)
         elif isinstance(edit, Bypass):
@@ -76,9 +102,13 @@ class Applier:
         else:
             self._replace(edit, made)
 
-    def _set_input(self, edit: SetInput, tensor: tensors.StreamedTensor) -> None:
+    def _set_input(self, edit: SetInput, made: _TensorOf) -> None:
         tensor_of = edit.tensor
-        old = tensor_of.value if isinstance(tensor_of, ScaledWeight) else tensor_of.instead_of
+        if tensor_of is None:
+            self.editor.drop_input(edit.node, edit.index)
+            return
+        tensor = made[id(tensor_of)]
+        old = tensor_of.value if isinstance(tensor_of, _CHANGED) else tensor_of.instead_of
         if old is not None and self._may_replace(old, edit.node, edit.index):
             self.editor.replace_content(old, tensor)
             self.surroundings.constants.forget(old)
@@ -101,27 +131,32 @@ class Applier:
     def _replace(self, edit: ReplaceNode, made: _TensorOf) -> None:
         inputs: list[ir.Value | tuple[tensors.StreamedTensor, str]] = []
         for operand in edit.inputs:
-            if isinstance(operand, ir.Value):
-                inputs.append(operand)
-            else:
+            if not isinstance(operand, int):
                 inputs.append((made[id(operand)], _name_of(operand)))
+            elif (value := edit.node.inputs[operand]) is not None:
+                inputs.append(value)
         self.editor.replace(edit.node, edit.op_type, inputs)
 
 
 def _name_of(tensor: Tensor) -> str:
-    return (tensor.value.name or "weight") if isinstance(tensor, ScaledWeight) else tensor.name
+    return (tensor.value.name or "weight") if isinstance(tensor, _CHANGED) else tensor.name
 
 
 def _tensors_of(edits: Iterable[Edit]) -> Iterable[Tensor]:
     for edit in edits:
-        if isinstance(edit, SetInput):
+        if isinstance(edit, SetInput) and edit.tensor is not None:
             yield edit.tensor
         elif isinstance(edit, ReplaceNode):
-            yield from (operand for operand in edit.inputs if not isinstance(operand, ir.Value))
+            yield from (operand for operand in edit.inputs if not isinstance(operand, int))
 
 
 def _set_attribute(edit: SetAttribute) -> None:
-    if edit.value is None:
-        edit.node.attributes.pop(edit.name, None)
+    name, value = edit.name, edit.value
+    if value is None:
+        edit.node.attributes.pop(name, None)
+    elif isinstance(value, tuple):
+        edit.node.attributes[name] = ir.AttrInt64s(name, value)
+    elif isinstance(value, int):
+        edit.node.attributes[name] = ir.AttrInt64(name, value)
     else:
-        edit.node.attributes[edit.name] = ir.AttrFloat32(edit.name, np.float32(edit.value))
+        edit.node.attributes[name] = ir.AttrFloat32(name, np.float32(value))

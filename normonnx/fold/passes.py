@@ -1,10 +1,10 @@
-"""Folding as one function over a model, and as an onnx_ir pass."""
+"""Folding, and every other rule, as one function over a model, and as an onnx_ir pass."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -12,7 +12,7 @@ import onnx_ir as ir
 from normonnx.core.events import Event
 from normonnx.fold.apply import Applier
 from normonnx.fold.plan import Plan, Refusal
-from normonnx.fold.planner import plan
+from normonnx.fold.planner import Planner
 from normonnx.fold.surroundings import Surroundings, label
 from normonnx.graph import walk
 from normonnx.graph.editing import Editor
@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 RULE = "fold-affine"
 Observer = Callable[[Event], None]
+Rule = Callable[[Surroundings, ir.Node], Plan | Refusal | None]
+_Ask = Callable[[Planner, ir.Node], Plan | Refusal | None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +51,7 @@ def fold_affines(
     only: Collection[str] | None = None,
     observer: Observer | None = None,
 ) -> Folding:
-    """Fold every constant per-channel affine that an operator above it absorbs, in place.
+    """Fold every constant per-channel affine that operators above or below it absorb, in place.
 
     Args:
         model: Changed in place.
@@ -61,56 +63,162 @@ def fold_affines(
     Returns:
         The rewrites made, in order, and the reasons for those not made.
     """
-    surroundings = Surroundings.of(model, keep, keep_inputs)
-    applier = Applier(surroundings, Editor(model, keep))
-    applied: list[Event] = []
-    fates: list[Fate] = []
-    while True:
-        with np.errstate(all="ignore"):  # numbers that are not finite are refused by name
-            found = _sweep(surroundings, applier, only, observer)
-        applied += found.applied
-        applier.editor.finish()
-        fates += [fate for fate in found.fates if fate.folded or not found.applied]
-        if not found.applied:
-            return Folding(tuple(applied), found.refused, tuple(fates))
+    with np.errstate(all="ignore"):  # numbers that are not finite are refused by name
+        return fold_with(applier_of(model, keep, keep_inputs), only, observer)
 
 
-def _sweep(
-    surroundings: Surroundings,
-    applier: Applier,
-    only: Collection[str] | None,
-    observer: Observer | None,
+def applier_of(
+    model: ir.Model, keep: Collection[str] = (), keep_inputs: Collection[str] = ()
+) -> Applier:
+    """What applies the plans of any number of rules to one model."""
+    return Applier(Surroundings.of(model, keep, keep_inputs), Editor(model, keep))
+
+
+def fold_with(
+    applier: Applier, only: Collection[str] | None = None, observer: Observer | None = None
 ) -> Folding:
+    """As `fold_affines`, with what applies plans to the model."""
+    work = _Work(applier.surroundings, applier, only, observer)
+    while True:
+        while work.swept_up():
+            pass
+        if not work.swept_down():
+            return work.folding()
+
+
+def apply_rule(
+    applier: Applier, name: str, rule: Rule, observer: Observer | None = None
+) -> Folding:
+    """Apply the plans for the nodes of a model, in place, until there are none.
+
+    Args:
+        applier: Of the model.
+        name: Of the rule, in reports.
+        rule: The plan for a node; a Refusal, or None where the rule has nothing to say.
+        observer: Called after each rewrite, with the model already changed.
+    """
+    applied: list[Event] = []
+    folded: list[Fate] = []
+    while True:
+        found = _swept_once(applier, name, rule, observer)
+        applied += found.applied
+        folded += [fate for fate in found.fates if fate.folded]
+        applier.editor.finish()
+        if not found.applied:
+            return Folding(tuple(applied), found.refused, tuple(folded))
+
+
+def _swept_once(applier: Applier, name: str, rule: Rule, observer: Observer | None) -> Folding:
     """Go once over all nodes, last first, so that a chain is met at its end."""
     applied: list[Event] = []
     refused: list[Event] = []
     fates: list[Fate] = []
-    for graph in list(walk.all_graphs(surroundings.model)):
-        for node in reversed(list(graph)):
-            if node.graph is not graph or (only is not None and node.op_type not in only):
+    graphs = list(walk.all_graphs(applier.surroundings.model))
+    for node in _nodes(graphs, backwards=True):
+        found = rule(applier.surroundings, node)
+        if isinstance(found, Plan):
+            event = _event(node, found, name)
+            problem = applier.apply(found)
+            if problem is None:
+                applied.append(event)
+                fates += [Fate(member, True, found.reason) for member in found.folded]  # noqa: FBT003
+                if observer is not None:
+                    observer(event)
                 continue
-            if not any(value.uses() or value.is_graph_output() for value in node.outputs):
-                continue  # dead: an edit below would remove it before its own turn
-            found = plan(surroundings, node)
-            if isinstance(found, Plan):
-                event = _applied(node, found)
-                problem = applier.apply(found)
-                if problem is None:
-                    applied.append(event)
-                    fates += [Fate(member, True, found.reason) for member in found.folded]  # noqa: FBT003
-                    if observer is not None:
-                        observer(event)
-                    continue
-                found = problem
-            if isinstance(found, Refusal) and (not found.quiet or _is_norm(node)):
-                refused.append(Event(RULE, label(node), node.op_type, found.reason))
-                fates.append(Fate(node, False, found.reason))  # noqa: FBT003
+            found = problem
+        if isinstance(found, Refusal) and not found.quiet:
+            refused.append(Event(name, label(node), node.op_type, found.reason))
     return Folding(tuple(applied), tuple(reversed(refused)), tuple(fates))
 
 
-def _applied(node: ir.Node, found: Plan) -> Event:
+def _nodes(graphs: Iterable[ir.Graph], *, backwards: bool) -> Iterator[ir.Node]:
+    """The nodes that are still there, and still read, when it is their turn."""
+    for graph in graphs:
+        for node in list(reversed(graph)) if backwards else list(graph):
+            # What is dead would be removed by an edit below before its own turn.
+            if node.graph is graph and any(v.uses() or v.is_graph_output() for v in node.outputs):
+                yield node
+
+
+@dataclass(slots=True)
+class _Work:
+    """Sweeps over one model, and what they did."""
+
+    surroundings: Surroundings
+    applier: Applier
+    only: Collection[str] | None
+    observer: Observer | None
+    applied: list[Event] = field(default_factory=list)
+    folded: list[Fate] = field(default_factory=list)
+    refusals: dict[ir.Node, list[Refusal]] = field(default_factory=dict)
+    planner: Planner | None = None  # of the model as it is now
+    graphs: list[ir.Graph] | None = None
+
+    def swept_up(self) -> bool:
+        """Go once over all nodes, last first, so that a chain is met at its end."""
+        self.refusals.clear()
+        return self._swept(Planner.plan_up, backwards=True)
+
+    def swept_down(self) -> bool:
+        """Go once over all nodes, first first, so that a chain is met at its start."""
+        return self._swept(Planner.plan_down, backwards=False)
+
+    def _swept(self, ask: _Ask, *, backwards: bool) -> bool:
+        before = len(self.applied)
+        for node in _nodes(self._all_graphs(), backwards=backwards):
+            if not self._is_asked_about(node):
+                continue
+            self.planner = self.planner or Planner(self.surroundings)
+            found = ask(self.planner, node)
+            if isinstance(found, Plan):
+                found = self._applied(node, found)
+            if isinstance(found, Refusal):
+                self.refusals.setdefault(node, []).append(found)
+        self.applier.editor.finish()
+        if len(self.applied) > before:
+            self.graphs = None
+            return True
+        return False
+
+    def _all_graphs(self) -> list[ir.Graph]:
+        """The graphs of the model, walked anew when a sweep has changed it."""
+        if self.graphs is None:
+            self.graphs = list(walk.all_graphs(self.surroundings.model))
+        return self.graphs
+
+    def _is_asked_about(self, node: ir.Node) -> bool:
+        return self.only is None or node.op_type in self.only
+
+    def _applied(self, node: ir.Node, plan: Plan) -> Refusal | None:
+        event = _event(node, plan, RULE)
+        self.planner = None
+        problem = self.applier.apply(plan)
+        if problem is not None:
+            return problem
+        self.applied.append(event)
+        self.folded += [Fate(member, True, plan.reason) for member in plan.folded]  # noqa: FBT003
+        if self.observer is not None:
+            self.observer(event)
+        return None
+
+    def folding(self) -> Folding:
+        """What was done, and for each node that stays the reasons of the last two sweeps."""
+        refused, fates = [], []
+        for node in (node for graph in self._all_graphs() for node in graph):
+            refusals = self.refusals.get(node, [])
+            if not _is_norm(node):  # of others, a way that nobody would expect is not told
+                refusals = [refusal for refusal in refusals if not refusal.quiet]
+            if not refusals:
+                continue
+            reason = "; below, ".join(dict.fromkeys(refusal.reason for refusal in refusals))
+            refused.append(Event(RULE, label(node), node.op_type, reason))
+            fates.append(Fate(node, False, reason))  # noqa: FBT003
+        return Folding(tuple(self.applied), tuple(refused), (*self.folded, *fates))
+
+
+def _event(node: ir.Node, found: Plan, rule: str) -> Event:
     return Event(
-        RULE,
+        rule,
         label(node),
         node.op_type,
         found.reason,

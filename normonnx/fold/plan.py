@@ -8,12 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
+
+
+class Rows(Protocol):
+    """A matrix or kernel that is read by rows, in float64."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    def rows(self, start: int, stop: int) -> FloatArray:
+        """The rows `start` to `stop` along the first axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +35,54 @@ class Refusal:
     Attributes:
         reason: A sentence for users.
         quiet: True where nobody would expect a rewrite, so that it isn't worth a line of a report.
+        lacks_bias: True where the scale alone would be taken.
     """
 
     reason: str
     quiet: bool = False
+    lacks_bias: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScaledWeight:
-    """An existing constant times factors.
+    """An existing constant times factors, plus offsets.
 
     Attributes:
         value: The constant.
         view: Shape in which the constant is looked at; same number of elements.
         factors: float64, as many dimensions as `view`, broadcast against it.
+        offsets: As `factors`, added to the product; None where nothing is.
     """
 
     value: ir.Value
     view: tuple[int, ...]
     factors: FloatArray
+    offsets: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SummedWeight:
+    """A new constant: what the constant input `offsets` contributes through a weight, plus `plus`.
+
+    Its content is plus + sum over `axes` of weight * offsets.
+
+    Attributes:
+        weight: The weight as it is before the plan is applied; its factors are those to sum with.
+        axes: Axes of the weight's view that are summed over.
+        plus: What is added; broadcasts with the sum, whose summed axes are dropped.
+        shape: Shape of the content.
+        dtype: Element type it is stored in.
+        name: What to call it; made unique.
+        instead_of: The constant that it takes the place of, if there was one.
+    """
+
+    weight: ScaledWeight
+    axes: tuple[int, ...]
+    plus: FloatArray
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    name: str
+    instead_of: ir.Value | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,16 +104,48 @@ class NewConstant:
     is_factor: bool = False
 
 
-Tensor = ScaledWeight | NewConstant
+@dataclass(frozen=True, slots=True, eq=False)
+class MirroredIntegers:
+    """Integers about their zero point: z + sign (q - z).
+
+    Attributes:
+        value: The constant that holds them.
+        signs: 1, 0 or -1, broadcast against them.
+        zero_point: z, broadcast against them.
+    """
+
+    value: ir.Value
+    signs: FloatArray
+    zero_point: npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CombinedWeight:
+    """A constant computed from others.
+
+    Attributes:
+        rows: What computes it.
+        dtype: Element type it is stored in.
+        name: What to call it; made unique.
+        instead_of: The constant that it takes the place of.
+    """
+
+    rows: Rows
+    dtype: np.dtype[Any]
+    name: str
+    instead_of: ir.Value | None = None
+
+
+Tensor = ScaledWeight | SummedWeight | NewConstant | MirroredIntegers | CombinedWeight
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SetInput:
-    """Give a node another constant as its index-th input."""
+    """Give a node another constant as its index-th input; none where `tensor` is None."""
 
     node: ir.Node
     index: int
-    tensor: Tensor
+    tensor: Tensor | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +154,7 @@ class SetAttribute:
 
     node: ir.Node
     name: str
-    value: float | None
+    value: float | int | tuple[int, ...] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +167,17 @@ class Bypass:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReplaceNode:
-    """Put another operator of the default domain in a node's place, under the same names."""
+    """Put another operator of the default domain in a node's place, under the same names.
+
+    Attributes:
+        node: The node that goes.
+        op_type: The operator that comes.
+        inputs: Its inputs: new constants, or numbers of inputs of the node that goes.
+    """
 
     node: ir.Node
     op_type: str
-    inputs: tuple[ir.Value | Tensor, ...]
+    inputs: tuple[int | Tensor, ...]
 
 
 Edit = SetInput | SetAttribute | Bypass | ReplaceNode
@@ -112,11 +191,13 @@ class Plan:
         source: The node that the rewrite is about.
         edits: What to change.
         reason: What this does, as a sentence for users.
+        dropped: Nodes that nothing reads any more afterwards, so that they go, too.
     """
 
     source: ir.Node
     edits: tuple[Edit, ...]
     reason: str
+    dropped: tuple[ir.Node, ...] = ()
 
     @property
     def removed(self) -> int:
@@ -126,7 +207,8 @@ class Plan:
     @property
     def folded(self) -> tuple[ir.Node, ...]:
         """The nodes that go or are replaced."""
-        return tuple(e.node for e in self.edits if isinstance(e, Bypass | ReplaceNode))
+        edited = (e.node for e in self.edits if isinstance(e, Bypass | ReplaceNode))
+        return (*edited, *self.dropped)
 
     @property
     def added(self) -> int:
@@ -142,7 +224,9 @@ def _slot(edit: Edit) -> tuple[int, str]:
     return id(edit.node), "node"
 
 
-def merge(source: ir.Node, edits: Iterable[Edit], reason: str) -> Plan | Refusal:
+def merge(
+    source: ir.Node, edits: Iterable[Edit], reason: str, dropped: Iterable[ir.Node] = ()
+) -> Plan | Refusal:
     """One plan of several edits; a Refusal when two of them want the same slot."""
     found = tuple(edits)
     slots = [_slot(edit) for edit in found]
@@ -150,4 +234,4 @@ def merge(source: ir.Node, edits: Iterable[Edit], reason: str) -> Plan | Refusal
     touched = [node for node, what in slots if what != "node"]
     if len(set(slots)) < len(slots) or gone.intersection(touched):
         return Refusal("two parts of the rewrite want to change the same place")
-    return Plan(source, found, reason)
+    return Plan(source, found, reason, tuple(dropped))

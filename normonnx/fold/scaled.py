@@ -1,4 +1,4 @@
-"""A weight times factors, multiplied in float64 when it is read, never held as a copy.
+"""A weight times factors plus offsets, in float64 when it is read, never held as a copy.
 
 Saving streams it block by block. Scaling it once more multiplies the factors, so the product is
 rounded once however many rewrites touch the same weight.
@@ -8,15 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any, Final
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.core import dtypes
 from normonnx.core.dtypes import FloatArray
-from normonnx.fold.plan import NewConstant, Refusal
+from normonnx.fold.plan import (
+    MirroredIntegers,
+    NewConstant,
+    Refusal,
+    ScaledWeight,
+    SummedWeight,
+)
 from normonnx.graph.tensors import StreamedTensor
 
 _BLOCK: Final = 1 << 19  # elements multiplied at once
@@ -25,12 +33,13 @@ _TOLERANCE: Final = 2.0  # in u: rounding alone stays below 1
 
 
 class ScaledTensor(StreamedTensor):
-    """`base` times `factors`; see the module."""
+    """`base` times `factors` plus `offsets`; see the module."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         base: npt.NDArray[Any],
         factors: FloatArray,
+        offsets: FloatArray | None,
         *,
         shape: tuple[int, ...],
         external: bool,
@@ -45,19 +54,45 @@ class ScaledTensor(StreamedTensor):
         )
         self.base = base
         self.factors = factors
+        self.offsets = offsets
 
     def numpy(self) -> npt.NDArray[Any]:
-        """The product, rounded to the weight's own type: a new array at each call."""
+        """The result, rounded to the weight's own type: a new array at each call."""
         product = np.empty(self.base.shape, self.base.dtype)
-        _multiply(self.base, self.factors, product)
+        if self.offsets is None:
+            _multiply(self.base, self.factors, product)
+        else:
+            start = 0
+            for rows in self._exact():
+                product[start : start + len(rows)] = _rounded(rows, product.dtype)
+                start += len(rows)
         return product.reshape(tuple(self.shape.numpy()))
 
     def chunks(self) -> Iterator[memoryview]:
-        """The bytes of the product, block by block."""
+        """The bytes of the result, block by block."""
+        if self.offsets is not None:
+            for rows in self._exact():
+                yield _rounded(rows, self.base.dtype).reshape(-1).view(np.uint8).data
+            return
         for block, factors in blocks(self.base, self.factors):
             product = np.empty(block.shape, block.dtype)
             _multiply(block, factors, product)
             yield product.reshape(-1).view(np.uint8).data
+
+    def _exact(self) -> Iterator[FloatArray]:
+        """The result before it is rounded, block by block along the first axis."""
+        added = iter(()) if self.offsets is None else blocks(self.base, self.offsets)
+        with np.errstate(all="ignore"):
+            for block, factors in blocks(self.base, self.factors):
+                exact = np.multiply(block, factors, dtype=np.float64, casting="unsafe")
+                for _, offset in islice(added, 1):
+                    exact += offset
+                yield exact
+
+
+def _rounded(exact: FloatArray, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    with np.errstate(all="ignore"):
+        return np.ascontiguousarray(exact.astype(dtype))
 
 
 def _multiply(base: npt.NDArray[Any], factors: FloatArray, product: npt.NDArray[Any]) -> None:
@@ -66,29 +101,68 @@ def _multiply(base: npt.NDArray[Any], factors: FloatArray, product: npt.NDArray[
         np.multiply(base, factors, out=product, dtype=np.float64, casting="unsafe")
 
 
+def fitting(weight: ScaledWeight, array: npt.NDArray[Any] | None) -> ScaledTensor | Refusal:
+    """`scaled`, or a Refusal, naming the channels, when the product does not fit its type.
+
+    A weight that was scaled before, in a narrow type, may fit only when it is rounded in between,
+    which is what another run would find in the file.
+    """
+    product = scaled(weight, array)
+    problem = check_scaled(product)
+    if problem is not None and isinstance(weight.value.const_value, ScaledTensor):
+        product = scaled(weight, array, afresh=True)
+        problem = check_scaled(product)
+    return problem or product
+
+
 def scaled(
-    value: ir.Value, array: npt.NDArray[Any] | None, view: tuple[int, ...], factors: FloatArray
+    weight: ScaledWeight, array: npt.NDArray[Any] | None, *, afresh: bool = False
 ) -> ScaledTensor:
-    """The constant `value` times `factors`, seen in the shape `view`.
+    """A constant times factors plus offsets, seen in the shape of the weight's view.
 
     Args:
-        value: The constant; its tensor may itself be a ScaledTensor.
-        array: Its content, needed where it is not an initializer.
-        view: Shape to look at it in.
-        factors: What to multiply by; broadcast against `view`.
+        weight: What to make; the tensor of its constant may itself be a ScaledTensor.
+        array: The constant's content, needed where it is not an initializer.
+        afresh: Start from the rounded content of a ScaledTensor.
     """
-    tensor = value.const_value
+    tensor = weight.value.const_value
+    factors, offsets = weight.factors, weight.offsets
     external = isinstance(tensor, StreamedTensor) and tensor.external
-    if isinstance(tensor, ScaledTensor) and tensor.base.shape == view:
-        base, factors = tensor.base, tensor.factors * factors
+    name = weight.value.name
+    if isinstance(tensor, ScaledTensor) and tensor.base.shape == weight.view and not afresh:
         shape = tuple(tensor.shape.numpy())
+        inner = None if tensor.offsets is None else tensor.offsets * factors
+        offsets = inner if offsets is None else offsets if inner is None else inner + offsets
+        factors = tensor.factors * factors
+        return ScaledTensor(
+            tensor.base, factors, offsets, shape=shape, external=external, name=name
+        )
+    found = array if tensor is None else tensor.numpy()
+    if found is None:
+        message = f"{name!r} is no constant"
+        raise ValueError(message)
+    base = found.reshape(weight.view)
+    return ScaledTensor(base, factors, offsets, shape=found.shape, external=external, name=name)
+
+
+def summed(constant: SummedWeight, array: npt.NDArray[Any] | None) -> FloatArray:
+    """What a SummedWeight holds, in float64; the weight is never copied as a whole.
+
+    Args:
+        constant: What to make.
+        array: The weight's content, needed where it is not an initializer.
+    """
+    product = scaled(constant.weight, array)
+    axes = constant.axes
+    parts = [rows.sum(axis=axes) for rows in product._exact()]  # noqa: SLF001  # of this module
+    if not parts:
+        kept = [n for axis, n in enumerate(product.base.shape) if axis not in axes]
+        total: FloatArray = np.zeros(kept)
+    elif 0 in axes:
+        total = np.asarray(np.sum(parts, axis=0))
     else:
-        found = array if tensor is None else tensor.numpy()
-        if found is None:
-            message = f"{value.name!r} is no constant"
-            raise ValueError(message)
-        base, shape = found.reshape(view), found.shape
-    return ScaledTensor(base, factors, shape=shape, external=external, name=value.name)
+        total = np.concatenate(parts, axis=0)
+    return np.asarray(constant.plus + total).reshape(constant.shape)
 
 
 def blocks(
@@ -106,13 +180,24 @@ def check_scaled(tensor: ScaledTensor) -> Refusal | None:
     base, factors = tensor.base, tensor.factors
     if base.size == 0:
         return None
+    if tensor.offsets is not None:
+        return _check_offset(tensor)
     narrow = base.dtype.itemsize <= _NARROW
     bad = _poorly_rounded(base, factors) if narrow else _out_of_range(base, factors)
     if not np.any(bad):
         return None
     return Refusal(
-        f"the product would not fit {base.dtype} in {_listed(bad)} of weight {tensor.name!r}"
+        f"the product would not fit {base.dtype} in {listed(bad)} of weight {tensor.name!r}"
     )
+
+
+def _check_offset(tensor: ScaledTensor) -> Refusal | None:
+    """A Refusal when an entry of the sum overflows its type."""
+    top = dtypes.largest(tensor.base.dtype)
+    for rows in tensor._exact():  # noqa: SLF001  # of this module
+        if not np.all(np.abs(rows) <= top):
+            return Refusal(f"the sum would not fit {tensor.base.dtype} in weight {tensor.name!r}")
+    return None
 
 
 def _reduced_axes(factors: FloatArray) -> tuple[int, ...]:
@@ -185,11 +270,36 @@ def rounded(constant: NewConstant) -> npt.NDArray[Any] | Refusal:
             allowed = _TOLERANCE * dtypes.unit_roundoff(constant.dtype)
             bad |= np.abs(back - exact) > allowed * np.abs(exact)
     if np.any(bad):
-        return Refusal(f"{constant.name!r} would not fit {constant.dtype} in {_listed(bad)}")
+        return Refusal(f"{constant.name!r} would not fit {constant.dtype} in {listed(bad)}")
     return found
 
 
-def _listed(bad: npt.NDArray[np.bool_]) -> str:
+def mirrored(tensor: MirroredIntegers, array: npt.NDArray[Any]) -> npt.NDArray[Any] | Refusal:
+    """Integers about their zero point; a Refusal where one leaves its type."""
+    name, dtype = tensor.value.name, array.dtype
+    zero = tensor.zero_point.astype(np.float32)  # exact for all that weights are stored as
+    wide = array.astype(np.float32)
+    exact = zero + tensor.signs.astype(np.float32) * (wide - zero)
+    found: npt.NDArray[Any] = np.asarray(np.clip(exact, *_bounds(dtype)).astype(dtype))
+    off = found.astype(np.float32) != exact
+    if np.any(off):
+        return Refusal(
+            f"{np.count_nonzero(off)} of the integers of {name!r} would leave {dtype} when the "
+            "sign of their channel changes"
+        )
+    return found
+
+
+def _bounds(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if np.issubdtype(dtype, np.integer):
+        return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+    if dtypes.is_float(dtype):
+        return -dtypes.largest(dtype), dtypes.largest(dtype)
+    return float(ml_dtypes.iinfo(dtype).min), float(ml_dtypes.iinfo(dtype).max)
+
+
+def listed(bad: npt.NDArray[np.bool_]) -> str:
+    """Name the channels that are true."""
     indices = np.flatnonzero(bad)
     shown = ", ".join(str(index) for index in indices[:5])
     more = f" and {indices.size - 5} more" if indices.size > 5 else ""  # noqa: PLR2004

@@ -3,7 +3,7 @@
 BatchNormalization (inference, ONNX operator specification, versions 7, 9, 14, 15):
     y = scale * (x - mean) / sqrt(var + epsilon) + B,  population variance, channel axis 1.
 Mul, Add, Sub, Div by a constant that is uniform or varies along channels, either operand first
-where the result is affine; Neg.
+where the result is affine; Neg; ai.onnx.ml Scaler: (x - offset) * scale, for each feature.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Source:
 def affine_of(surroundings: Surroundings, node: ir.Node) -> Source | Refusal | None:
     """The affine that a node computes; a Refusal when it looks like one; None when it is none."""
     reader = SOURCES.get(node.op_type)
-    if reader is None or node.domain not in STANDARD:
+    if reader is None or node.domain not in (_DOMAINS.get(node.op_type, STANDARD)):
         return None
     if surroundings.is_kept(node):
         return Refusal("kept as asked for")
@@ -166,8 +166,6 @@ def _along_channels(
         return (), constant.astype(np.float64)
     dims = surroundings.ranks.dims(value)
     if dims is None:
-        if constant.shape == (1,):
-            return (), constant.astype(np.float64).reshape(())
         return Refusal("the number of dimensions of its input is unknown", quiet=True)
     if constant.ndim > len(dims):
         return Refusal(
@@ -191,6 +189,25 @@ def _negation(surroundings: Surroundings, node: ir.Node) -> Source | None:
     return Source(node, 0, ChannelAffine((), np.full((), -1.0), np.zeros(())))
 
 
+def _scaler(surroundings: Surroundings, node: ir.Node) -> Source | Refusal:
+    """Scaler of the domain ai.onnx.ml, whose result is float32 whatever it is given."""
+    if any(attribute.is_ref() for attribute in node.attributes.values()):
+        return Refusal("its attributes are parameters of the function it stands in")
+    if surroundings.element_type(node.inputs[0]) != np.float32:
+        return Refusal("its input is not known to be float32, which its output is")
+    if surroundings.ranks.rank(node.inputs[0]) != 2:  # noqa: PLR2004
+        return Refusal("its input is not known to have two dimensions, rows and features")
+    vectors = []
+    for name in ("offset", "scale"):
+        if name not in node.attributes:
+            return Refusal(f"it lacks its attribute {name}")
+        vectors.append(np.asarray(node.attributes[name].as_floats(), np.float64))
+    offset, scale = np.broadcast_arrays(*(v.reshape(()) if v.size == 1 else v for v in vectors))
+    if not np.all(np.isfinite(offset) & np.isfinite(scale)):
+        return Refusal("its offset or scale holds NaN or infinity")
+    return Source(node, 0, ChannelAffine((1,)[: scale.ndim], scale, -offset * scale))
+
+
 Reader = Callable[[Surroundings, ir.Node], Source | Refusal | None]
 SOURCES: Final[Mapping[str, Reader]] = {
     "BatchNormalization": _batch_normalization,
@@ -199,4 +216,6 @@ SOURCES: Final[Mapping[str, Reader]] = {
     "Sub": _arithmetic,
     "Div": _arithmetic,
     "Neg": _negation,
+    "Scaler": _scaler,
 }
+_DOMAINS: Final[Mapping[str, tuple[str, ...]]] = {"Scaler": ("ai.onnx.ml",)}

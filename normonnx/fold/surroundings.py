@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from normonnx.fold.plan import Refusal
 from normonnx.graph import checks
-from normonnx.graph.constants import Constants, reads_content
+from normonnx.graph.constants import Constants, element_type, reads_content
 from normonnx.graph.ranks import Ranks
 
 STANDARD = ("", "ai.onnx")
@@ -71,6 +71,10 @@ class Surroundings:
         array = self.constants.get(value)
         return None if array is None else (array.shape, array.dtype)
 
+    def element_type(self, value: ir.Value | None) -> np.dtype[Any] | None:
+        """Element type of a value, as declared or as its producers imply; None when unknown."""
+        return element_type(value)
+
     def why_not_constant(self, value: ir.Value | None, role: str) -> str:
         """Why a value is not a constant, as a sentence about its role."""
         if value is None:
@@ -104,6 +108,10 @@ class Surroundings:
                 f"{value.name!r}, the output of {described(producer)}, is a graph output"
             )
         readers = [use.node for use in value.uses() if reads_content(use.node, use.idx)]
+        if len(readers) > 1 and all(reader is node for reader in readers):
+            return Refusal(
+                f"the output of {described(producer)} is read twice by {described(node)}"
+            )
         if len(readers) > 1:
             others = sorted({described(other) for other in readers if other is not node})
             more = f" and {len(others) - 2} more" if len(others) > 2 else ""  # noqa: PLR2004

@@ -40,6 +40,14 @@ class Editor:
         node.replace_input_with(index, self._new_constant(node, tensor, name))
         self._drop_unread([old])
 
+    def drop_input(self, node: ir.Node, index: int) -> None:
+        """Leave out the index-th input of a node, which must be optional."""
+        old = node.inputs[index]
+        node.replace_input_with(index, None)
+        while node.inputs and node.inputs[-1] is None:
+            node.resize_inputs(len(node.inputs) - 1)
+        self._drop_unread([old])
+
     def replace_content(self, value: ir.Value, tensor: tensors.StreamedTensor) -> None:
         """Give an initializer another content under its own name."""
         tensor.name = value.name

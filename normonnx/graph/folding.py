@@ -186,8 +186,6 @@ def _slice(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
         raise IndexError
     axes = _ints(node, "axes", inputs, 3) or list(range(len(starts)))
     steps = _ints(node, "steps", inputs, 4) or [1] * len(starts)
-    if any(step < 1 for step in steps):
-        raise _TooLarge
     index = [slice(None)] * array.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         index[axis] = slice(start, end, step)

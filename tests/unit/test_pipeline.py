@@ -102,10 +102,26 @@ def test_kept_nodes_stay(proto: onnx.ModelProto) -> None:
     assert {event.node: event.reason for event in report.refused}["first"] == "kept as asked for"
 
 
+@pytest.mark.parametrize("pattern", ["f*", "fir?t", "[ef]irst", "*"])
+def test_kept_patterns_match_names(proto: onnx.ModelProto, pattern: str) -> None:
+    """A pattern stands for every name that it matches."""
+    report = normonnx.optimize(proto, keep=[pattern]).report
+    assert not report.applied
+
+
+def test_a_name_that_looks_like_a_pattern_is_a_name() -> None:
+    """Exporters write brackets into names; the name itself comes first."""
+    model = onnx.parser.parse_model(TWO_NORMS)
+    model.graph.node[1].name = "bn[0]"
+    assert not normonnx.optimize(model, keep=["bn[0]"]).report.applied
+    assert normonnx.optimize(model, keep=["second"]).report.applied
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"keep": ["frist"]}, "did you mean first"),
+        ({"keep": ["first", "third*"]}, "name to keep 'third\\*' is not in the model"),
         ({"keep_inputs": ["w"]}, "input to keep 'w' is not in the model"),
         ({"target": "toaster"}, "expected one of portable"),
         ({"passes": ["magic"]}, "expected one of fold-affine"),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
 
-from normonnx.fold import planner
+from normonnx.fold import worth
 from tests.rewriting import rewritten
 
 HEAD = "g (float[N,3,H,W] x) => (float[N,4,H,W] y) "
@@ -172,7 +173,7 @@ def test_a_shared_weight_is_copied_on_write() -> None:
 
 def test_a_huge_shared_weight_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     """To drop one node is not worth a second copy of a huge weight."""
-    monkeypatch.setattr(planner, "_LARGEST_COPY", 3 * 4 * 4 - 1)
+    monkeypatch.setattr(worth, "LARGEST_COPY", 3 * 4 * 4 - 1)
     found = rewritten(TIED)
     assert not found.report.modified
     assert (
@@ -200,3 +201,140 @@ def test_deep_chains(node: str) -> None:
     assert found.ops.split()[0] == "Conv"
     assert "BatchNormalization" not in found.ops
     assert len(found.ops.split()) == (LENGTH + 1 if "Identity" in node else 1)
+
+
+DOWN = [
+    pytest.param(
+        """g (float[N,4,H,W] x, bool p) => (float[N,a,b,c] y) <float[2,4,1,1] w, NORM4> {
+            [bn] n = BN(x) y = If(p) <
+                then_branch = t () => (float[N,a,b,c] f) { f = Conv(n, w) },
+                else_branch = o () => (float[N,d,e,g] h) { h = Conv(n, w) }> }""",
+        "Conv 'f', which reads it, stands in another graph",
+        id="read by a subgraph",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y, float[N,4,H,W] n) <float[2,4,1,1] w, NORM4> {
+            [bn] n = BN(x) y = Conv(n, w) }""",
+        "its output 'n' is an output of the graph",
+        id="graph output",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y, float[N,4,H,W] z) <float[2,4,1,1] w, NORM4> {
+            [bn] n = BN(x) y = Conv(n, w) [relu] z = Tanh(n) }""",
+        "Tanh 'relu' after it can't take a scale and shift",
+        id="another reader can't",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[2,4,1,1] w, NORM4> {
+            [bn] n = BN(x) i = Identity(n) y = local.Conv(i, w) }""",
+        "Conv 'y' after it can't take a scale and shift",
+        id="an operator of another domain",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), DOWN)
+def test_what_stops_a_fold_downwards(text: str, words: str) -> None:
+    """Nothing is changed; the reason tells both ways."""
+    found = rewritten(text, compare=False)
+    assert not found.report.modified
+    assert words in found.refused["bn"]
+    assert found.refused["bn"].startswith("its input 'x' is an input of the graph; below, ")
+
+
+def test_a_weight_that_would_not_fit_refuses_downwards() -> None:
+    """Numbers are judged when all the rest of a plan is settled."""
+    found = rewritten("""
+        g (float16[N,2,H,W] x) => (float16[N,a,b,c] y) <float[2,1] w32 = {2, 3}, float s32 = {60000}, int64[4] t = {1, 2, 1, 1}> {
+            s = Cast<to = 10>(s32) v = Cast<to = 10>(w32) w = Reshape(v, t) [mul] n = Mul(x, s) y = Conv(n, w) }""")
+    assert not found.report.modified
+    assert (
+        found.refused["mul"] == "the product would not fit float16 in channels 0, 1 of weight 'w'"
+    )
+
+
+def test_all_readers_agree() -> None:
+    """Two Convs read it, and Shape, which reads no numbers."""
+    found = rewritten("""
+        g (float[N,4,H,W] x) => (float[N,a,b,c] y, float[N,d,e,f] z, int64[4] s) <float[2,4,1,1] v, float[3,4,2,2] w, NORM4> {
+            [bn] n = BN(x) i = Identity(n) y = Conv(i, v) z = Conv(n, w) s = Shape(n) }""")
+    assert found.ops == "Identity Conv Conv Shape"
+    assert found.applied == "BatchNormalization 'bn' folded into Conv 'y' and Conv 'z' further down"
+
+
+def test_one_node_can_not_take_it_twice() -> None:
+    """A value that reaches one bias on two ways would be added in twice."""
+    found = rewritten("""
+        g (float[N,4] x) => (float[N,3] y) <float[4] k, float[4,3] w> {
+            r = Relu(x) [add] a = Add(r, k) s = Add(a, a) y = MatMul(s, w) }""")
+    assert not found.report.modified
+
+
+def test_an_output_can_not_become_an_input() -> None:
+    """Two signs cancel, but a graph can't hand its input on under another name."""
+    found = rewritten("g (float[N,4] x) => (float[N,4] y) { a = Neg(x) y = Neg(a) }")
+    assert not found.report.modified
+
+
+@pytest.mark.parametrize("name", ["conv", "y", "t"])
+def test_kept_names_stay_downwards(name: str) -> None:
+    """Neither an absorber nor a carrier that is named in keep is touched."""
+    found = rewritten(
+        """g (float[N,H,W,4] x) => (float[N,a,b,c] y) <float[2,4,1,1] w, float[4] k> {
+            [mul] n = Mul(x, k) t = Transpose<perm = [0,3,1,2]>(n) [conv] y = Conv(t, w) }""",
+        keep=(name,),
+    )
+    assert not found.report.modified
+    assert "is kept as asked for" in found.refused["mul"]
+
+
+CONSTANTS = {
+    "w": "value = float[2,2,1,1] {1, 2, 3, 4}",
+    "s": "value = float[2] {5, 6}",
+    "k": "value = float[2,1,1] {5, 6}",
+    "shape": "value_ints = [0, 2, 4, 4]",
+    "two": "value_ints = [1, 1]",
+    "pads": "value_ints = [0, 0, 1, 0, 0, 0, 1, 0]",
+}
+
+
+def _in_a_function(given: str, nodes: str) -> str:
+    """A model that calls a function of x, which c = Conv(x, w) and these nodes make."""
+    if "c" in re.findall(r"\w+", nodes):
+        nodes = f"c = Conv(x, w) {nodes}"
+    read = set(re.findall(r"\w+", nodes))
+    constants = " ".join(f"{n} = Constant<{c}>()" for n, c in CONSTANTS.items() if n in read)
+    return f"""
+        <ir_version: 8, opset_import: ["": 17, "local": 1]>
+        g (float[N,2,4,4] x) => (float[a,b,c,d] z) {{ z = local.f<given = {given}>(x) }}
+        <domain: "local", opset_import: ["": 17]>
+        f<given>(x) => (y) {{ {constants} {nodes} }}"""
+
+
+PARAMETERS = [
+    ("1", "r = Reshape<allowzero: int = @given>(c, shape) [it] y = Mul(r, k)"),
+    ("1", "r = Flatten<axis: int = @given>(c) t = Reshape(r, shape) [it] y = Mul(t, k)"),
+    ("[0, 2, 3, 1]", "r = Transpose<perm: ints = @given>(c) [it] y = Mul(r, s)"),
+    ("1", "r = Concat<axis: int = @given>(c, x) [it] y = Neg(r)"),
+    ("1", "r, q = Split<axis: int = @given>(c, two) [it] n = Neg(r) y = Add(n, q)"),
+    ("2", "r = Gather<axis: int = @given>(c, two) [it] y = Mul(r, k)"),
+    ("1", "r = AveragePool<kernel_shape = [2,2], ceil_mode: int = @given>(c) [it] y = Mul(r, k)"),
+    ("1", "r = ReduceMean<axes = [2], keepdims: int = @given>(c) [it] y = Mul(r, k)"),
+    ('"edge"', "r = Pad<mode: string = @given>(c, pads) [it] y = Mul(r, k)"),
+    ("10", "r = Cast<to: int = @given>(c) [it] y = Neg(r)"),
+    ("3", "[it] n = Add(x, k) q = LayerNormalization<axis: int = @given>(n, s) y = Conv(q, w)"),
+    ("1", "q = Sigmoid(c) [it] n = Add(q, k) y = Conv<group: int = @given>(n, w)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "nodes"), PARAMETERS)
+def test_attributes_given_to_a_function_refuse(given: str, nodes: str) -> None:
+    """What the caller gives is not known inside, whichever operator reads it."""
+    found = rewritten(_in_a_function(given, nodes), compare=False)
+    assert not [event for event in found.report.applied if event.node == "it"]
+
+
+def test_bodies_of_functions_fold_downwards() -> None:
+    """Inside a function as in a graph."""
+    nodes = "n = Sigmoid(c) [it] m = Mul(n, k) y = Conv(m, w)"
+    assert "Mul" not in rewritten(_in_a_function("1", nodes), compare=False).ops

@@ -12,7 +12,7 @@ import pytest
 
 from normonnx.core.dtypes import Array
 from normonnx.fold import scaled as module
-from normonnx.fold.plan import NewConstant, Refusal
+from normonnx.fold.plan import NewConstant, Refusal, ScaledWeight
 from normonnx.fold.scaled import ScaledTensor, check_scaled, rounded, scaled
 from normonnx.graph import tensors
 from tests.rewriting import rewritten
@@ -23,7 +23,7 @@ def _value(array: npt.NDArray[np.generic], name: str = "w") -> ir.Value:
 
 
 def _product(array: npt.NDArray[np.generic], factors: npt.NDArray[np.float64]) -> ScaledTensor:
-    return scaled(_value(array), None, array.shape, factors)
+    return scaled(ScaledWeight(_value(array), array.shape, factors), None)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.float64])
@@ -43,7 +43,7 @@ def test_scaling_twice_multiplies_the_factors() -> None:
     factors = np.full((1, 2, 1), 1.1)
     once = _product(weight, factors)
     value = ir.val("w", const_value=once)
-    twice = scaled(value, None, weight.shape, factors)
+    twice = scaled(ScaledWeight(value, weight.shape, factors), None)
     exact = (weight.astype(np.float64) * (factors * factors)).astype(np.float32)
     assert np.array_equal(twice.numpy(), exact)
     assert not np.array_equal((once.numpy() * factors).astype(np.float32), exact)
@@ -53,10 +53,11 @@ def test_views_of_another_shape_keep_the_shape() -> None:
     """A grouped view is only how the weight is looked at."""
     weight = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
     factors = np.arange(1, 7, dtype=np.float64).reshape(2, 1, 3, 1)
-    found = scaled(_value(weight), None, (2, 2, 3, 2), factors)
+    found = scaled(ScaledWeight(_value(weight), (2, 2, 3, 2), factors), None)
     assert tuple(found.shape.numpy()) == weight.shape
     assert np.array_equal(found.numpy(), (weight.reshape(2, 2, 3, 2) * factors).reshape(4, 3, 2))
-    again = scaled(ir.val("w", const_value=found), None, weight.shape, np.full((4, 1, 1), 2.0))
+    value = ir.val("w", const_value=found)
+    again = scaled(ScaledWeight(value, weight.shape, np.full((4, 1, 1), 2.0)), None)
     assert np.array_equal(again.numpy(), found.numpy() * 2)
 
 
@@ -82,7 +83,7 @@ def test_blocks_and_bytes_agree(
 def test_what_is_no_constant_is_an_error() -> None:
     """Scaling asks for content: of the tensor, or handed over."""
     with pytest.raises(ValueError, match="'v' is no constant"):
-        scaled(ir.val("v"), None, (1,), np.ones(1))
+        scaled(ScaledWeight(ir.val("v"), (1,), np.ones(1)), None)
 
 
 @pytest.mark.parametrize(
@@ -173,3 +174,17 @@ def test_fp16_model_refuses(scale: str, words: str) -> None:
     )
     assert not found.report.modified
     assert words in found.refused["bn"]
+
+
+def test_a_weight_may_fit_when_it_is_rounded_in_between() -> None:
+    """Folding twice at once refuses no more than folding in two runs would."""
+    weight = np.array([[0.56591796875, -0.00720977783203125]], np.float16)
+    first = _product(weight, np.array([[0.03344769542403807]]))
+    second = np.array([[0.001825053021823554]])
+    again = ScaledWeight(ir.val("w", const_value=first), weight.shape, second)
+    assert isinstance(check_scaled(scaled(again, None)), Refusal)
+    at_once = module.fitting(again, None)
+    in_two = module.fitting(ScaledWeight(_value(first.numpy()), weight.shape, second), None)
+    assert isinstance(at_once, ScaledTensor)
+    assert isinstance(in_two, ScaledTensor)
+    assert np.array_equal(at_once.numpy(), in_two.numpy())

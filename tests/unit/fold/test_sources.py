@@ -260,13 +260,14 @@ def test_huge_constants_are_never_made() -> None:
     assert not found.report.modified
 
 
-def test_weight_standardisation_is_no_activation_norm() -> None:
-    """A BatchNormalization of a weight has a constant input: nothing is folded into anything."""
+def test_weight_standardisation_is_evaluated() -> None:
+    """A BatchNormalization of a weight has a constant input: the result is a constant as well."""
     found = rewritten("""
         g (float[N,3,H,W] x) => (float[N,4,H,W] y) <float[4,3,1,1] w, NORM3> {
             [bn] v = BN(w) y = Conv(x, v)
         }""")
-    assert found.refused == {"bn": "its input 'w' is a constant"}
+    assert found.ops == "Conv"
+    assert found.applied == "BatchNormalization 'bn' evaluated, since its input 'w' is a constant"
 
 
 def test_fp32_parameters_on_fp16_data() -> None:
@@ -290,3 +291,37 @@ def test_other_float_types(dtype: str) -> None:
     )
     assert found.ops == "Conv"
     assert found.weight("w").dtype == found.weight("k").dtype
+
+
+SCALER = """
+    <ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 1]>
+    g ({kind} x) => (float[N,3] y) <float[4,3] w, float[3] b> {{
+        [it] n = ai.onnx.ml.Scaler<offset = {offset}, scale = {scale}>(x) y = Gemm(n, w, b) }}"""
+
+
+@pytest.mark.parametrize(
+    ("offset", "scale"), [("[1.0, 2.0, 3.0, 4.0]", "[0.5, 2.0, 1.0, -1.0]"), ("[1.5]", "[1.0, 2.0, 3.0, 4.0]"), ("[0.5]", "[2.0]")]
+)  # fmt: skip
+def test_a_scaler_folds_into_what_follows(offset: str, scale: str) -> None:
+    """(x - offset) * scale, for each feature or for all."""
+    found = rewritten(SCALER.format(kind="float[N,4]", offset=offset, scale=scale))
+    assert found.ops == "Gemm"
+    assert found.applied == "Scaler 'it' folded into Gemm 'y' further down"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("double[N,4]", "its input is not known to be float32"),
+        ("float[N,2,4]", "its input is not known to have two dimensions"),
+    ],
+)
+def test_scalers_refuse(kind: str, words: str) -> None:
+    """Its output is float32 whatever it is given."""
+    found = rewritten(
+        SCALER.format(kind=kind, offset="[1.0]", scale="[2.0]").replace(
+            "Gemm(n, w, b)", "MatMul(n, w) y0 = Neg(b)"
+        ).replace("(float[N,3] y)", "(float[a,b] y, float[3] y0)"),
+        compare=False,
+    )  # fmt: skip
+    assert words in found.refused["it"]

@@ -77,9 +77,14 @@ EVALUATED = [
         id="Slice",
     ),
     pytest.param(
-        "s = Constant<value_ints = [2]>() e = Constant<value_ints = [-9]>() r = Constant<value_ints = [-1]>() k = Slice(b, s, e, s, r)",
-        None,
+        "s = Constant<value_ints = [2]>() e = Constant<value_ints = [-9]>() r = Constant<value_ints = [-1]>() z = Constant<value_ints = [0]>() k = Slice(b, s, e, z, r)",
+        [0.5, -1, 2],
         id="Slice backwards",
+    ),
+    pytest.param(
+        "s = Constant<value_ints = [2]>() e = Constant<value_ints = [-9]>() k = Slice(b, s, e, s)",
+        None,
+        id="Slice along an axis that is not there",
     ),
     pytest.param("k = Add(a, b)", [[3, 1, 3.5], [6, 4, 6.5]], id="Add"),
     pytest.param("k = Sub(b, b)", [0, 0, 0], id="Sub"),

@@ -23,10 +23,10 @@ def _ranks(text: str, *, opset: int = 18) -> tuple[Ranks, dict[str, ir.Value]]:
 RULES = [
     # nodes that make v of x [N,3,8,8], m [N,T,6], the weights w [4,3,3,3], u [6,5], s [3]; dimensions
     pytest.param("v = Relu(x)", (None, 3, 8, 8), id="elementwise"),
-    pytest.param("v = Conv(x, w)", (None, 4, None, None), id="Conv"),
-    pytest.param("v = ConvTranspose(x, t)", (None, None, None, None), id="ConvTranspose"),
-    pytest.param("v = MaxPool<kernel_shape = [2,2]>(x)", (None, 3, None, None), id="pool"),
-    pytest.param("v = GlobalAveragePool(x)", (None, 3, None, None), id="global pool"),
+    pytest.param("v = Conv(x, w)", (None, 4, 6, 6), id="Conv"),
+    pytest.param("v = ConvTranspose(x, t)", (None, 2, None, None), id="ConvTranspose"),
+    pytest.param("v = MaxPool<kernel_shape = [2,2]>(x)", (None, 3, 7, 7), id="pool"),
+    pytest.param("v = GlobalAveragePool(x)", (None, 3, 1, 1), id="global pool"),
     pytest.param("v = MatMul(m, u)", (None, None, 5), id="MatMul"),
     pytest.param("f = Flatten(x) v = Gemm(f, h)", (None, 7), id="Gemm"),
     pytest.param("f = Flatten(x) v = Gemm<transB = 1>(f, h)", (None, 192), id="Gemm transB"),
@@ -43,11 +43,32 @@ RULES = [
     pytest.param("v = Mul(s3, x)", (None, 3, 8, 8), id="broadcast of more dimensions"),
     pytest.param("a = Add(one, one) v = Add(a, one)", (1,), id="broadcast of ones"),
     pytest.param("v = Identity(w)", (4, 3, 3, 3), id="constant"),
-    pytest.param("a = Conv(x, w) b = BN(a) v = Dropout(b)", (None, 4, None, None), id="a chain"),
+    pytest.param(
+        "v = Conv<strides = [2,3], pads = [1,0,1,0]>(x, w)", (None, 4, 4, 2), id="strides"
+    ),
+    pytest.param(
+        'v = Conv<auto_pad = "SAME_UPPER", strides = [3,1]>(x, w)', (None, 4, 3, 8), id="SAME"
+    ),
+    pytest.param("v = Unsqueeze(m, ones)", (None, 1, None, 6), id="Unsqueeze"),
+    pytest.param("u1 = Unsqueeze(m, ones) v = Squeeze(u1, ones)", (None, None, 6), id="Squeeze"),
+    pytest.param("v = Concat<axis = 1>(x, x)", (None, 6, 8, 8), id="Concat"),
+    pytest.param("v, v2 = Split<axis = -1>(s6)", (3,), id="Split"),
+    pytest.param("v = ReduceMean<keepdims = 0>(x, ones)", (None, 8, 8), id="ReduceMean"),
+    pytest.param("v = Gather<axis = 1>(x, two)", (None, 2, 8, 8), id="Gather"),
+    pytest.param("v = Slice(x, ones, fours, ones)", (None, 2, 8, 8), id="Slice"),
+    pytest.param("v = Expand(m, e)", (1, 5, None, 6), id="Expand"),
+    pytest.param("v = Pad(x, p)", (None, 3, 9, 10), id="Pad"),
+    pytest.param(
+        "s = Shape<end = 1>(x) t = Concat<axis = 0>(s, three, mone) v = Reshape(x, t)",
+        (None, 3, 64),
+        id="Reshape to a shape computed from the batch",
+    ),
+    pytest.param("a = Conv(x, w) b = BN(a) v = Dropout(b)", (None, 4, 6, 6), id="a chain"),
 ]
 MODEL = """g (float[N,3,8,8] x, float[N,T,6] m, float[3] k) => (float[a] y) <float[4,3,3,3] w, float[3,2,2,2] t,
     float[6,5] u, float[192,7] h, float[6] s6, float[3,1,1] s3, float[1] one,
-    int64[4] r = {{0, 2, 3, -1}}, NORM4> {{ {} y = ReduceSum(v) }}"""
+    int64[4] r = {{0, 2, 3, -1}}, int64[1] ones = {{1}}, int64[1] fours = {{3}}, int64[2] two = {{0, 2}},
+    int64[4] e = {{1, 5, 1, 1}}, int64[8] p = {{0, 0, 0, 1, 0, 0, 1, 1}}, int64[1] three = {{3}}, int64[1] mone = {{-1}}, NORM4> {{ {} y = ReduceSum(v) }}"""
 
 
 @pytest.mark.parametrize(("nodes", "dims"), RULES)

@@ -162,7 +162,7 @@ MATMUL = [
     pytest.param(
         """g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] b> {
             c = MatMul(x, w) n = Neg(c) y = Sub(n, b) }""",
-        "MatMul Add",
+        "MatMul Sub",
         id="Neg and Sub",
     ),
     pytest.param(
@@ -188,7 +188,7 @@ REFUSED = [
     ),
     pytest.param(
         "g (float[3,4] x) => (float[3,4] y) <float[3,3] a, NORM4> { c = Gemm(a, x) [bn] y = BN(c) }",
-        "Gemm: its weight 'x' is an input",
+        "Gemm: its 3 rows are axis 0, but the affine has shape [4] over axes (1,)",
         id="Gemm: A is the constant",
     ),
     pytest.param(
@@ -314,3 +314,168 @@ def test_new_bias_is_rounded_once() -> None:
         for numbers in ([0.1, 0.7], [3.3, -0.9], [0.2, 1e-3], 0.3)
     )
     assert np.array_equal(found.weight("k"), (s * (beta * k) + t).astype(np.float32))
+
+
+@pytest.mark.parametrize(("attributes", "bias", "data", "weight"), GEMM)
+@pytest.mark.parametrize("affine", ["Mul(x, s)", "Sub(s, x)", "Add(x, t)"])
+def test_gemm_absorbs_from_above(
+    attributes: str, bias: str, data: str, weight: str, affine: str
+) -> None:
+    """The rows of B are scaled, and the shift goes into C."""
+    inner = 4 if weight == "[4,4]" else 3
+    vector = f"[{inner},1]" if "transA" in attributes else f"[{inner}]"
+    declared, operand = (f", float{bias} k", ", k") if bias else ("", "")
+    found = rewritten(
+        f"""g (float{data} x) => (float[a,4] y) <float{weight} w{declared}, float{vector} {affine[affine.index("(") + 1] if affine[4] == "s" else affine[-2]}> {{
+            n = {affine} y = Gemm{attributes if attributes != "<>" else ""}(n, w{operand}) }}"""
+    )
+    row_bias = bias in ("[2,1]", "[4,1]", "[2,4]")
+    assert found.ops == "Gemm" or row_bias
+
+
+GEMM_LEFT = [
+    pytest.param("Gemm(w, x, k)", "[4,3]", "[3,5]", "[5]", "y = Mul(c, s)", "[4,1]", id="up, rows"),
+    pytest.param("Gemm<transA = 1>(w, x, k)", "[3,4]", "[3,5]", "[4,1]", "y = Add(s, c)", "[4,1]", id="up, transA"),
+    pytest.param("Gemm<transB = 1, alpha = 0.5>(w, x)", "[4,3]", "[5,3]", "", "y = Sub(c, s)", "[4,1]", id="up, no C"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("node", "weight", "data", "bias", "affine", "vector"), GEMM_LEFT)
+def test_gemm_absorbs_in_a(
+    node: str, weight: str, data: str, bias: str, affine: str, vector: str
+) -> None:
+    """With the constant at the left, rows of the output are rows of A."""
+    declared = f", float{bias} k" if bias else ""
+    found = rewritten(
+        f"g (float{data} x) => (float[a,b] y) <float{weight} w{declared}, float{vector} s> {{ c = {node} {affine} }}"
+    )
+    assert found.ops == "Gemm"
+
+
+@pytest.mark.parametrize(
+    ("node", "weight", "bias"),
+    [
+        ("Gemm(w, n)", "[4,3]", ""),
+        ("Gemm<transA = 1, alpha = 2.0>(w, n, k)", "[3,4]", "[1]"),
+        ("Gemm(w, n, k)", "[4,3]", "[]"),
+    ],
+)
+def test_gemm_absorbs_in_a_from_above(node: str, weight: str, bias: str) -> None:
+    """The columns of A are scaled; what the shift adds differs from row to row."""
+    declared = f", float{bias} k" if bias else ""
+    found = rewritten(
+        f"""g (float[3,5] x) => (float[a,b] y) <float{weight} w{declared}, float[3,1] s, float[3,1] t> {{
+            m = Mul(x, s) n = Add(m, t) y = {node} }}"""
+    )
+    assert found.ops == "Gemm"
+
+
+MATMUL_DOWN = [
+    pytest.param(
+        "g (float[N,4] x) => (float[N,3] y) <float[4,3] w, NORM4> { n = BN(x) y = MatMul(n, w) }",
+        "Gemm",
+        id="two matrices become a Gemm",
+    ),
+    pytest.param(
+        "g (float[4,N] x) => (float[3,N] y) <float[3,4] w, float[4,1] k> { n = Add(x, k) y = MatMul(w, n) }",
+        "Gemm",
+        id="two matrices become a Gemm, the weight at the left",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T,3] y) <float[4,3] w, float[4] k> { n = Mul(x, k) y = MatMul(n, w) }",
+        "MatMul",
+        id="a scale",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T] y) <float[4] w, float[4] k> { n = Mul(x, k) y = MatMul(n, w) }",
+        "MatMul",
+        id="a scale, and a vector",
+    ),
+    pytest.param(
+        "g (float[N,4,T] x) => (float[N,3,T] y) <float[3,4] w, float[4,1] k> { n = Div(x, k) y = MatMul(w, n) }",
+        "MatMul",
+        id="a scale, the weight at the left",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T,3] y) <float[2,4,3] w, float k> { n = Mul(x, k) y = MatMul(n, w) }",
+        "MatMul",
+        id="uniform, a weight for each of the batch",
+    ),
+    pytest.param(
+        """g (float[N,T,4] x) => (float[N,T,3] y) <float[4,3] w, float[4] k, float[4] h, float[3] b> {
+            m = Mul(x, k) n = Add(m, h) c = MatMul(n, w) y = Add(b, c) }""",
+        "MatMul Add",
+        id="the shift goes into the Add that follows",
+    ),
+    pytest.param(
+        """g (float[N,T,4] x) => (float[N,T,3] y, float[N,T,2] z)
+            <float[4,3] w, float[4,2] v, float[4] k, float[4] h, float[3] b, float[2] c> {
+            m = Mul(x, k) n = Add(m, h) d = MatMul(n, w) y = Add(b, d) e = MatMul(n, v) z = Add(c, e) }""",
+        "MatMul Add MatMul Add",
+        id="two readers, both gain",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "ops"), MATMUL_DOWN)
+def test_matmul_absorbs_from_above(text: str, ops: str) -> None:
+    """A scale along the axis summed over; a shift where it can be added behind."""
+    assert rewritten(text).ops == ops
+
+
+DOWN_REFUSED = [
+    pytest.param(
+        """g (float[N,4,T] x) => (float[N,4,4] y) <float[3,4] w, NORM4> { [bn] n = BN(x) y = MatMul(n, w) }""",
+        "MatMul: the affine varies along axes (1,) of its input, expected (2,), which is summed over",
+        id="MatMul: rows, as many as are summed over",
+    ),
+    pytest.param(
+        """g (float[N,4,T] x) => (float[N,3,T] y) <float[3,4] w, NORM4> {
+            [bn] n = BN(x) c = MatMul(w, n) y = Relu(c) }""",
+        "Relu 'y' after it can't take a scale and shift",
+        id="MatMul: nothing takes the shift",
+    ),
+    pytest.param(
+        """g (float[2,4,T] x) => (float[2,3,T] y) <float[2,3,4] w, NORM4> { [bn] n = BN(x) y = MatMul(w, n) }""",
+        "MatMul: its weight differs along the batch, so a shift can't move on",
+        id="MatMul: a weight for each of the batch, and a shift",
+    ),
+    pytest.param(
+        """g (float[N,4] x) => (float[N] y) <float[4] w, NORM4> { [bn] n = BN(x) y = MatMul(n, w) }""",
+        "MatMul: a shift can't move on through a product with a vector",
+        id="MatMul: a vector, and a shift",
+    ),
+    pytest.param(
+        """g (float[N,4] x, float[4,3] w) => (float[N,3] y) <NORM4> { [bn] n = BN(x) y = MatMul(n, w) }""",
+        "MatMul: its other operand is no constant weight",
+        id="MatMul: no constant",
+    ),
+    pytest.param(
+        """g (float[4,4] x) => (float[4,3] y) <float[4,3] w, float[4,1] k> { [bn] n = Mul(x, k) y = Gemm(n, w) }""",
+        "Gemm: it sums 4 entries along axis 1, but the affine has shape [4] over axes (0,)",
+        id="Gemm: rows, as many as are summed over",
+    ),
+    pytest.param(
+        """g (float[N,4] x, float[3] b) => (float[N,3] y) <float[4,3] w, NORM4> { [bn] n = BN(x) y = Gemm(n, w, b) }""",
+        "Gemm: its bias C 'b' is an input of the graph",
+        id="Gemm: bias is an input",
+    ),
+    pytest.param(
+        """g (float[2,4] x) => (float[2,3] y) <float[4,3] w, float[2,1] b, NORM4> { [bn] n = BN(x) y = Gemm(n, w, b) }""",
+        "Gemm: its bias C varies along rows",
+        id="Gemm: a bias for each row",
+    ),
+    pytest.param(
+        """g (float[N,4] x, float[N,5] z) => (float[N,4] y) <float[5,4] w, NORM4> { [bn] n = BN(x) y = Gemm(z, w, n) }""",
+        "Gemm: it reads it as its bias",
+        id="Gemm: it is the bias",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), DOWN_REFUSED)
+def test_products_refuse_from_above(text: str, words: str) -> None:
+    """Nothing is changed, and the reason is said."""
+    found = rewritten(text)
+    assert not found.report.modified
+    assert words in found.refused["bn"]

@@ -166,13 +166,6 @@ REFUSED = [
         id="bias is computed",
     ),
     pytest.param(
-        """g (float[N,3,H,W] x) => (float[N,4,H,W] y)
-            <uint8[4,3,1,1] q, float step = {0.5}, uint8 zero = {1}, NORM4> {
-            w = DequantizeLinear(q, step, zero) c = Conv(x, w) [bn] y = BN(c) }""",
-        "stored as integers, which stay as they are",
-        id="weight is quantized",
-    ),
-    pytest.param(
         """g (float[N,3,H,W] x) => (float[N,4,4,4] y) <float[4,3,2,1] w, float[4] k> {
             c = Conv(x, w) [bn] y = Mul(c, k) }""",
         "Conv: it has 4 output channels on axis 1, but the affine has shape [4] over axes (3,)",
@@ -239,3 +232,145 @@ def test_grouped_transposed_weight_is_scaled_group_by_group() -> None:
         }""")
     expected = [[2, 3], [2, 3], [5, 7], [5, 7]]
     assert np.array_equal(found.weight("w").reshape(4, 2), expected)
+
+
+DOWN = [
+    pytest.param(
+        "g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[3,4,3,2] w, NORM4> { n = BN(x) y = Conv(n, w) }",
+        "Conv",
+        id="no padding",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[6,2,3,2] w, float[6] k, NORM4> {
+            n = BN(x) y = Conv<group = 2, strides = [2,1], pads = [0,0,0,0]>(n, w, k) }""",
+        "Conv",
+        id="grouped, with bias and strides",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[8,1,3,3] w, NORM4> {
+            n = BN(x) y = Conv<group = 4, auto_pad = "VALID">(n, w) }""",
+        "Conv",
+        id="depthwise, auto_pad VALID",
+    ),
+    pytest.param(
+        """g (float[N,4,W] x) => (float[N,a,b] y) <float[3,4,1] w, NORM4> {
+            n = BN(x) y = Conv<auto_pad = "SAME_UPPER", strides = [2]>(n, w) }""",
+        "Conv",
+        id="auto_pad SAME of a kernel of one element pads nothing",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[3,4,3,3] w, float[4,1,1] k> {
+            n = Mul(x, k) y = Conv<pads = [1,1,1,1]>(n, w) }""",
+        "Conv",
+        id="padding, and a scale alone",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[4,3,2,3] w, float[6] b, float[4,1,1] k> {
+            n = Div(x, k) y = ConvTranspose<group = 2, strides = [2,2], pads = [1,1,0,0]>(n, w, b) }""",
+        "ConvTranspose",
+        id="transposed: a scale",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[4,3,1,1] w, float[6] b, NORM4> {
+            n = BN(x) y = ConvTranspose<group = 2>(n, w, b) }""",
+        "ConvTranspose",
+        id="transposed: pointwise",
+    ),
+    pytest.param(
+        """g (float[N,3,H,W] x) => (float[N,a,b,c] y) <float[3,1,1] m, float[3,1,1] d, float[5,3,2,2] w, float[5] b> {
+            s = Sub(x, m) n = Div(s, d) y = Conv(n, w, b) }""",
+        "Conv",
+        id="preprocessing",
+    ),
+    pytest.param(
+        """g (float[N,3,H,W] x) => (float[N,a,b,c] y) <float[3,1,1] m, float[3,1,1] d, float[5,3,2,2] w> {
+            s = Sub(x, m) n = Div(s, d) y = Conv<pads = [1,1,1,1]>(n, w) }""",
+        "Sub Conv",
+        id="preprocessing before padding: the scale alone",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "ops"), DOWN)
+def test_convolutions_absorb_from_above(text: str, ops: str) -> None:
+    """An affine of the input goes into weight and bias."""
+    assert rewritten(text, opset=18).ops == ops
+
+
+def test_a_contribution_to_the_bias_is_rounded_once() -> None:
+    """The new bias is the rounded exact b + sum W t."""
+    found = rewritten(
+        """g (float[N,2,H,W] x) => (float[N,a,b,c] y) <float[2,1,1] k, float[3,2,2,2] w, float[3] b> {
+            n = Add(x, k) y = Conv(n, w, b) }"""
+    )
+    was = {t.name: np.frombuffer(t.raw_data, np.float32) for t in found.original.graph.initializer}
+    w, k = was["w"].reshape(3, 2, 4).astype(np.float64), was["k"].astype(np.float64)
+    exact = was["b"].astype(np.float64) + (w * k[:, None]).sum(axis=(1, 2))
+    assert np.allclose(found.weight("b"), exact.astype(np.float32), rtol=2**-23, atol=0)
+    assert found.weight("w").tobytes() == was["w"].tobytes()
+
+
+DOWN_REFUSED = [
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[3,4,3,3] w, NORM4> {
+            [bn] n = BN(x) y = Conv<pads = [0,1,0,1]>(n, w) }""",
+        "Conv: its zero padding would not be shifted, so only a scale could go in",
+        id="padding and a shift",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[3,4,3,3] w, NORM4> {
+            [bn] n = BN(x) y = Conv<auto_pad = "SAME_LOWER">(n, w) }""",
+        "Conv: its zero padding would not be shifted",
+        id="auto_pad SAME and a shift",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[4,3,2,2] w, NORM4> {
+            [bn] n = BN(x) y = ConvTranspose(n, w) }""",
+        "ConvTranspose: a shift of its input would reach the output differently from place to place",
+        id="transposed: a kernel and a shift",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y) <float[4,3,1,1] w, NORM4> {
+            [bn] n = BN(x) y = ConvTranspose<strides = [2,2]>(n, w) }""",
+        "ConvTranspose: a shift of its input would reach the output differently",
+        id="transposed: strides leave gaps",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x, float[3,4,1,1] w) => (float[N,a,b,c] y) <NORM4> {
+            [bn] n = BN(x) y = Conv(n, w) }""",
+        "Conv: its weight 'w' is an input of the graph",
+        id="weight is an input",
+    ),
+    pytest.param(
+        """g (float[N,4,H,W] x, float[3] b) => (float[N,a,b,c] y) <float[3,4,1,1] w, NORM4> {
+            [bn] n = BN(x) y = Conv(n, w, b) }""",
+        "Conv: its bias 'b' is an input of the graph",
+        id="bias is an input",
+    ),
+    pytest.param(
+        """g (float[N,4,4,4] x) => (float[N,a,b,c] y) <float[3,4,1,1] w, float[4,1] k> {
+            [bn] n = Mul(x, k) y = Conv(n, w) }""",
+        "Conv: it has 4 input channels on axis 1, but the affine has shape [4] over axes (2,)",
+        id="along H, as long as C",
+    ),
+    pytest.param(
+        """g (float[N,T,H,W] x) => (float[N,a,b,c] y) <float[3,4,1,1] w, float[4,1,1] k> {
+            [bn] n = Mul(x, k) y = Conv(n, w) }""",
+        "may enlarge its input along axis 1, whose length is unknown",
+        id="channels that may have been enlarged",
+    ),
+    pytest.param(
+        """g (float[N,4,1,1] x, float[N,4,H,W] z) => (float[N,a,b,c] y) <NORM4> {
+            [bn] n = BN(x) y = Conv(z, n) }""",
+        "Conv: it reads it as its weight or bias",
+        id="it is the weight",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "words"), DOWN_REFUSED)
+def test_convolutions_refuse_from_above(text: str, words: str) -> None:
+    """Nothing is changed, and the reason is said."""
+    found = rewritten(text, compare=False)
+    assert not found.report.modified
+    assert words in found.refused["bn"]

@@ -32,7 +32,7 @@ MERGED = [
     ),
     pytest.param(
         "<float k> { a = Mul(x, k) b = Identity(a) y = Mul(b, k) }",
-        "Identity Mul",
+        "Mul Identity",
         id="through Identity",
     ),
 ]
@@ -91,3 +91,43 @@ def test_merged_parameters_must_fit(scale: str) -> None:
     )
     assert not found.report.modified
     assert "would not fit float16 in channel 1" in found.refused["bn"]
+
+
+SPLIT = [
+    pytest.param(
+        "g (float[N,T,3] x) => (float[N,4,T] y) <float[3,4] w, float[4] b, NORM4> { c = MatMul(x, w) d = Add(c, b) t = Transpose<perm = [0,2,1]>(d) y = BN(t) }",
+        "MatMul Add Transpose",
+        id="MatMul, Add, BN: the Add takes the shift",
+    ),
+    pytest.param(
+        "g (float[N,T,3] x) => (float[N,T,4] y) <float[3,4] w, float[4] b, float[4] k> { c = MatMul(x, w) d = Sub(b, c) y = Mul(d, k) }",
+        "MatMul Sub",
+        id="MatMul, Sub from a constant, Mul",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T,4] y) <float[4] b, float[4] k> { r = Relu(x) a = Add(r, b) s = Neg(a) y = Sub(k, s) }",
+        "Relu Add",
+        id="two signs make one Add",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T,4] y) <float[4] b> { r = Relu(x) a = Add(b, r) y = Neg(a) }",
+        "Relu Sub",
+        id="a negated Add is a Sub",
+    ),
+    pytest.param(
+        "g (float[N,4,H,W] x) => (float[N,4,H,W] y, float[N,4,H,W] z) <float[4,1,1] k, NORM4> { m = Mul(x, k) y = BN(m) z = Mul(m, k) }",
+        "BatchNormalization Mul",
+        id="down into two affines",
+    ),
+    pytest.param(
+        "g (float[N,4,H,W] x) => (float[N,4,H,W] y) { r = Relu(x) a = Neg(r) b = Neg(a) y = Sigmoid(b) }",
+        "Relu Sigmoid",
+        id="two that cancel",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "ops"), SPLIT)
+def test_affines_meet(text: str, ops: str) -> None:
+    """Each holds what it can."""
+    assert rewritten(text).ops == ops

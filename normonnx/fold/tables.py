@@ -1,0 +1,105 @@
+"""What each operator does with an affine: of its output (UP), of one of its inputs (DOWN).
+
+Operators that are an affine themselves (see `sources`) compose with it and come before these
+tables; Identity and inference Dropout are passed over by the planner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from normonnx.fold import (
+    convolution,
+    elementwise,
+    gemm,
+    joining,
+    matmul,
+    normalization,
+    pooling,
+    quantized,
+    resampling,
+    reshaping,
+    selecting,
+    sums,
+)
+from normonnx.fold.moving import Handler
+
+UP: Final[Mapping[str, Handler]] = {
+    "Add": sums.sum_up,
+    "AveragePool": pooling.pool_up,
+    "Cast": elementwise.cast_up,
+    "Concat": joining.concat_up,
+    "Conv": convolution.conv_up,
+    "ConvTranspose": convolution.conv_transpose_up,
+    "DequantizeLinear": quantized.refuse_between,
+    "Expand": reshaping.expand_up,
+    "Flatten": reshaping.reshape_up,
+    "Gather": selecting.gather_up,
+    "Gemm": gemm.gemm_up,
+    "GlobalAveragePool": pooling.pool_up,
+    "GlobalMaxPool": pooling.pool_up,
+    "GroupNormalization": normalization.channel_norm_up,
+    "InstanceNormalization": normalization.channel_norm_up,
+    "LayerNormalization": normalization.layer_norm_up,
+    "LeakyRelu": elementwise.rectifier_up,
+    "MatMul": matmul.matmul_up,
+    "MaxPool": pooling.pool_up,
+    "PRelu": elementwise.rectifier_up,
+    "Pad": resampling.pad_up,
+    "QuantizeLinear": quantized.refuse_between,
+    "RMSNormalization": normalization.rms_norm_up,
+    "ReduceMax": pooling.reduce_up,
+    "ReduceMean": pooling.reduce_up,
+    "ReduceMin": pooling.reduce_up,
+    "ReduceSum": pooling.reduce_up,
+    "Relu": elementwise.rectifier_up,
+    "Reshape": reshaping.reshape_up,
+    "Resize": resampling.resize_up,
+    "Slice": selecting.slice_up,
+    "Split": joining.split_up,
+    "Squeeze": reshaping.squeeze_up,
+    "Sub": sums.sum_up,
+    "Sum": sums.sum_up,
+    "Transpose": reshaping.transpose_up,
+    "Unsqueeze": reshaping.unsqueeze_up,
+    "Upsample": resampling.resize_up,
+}
+
+DOWN: Final[Mapping[str, Handler]] = {
+    "Add": sums.sum_down,
+    "AveragePool": pooling.pool_down,
+    "Cast": elementwise.cast_down,
+    "Concat": joining.concat_down,
+    "Conv": convolution.conv_down,
+    "ConvTranspose": convolution.conv_transpose_down,
+    "Expand": reshaping.expand_down,
+    "Flatten": reshaping.reshape_down,
+    "Gather": selecting.gather_down,
+    "Gemm": gemm.gemm_down,
+    "GlobalAveragePool": pooling.pool_down,
+    "GlobalMaxPool": pooling.pool_down,
+    "InstanceNormalization": normalization.instance_norm_down,
+    "LayerNormalization": normalization.layer_norm_down,
+    "LeakyRelu": elementwise.rectifier_down,
+    "MatMul": matmul.matmul_down,
+    "MaxPool": pooling.pool_down,
+    "PRelu": elementwise.rectifier_down,
+    "Pad": resampling.pad_down,
+    "QuantizeLinear": quantized.refuse_between,
+    "ReduceMax": pooling.reduce_down,
+    "ReduceMean": pooling.reduce_down,
+    "ReduceMin": pooling.reduce_down,
+    "ReduceSum": pooling.reduce_down,
+    "Relu": elementwise.rectifier_down,
+    "Reshape": reshaping.reshape_down,
+    "Resize": resampling.resize_down,
+    "Slice": selecting.slice_down,
+    "Split": joining.split_down,
+    "Squeeze": reshaping.squeeze_down,
+    "Sub": sums.sum_down,
+    "Sum": sums.sum_down,
+    "Transpose": reshaping.transpose_down,
+    "Unsqueeze": reshaping.unsqueeze_down,
+    "Upsample": resampling.resize_down,
+}

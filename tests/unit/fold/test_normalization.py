@@ -1,0 +1,146 @@
+"""Normalizations with a scale and bias of their own."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from normonnx.fold.passes import fold_affines
+from tests.rewriting import parsed, rewritten
+
+HEAD = "g (float[N,4,H,W] x) => (float[N,4,H,W] y) <float[4] s, float[4] b, "
+UP = [
+    pytest.param(HEAD + "NORM4> { n = InstanceNormalization(x, s, b) y = BN(n) }", "InstanceNormalization", 17, id="InstanceNormalization"),
+    pytest.param(HEAD + "NORM4> { n = GroupNormalization<num_groups=2>(x, s, b) y = BN(n) }", "GroupNormalization", 21, id="GroupNormalization, one for each channel"),
+    pytest.param(
+        """g (float[N,T,4] x) => (float[N,T,4] y) <float[4] s, float[4] b, float[4] k, float[4] h> {
+            n = LayerNormalization(x, s, b) m = Mul(n, k) y = Add(m, h) }""",
+        "LayerNormalization", 17, id="LayerNormalization",
+    ),
+    pytest.param(
+        """g (float[N,T,4] x) => (float[N,T,4] y) <float[4] s, float[4] h> {
+            n = LayerNormalization(x, s) y = Add(n, h) }""",
+        "LayerNormalization", 17, id="LayerNormalization without B gets one",
+    ),
+    pytest.param(
+        """g (float[N,3,4] x) => (float[N,3,4] y) <float[3,4] s, float[3,4] b, float[3,1] k, float[4] h> {
+            n = LayerNormalization<axis=1>(x, s, b) m = Mul(n, k) y = Add(m, h) }""",
+        "LayerNormalization", 17, id="LayerNormalization over two axes",
+    ),
+    pytest.param(
+        """g (float[N,T,4] x) => (float[N,T,4] y, float[N,T,1] m) <float[4] s, float k> {
+            n, m = LayerNormalization(x, s) y = Mul(n, k) }""",
+        "LayerNormalization", 17, id="LayerNormalization whose mean is an output",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T,4] y) <float[4] s, float[4] k> { n = RMSNormalization(x, s) y = Mul(n, k) }",
+        "RMSNormalization", 23, id="RMSNormalization",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "ops", "opset"), UP)
+def test_norms_absorb(text: str, ops: str, opset: int) -> None:
+    """What follows goes into scale and bias."""
+    assert rewritten(text, opset=opset).ops == ops
+
+
+@pytest.mark.parametrize(("factors", "folds"), [("{2, 2, 3, 3}", True), ("{2, 1, 3, 3}", False)])
+def test_group_norm_18_has_a_scale_for_each_group(factors: str, folds: bool) -> None:  # noqa: FBT001
+    """Before opset 21 only what is uniform within a group goes in."""
+    proto = parsed(
+        f"""g (float[N,4,H,W] x) => (float[N,4,H,W] y) <float[2] s, float[2] b, float[4,1,1] k = {factors}> {{
+            n = GroupNormalization<num_groups=2>(x, s, b) [it] y = Mul(n, k) }}""",
+        opset=18,
+    )  # which the checker rejects as deprecated
+    model = ir.from_proto(proto)
+    found = fold_affines(model)
+    assert len(found.applied) == folds
+    if folds:
+        value = model.graph.initializers["s"].const_value
+        assert value is not None
+        assert value.numpy().shape == (2,)
+    else:
+        assert "the affine differs within a group" in found.refused[0].reason
+
+
+REFUSED = [
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T,4] y) <float[4] s, float[4] k> { n = RMSNormalization(x, s) [it] y = Add(n, k) }",
+        "RMSNormalization: it has no bias for a shift", 23, id="RMSNormalization: a shift",
+    ),
+    pytest.param(
+        "g (float[N,4,4] x) => (float[N,4,4] y) <float[4] s, float[4,1] k> { n = LayerNormalization(x, s) [it] y = Mul(n, k) }",
+        "LayerNormalization: its scale has shape [4], but the affine has shape [4] over axes (1,)", 17, id="LayerNormalization: rows",
+    ),
+    pytest.param(
+        "g (float[N,4,4] x, float[4] s) => (float[N,4,4] y) <float[4] k> { n = LayerNormalization(x, s) [it] y = Mul(n, k) }",
+        "LayerNormalization: its scale 's' is an input", 17, id="LayerNormalization: scale at run time",
+    ),
+    pytest.param(
+        "g (float[N,4,4] x, float[4] b) => (float[N,4,4] y) <float[4] s, float[4] k> { n = LayerNormalization(x, s, b) [it] y = Mul(n, k) }",
+        "LayerNormalization: its B 'b' is an input", 17, id="LayerNormalization: B at run time",
+    ),
+    pytest.param(
+        "g (float[N,4,4] x) => (float[N,4,4] y) <float[4] s, float[4] b, float[4] k> { n = InstanceNormalization(x, s, b) [it] y = Mul(n, k) }",
+        "InstanceNormalization: its scale has shape [4], but the affine has shape [4] over axes (2,)", 17, id="InstanceNormalization: another axis",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[N,T,4] y, float[N,T,1] z) <float[4] s, float[1] k> { y, m = LayerNormalization(x, s) [it] z = Mul(m, k) }",
+        None, 17, id="LayerNormalization: its mean",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words", "opset"), REFUSED)
+def test_norms_refuse(text: str, words: str | None, opset: int) -> None:
+    """Only along their own parameters."""
+    found = rewritten(text, opset=opset)
+    assert not found.report.modified
+    assert words is None or words in found.refused["it"]
+
+
+INTO = """g (float[N,T,4] x) => (float[N,T,3] y, float[N,T,2] z{more}) <float[4] s, float[4] b, float[4,3] u, float[4,2] v, float[3] a, float[2] c> {{
+    n = LayerNormalization(x, s, b) d = MatMul(n, u) y = Add(d, a) e = MatMul(n, v) z = Add(e, c) {node} }}"""
+
+
+def test_scale_and_bias_go_into_all_that_read_them() -> None:
+    """The bias is dropped, the scale becomes 1, and every MatMul takes its part."""
+    found = rewritten(INTO.format(more="", node=""))
+    assert found.ops == "LayerNormalization MatMul Add MatMul Add"
+    assert len(found.proto.graph.node[0].input) == 2
+    assert (found.weight("s") == 1).all()
+    assert "scale and bias of LayerNormalization" in found.applied
+
+
+def test_or_into_none() -> None:
+    """A residual reads it as well, so nothing moves."""
+    found = rewritten(INTO.format(more=", float[N,T,4] r", node="r = Relu(n)"))
+    assert not found.report.modified
+
+
+def test_a_scale_alone_saves_nothing() -> None:
+    """Without a bias no input of the node could go."""
+    found = rewritten("""
+        g (float[N,T,4] x) => (float[N,T,3] y) <float[4] s, float[4,3] u> {
+            n = LayerNormalization(x, s) y = MatMul(n, u) }""")
+    assert not found.report.modified
+
+
+SHIFTS = [
+    pytest.param("float[4,1] k", "Add(x, k)", "InstanceNormalization(a, s, b)", True, id="each channel"),
+    pytest.param("float[4] k", "Add(x, k)", "InstanceNormalization(a, s, b)", False, id="along W"),
+    pytest.param("float[4,1] k", "Mul(x, k)", "InstanceNormalization(a, s, b)", False, id="a scale"),
+    pytest.param("float k", "Add(x, k)", "LayerNormalization(a, s, b)", True, id="uniform"),
+    pytest.param("float[4,1] k", "Sub(x, k)", "LayerNormalization(a, s, b)", True, id="each row"),
+    pytest.param("float[4] k", "Add(x, k)", "LayerNormalization(a, s, b)", False, id="along what it normalizes"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("declared", "shift", "norm", "folds"), SHIFTS)
+def test_shifts_vanish_in_the_mean(declared: str, shift: str, norm: str, folds: bool) -> None:  # noqa: FBT001
+    """What is the same for all that is normalized together is subtracted again."""
+    found = rewritten(
+        f"g (float[N,4,4] x) => (float[N,4,4] y) <float[4] s, float[4] b, {declared}> {{ a = {shift} y = {norm} }}"
+    )
+    assert found.report.modified == folds

@@ -1,0 +1,174 @@
+"""Resize, Upsample and Pad."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rewriting import rewritten
+
+UP = "g (float[N,3,5,4] x) => (float[N,a,b,c] y) <float[4,3,1,1] w, NORM4, {}> {{ c = Conv(x, w) r = {} [bn] y = BN(r) }}"
+SCALES = "float[4] k = {1, 1, 2, 2}"
+SIZES = "int64[4] k = {2, 4, 7, 9}"
+RESIZED = [
+    (SCALES, 'Resize<mode="nearest">(c, "", k)', 13),
+    (SCALES, 'Resize<mode="linear", coordinate_transformation_mode="align_corners">(c, "", k)', 13),
+    (SCALES, 'Resize<mode="cubic">(c, "", k)', 13),
+    (SCALES, 'Resize<mode="cubic", exclude_outside=1>(c, "", k)', 13),
+    (SIZES, 'Resize<mode="linear">(c, "", "", k)', 13),
+    (SIZES, 'Resize<mode="linear", antialias=1>(c, "", "", k)', 18),
+    ("int64[2] k = {7, 9}", 'Resize<mode="linear", axes=[2,3]>(c, "", "", k)', 18),
+    (SCALES, "Upsample(c, k)", 9),
+    (SCALES, "Resize(c, k)", 10),
+]
+
+
+@pytest.mark.parametrize(("declared", "node", "opset"), RESIZED)
+def test_resizing_carries(declared: str, node: str, opset: int) -> None:
+    """Weighted means of the input, whose weights sum to 1."""
+    found = rewritten(UP.format(declared, node), opset=opset, compare=opset > 10)
+    assert found.ops.split() == ["Conv", node.split("<", maxsplit=1)[0].split("(", maxsplit=1)[0]]
+
+
+def test_sizes_computed_from_the_shape() -> None:
+    """Batch and channels of the sizes are those of the input, whatever they are."""
+    found = rewritten(
+        """g (float[N,3,H,W] x) => (float[N,a,b,c] y)
+        <float[4,3,1,1] w, NORM4, int64[1] zero = {0}, int64[1] two = {2}, int64[2] k = {7, 9}> {
+            c = Conv(x, w) s = Shape(c) e = Slice(s, zero, two) t = Concat<axis = 0>(e, k)
+            r = Resize<mode = "linear">(c, "", "", t) y = BN(r) }""",
+        opset=13,
+    )
+    assert "BatchNormalization" not in found.ops
+
+
+def test_resizing_carries_down() -> None:
+    """An affine moves past Resize into a Conv."""
+    found = rewritten(
+        """g (float[N,4,5,4] x) => (float[N,a,b,c] y) <float[2,4,2,2] w, NORM4, float[4] k = {1, 1, 2, 2}> {
+            n = BN(x) r = Resize<mode = "nearest">(n, "", k) y = Conv(r, w) }""",
+        opset=13,
+    )
+    assert found.ops == "Resize Conv"
+
+
+@pytest.mark.parametrize(
+    ("declared", "node", "words"),
+    [
+        ("float[4] k = {1, 2, 1, 1}", 'Resize<mode="nearest">(c, "", k)', "which it may resize"),
+        (
+            SCALES + ", float[8] roi = {0, 0, 0, 0, 1, 1, 1.5, 1.5}",
+            'Resize<mode="linear", coordinate_transformation_mode="tf_crop_and_resize">(c, roi, k)',
+            "it fills in a value",
+        ),
+        (
+            SIZES,
+            'Resize<mode="linear", keep_aspect_ratio_policy="not_larger">(c, "", "", k)',
+            "keep_aspect_ratio_policy",
+        ),
+    ],
+)
+def test_resizing_refuses(declared: str, node: str, words: str) -> None:
+    """Along the channels, or where a value is filled in that would get no shift."""
+    text = UP.format(declared, node)
+    if "{1, 2," in declared:
+        text = text.replace("NORM4", "NORM8")
+    found = rewritten(text, opset=18 if "keep" in node else 13, compare=False)
+    assert words in found.refused["bn"]
+
+
+PADS = "int64[8] p = {0, 0, 1, 2, 0, 0, 1, 0}"
+PADDED = [
+    pytest.param(UP.format(PADS, 'Pad<mode="reflect">(c, p)'), "Conv Pad", id="reflect"),
+    pytest.param(UP.format(PADS, 'Pad<mode="edge">(c, p)'), "Conv Pad", id="edge"),
+    pytest.param(
+        UP.format(PADS, "Pad(c, p)").replace("NORM4", "float[4,1,1] k").replace("BN(r)", "Mul(r, k)"),
+        "Conv Pad",
+        id="zero stays zero under a scale",
+    ),
+    pytest.param(
+        UP.format(PADS + ", float v = {0.5}", "Pad(c, p, v)").replace("NORM4", "float k").replace("BN(r)", "Sub(k, r)"),
+        "Conv Pad",
+        id="the constant follows a uniform affine",
+    ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 1, 0, 0, 0, 1, 0, 0}", "Pad(c, p)").replace("NORM4", "NORM6"),
+        None,
+        id="channels padded: another constant for each",
+    ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 1, 0, 0, 0, 1, 0, 0}", "Pad(c, p)")
+        .replace("NORM4", "float[6,1,1] k")
+        .replace("BN(r)", "Mul(r, k)"),
+        "Conv Pad",
+        id="channels padded with zeros, which stay zero",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "ops"), PADDED)
+def test_padding_carries_up(text: str, ops: str | None) -> None:
+    """Repeated entries are scaled like the others; a constant must be able to follow."""
+    found = rewritten(text, opset=13)
+    if ops is None:
+        assert "would have to differ from channel to channel" in found.refused["bn"]
+    else:
+        assert found.ops == ops
+
+
+def test_padding_of_older_opsets() -> None:
+    """Before opset 11 widths and constant are attributes, and the constant follows there."""
+    text = UP.format("float k", "Pad<pads=[0,0,1,2,0,0,1,0], value=0.5>(c)").replace("NORM4, ", "")
+    found = rewritten(text.replace("BN(r)", "Add(r, k)"), opset=9)
+    assert found.ops == "Conv Pad"
+    assert found.attributes("Pad")["value"] != 0.5
+
+
+DOWN = "g (float[N,4,5,4] x) => (float[N,a,b,c] y) <float[2,{},1,1] w, {}, {}> {{ [bn] n = {} r = {} y = Conv(r, w) }}"
+PADDED_DOWN = [
+    pytest.param(DOWN.format(4, "NORM4", PADS, "BN(x)", 'Pad<mode="reflect">(n, p)'), "Pad Conv", id="reflect"),
+    pytest.param(DOWN.format(4, "float[4,1,1] k", PADS, "Mul(x, k)", "Pad(n, p)"), "Pad Conv", id="zero"),
+    pytest.param(DOWN.format(4, "float k", PADS, "Add(x, k)", "Pad(n, p)"), "Pad Conv", id="follows"),
+    pytest.param(
+        DOWN.format(8, "NORM4", "int64[8] p = {0, 4, 0, 0, 0, 0, 0, 0}", "BN(x)", "Pad(n, p)"),
+        "Pad Conv",
+        id="padded channels get no affine",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "ops"), PADDED_DOWN)
+def test_padding_carries_down(text: str, ops: str) -> None:
+    """Padded before the affine with what the affine makes the constant of."""
+    assert rewritten(text, opset=13).ops == ops
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            DOWN.format(4, "NORM4", PADS, "BN(x)", "Pad(n, p)"),
+            "would have to differ from channel to channel",
+        ),
+        (
+            DOWN.format(4, "float[4,1,1] k = {1, 0, 1, 1}", PADS + ", float v = {1}", "Mul(x, k)", "Pad(n, p, v)"),
+            "no constant becomes its own under a scale of zero",
+        ),
+        (
+            DOWN.format(6, "NORM4", "int64[8] p = {0, 1, 0, 0, 0, 1, 0, 0}", "BN(x)", 'Pad<mode="edge">(n, p)'),
+            "it cuts or repeats along axes (1,)",
+        ),
+    ],
+)  # fmt: skip
+def test_padding_refuses_down(text: str, words: str) -> None:
+    """No single constant would do."""
+    assert words in rewritten(text, opset=13).refused["bn"]
+
+
+def test_padding_by_widths_given_at_run_time_refuses() -> None:
+    """Where it pads must be known."""
+    found = rewritten(
+        """g (float[N,3,5,4] x, int64[8] p) => (float[N,a,b,c] y) <float[4,3,1,1] w, NORM4> {
+            c = Conv(x, w) r = Pad<mode = "edge">(c, p) [bn] y = BN(r) }""",
+        opset=13,
+    )
+    assert "Pad: where it pads is computed at run time" in found.refused["bn"]

@@ -56,7 +56,8 @@ class Applier:
                 return found
             made[id(tensor)] = found
         for edit in plan.edits:
-            self._edit(edit, made)
+            if edit.node.graph is not None:  # else an edit before left it without a reader
+                self._edit(edit, made)
         return None
 
     def _made(self, tensor: Tensor) -> tensors.StreamedTensor | Refusal:

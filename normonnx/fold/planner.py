@@ -104,6 +104,8 @@ class Planner:
             return Draft()
         if value.is_graph_output():
             return Refusal(f"its output {value.name!r} is an output of the graph", quiet=True)
+        if not value.uses():
+            return Refusal(f"nothing reads {value.name!r}", quiet=True)
         return joined(self._answers_below(value, affine))
 
     def _answers_below(self, value: ir.Value, affine: ChannelAffine) -> Iterable[Draft | Refusal]:

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+import normonnx
 from normonnx.fold import worth
-from tests.rewriting import rewritten
+from tests.rewriting import parsed, rewritten
 
 HEAD = "g (float[N,3,H,W] x) => (float[N,4,H,W] y) "
 FOLDED = [
@@ -338,3 +339,12 @@ def test_bodies_of_functions_fold_downwards() -> None:
     """Inside a function as in a graph."""
     nodes = "n = Sigmoid(c) [it] m = Mul(n, k) y = Conv(m, w)"
     assert "Mul" not in rewritten(_in_a_function("1", nodes), compare=False).ops
+
+
+def test_what_nothing_reads_is_left_alone() -> None:
+    """A chain of affines that leads nowhere is no place to leave another."""
+    model = parsed("""g (float[N,4] x) => (float[N,4] y) <float[4,4] w, float[4] k, NORM4> {
+        a = Gemm(x, w) b = BN(a) c = MatMul(b, w) d = Add(c, k) e = BN(d) f = Sub(a, k) y = Neg(f) }""")
+    found = normonnx.optimize(model, verify="final").report
+    assert found.verification is not None
+    assert found.verification.passed

@@ -35,7 +35,13 @@ _BUFFERING: Final = 1 << 20
 _HOLE_FROM: Final = 1 << 20  # bytes
 
 
-def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def save(
+    model: ir.Model,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    durable: bool = True,
+) -> None:
     """Write a model to `path`, whole or not at all; `model` is not changed.
 
     Tensors that came from external data, and all of them when the file would exceed 2 GB, go to
@@ -45,6 +51,7 @@ def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) 
         model: What to write.
         path: The .onnx file. An existing file is replaced at the very end.
         force: Allow replacing the file that `model` was loaded from.
+        durable: Wait until it is on the disk; not for files that are soon removed.
 
     Raises:
         UsageError: The path can't be written, is one of the files that `model` was loaded from, or
@@ -59,7 +66,7 @@ def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) 
     external = [everything or tensor.external for tensor in collected.tensors]
     layout = _Layout.of(sizes, external)
     try:
-        with _Attempt(out, reading.source_files(model)).files() as attempt:
+        with _Attempt(out, reading.source_files(model), durable=durable).files() as attempt:
             location = attempt.write_data(collected.tensors, layout) if any(external) else ""
             pieces = wire.fill(skeleton, offsets, lambda i: _pieces(i, sizes[i], layout, location))
             attempt.write_model(pieces, collected.tensors)
@@ -150,8 +157,9 @@ def _pieces(index: int, size: int, layout: _Layout, location: str) -> wire.Piece
 class _Attempt:
     """One try at replacing a model and its data file; leaves nothing behind if it fails."""
 
-    def __init__(self, out: Path, sources: Sequence[Path]) -> None:
+    def __init__(self, out: Path, sources: Sequence[Path], *, durable: bool) -> None:
         self._out = out
+        self._durable = durable
         self._sources = sources
         name = f".normonnx-{secrets.token_hex(6)}"
         self._model = out.with_name(f"{name}.tmp")
@@ -170,7 +178,7 @@ class _Attempt:
 
     def write_data(self, collected: Sequence[tensors.StreamedTensor], layout: _Layout) -> str:
         """Write the data file; returns the name that it will get."""
-        with _durable(self._data) as file:
+        with _new_file(self._data, durable=self._durable) as file:
             for tensor, offset in zip(collected, layout.offsets, strict=True):
                 if offset is not None:
                     file.write(bytes(offset - file.tell()))
@@ -180,7 +188,7 @@ class _Attempt:
 
     def write_model(self, pieces: wire.Pieces, collected: Sequence[tensors.StreamedTensor]) -> None:
         """Write the model file."""
-        with _durable(self._model) as file:
+        with _new_file(self._model, durable=self._durable) as file:
             wire.write(pieces, file.write, lambda index: _stream(collected[index], file))
 
     def _free_data_name(self) -> str:
@@ -258,13 +266,14 @@ def _stream(tensor: tensors.StreamedTensor, file: BinaryIO) -> None:
 
 
 @contextmanager
-def _durable(path: Path) -> Iterator[BinaryIO]:
-    """A new file that is on the disk when the context ends."""
+def _new_file(path: Path, *, durable: bool) -> Iterator[BinaryIO]:
+    """A new file; on request it is on the disk when the context ends."""
     with path.open("xb", buffering=_BUFFERING) as file:
         yield file
         file.truncate()  # a hole at the end counts, too
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:

@@ -31,6 +31,7 @@ from normonnx.validation.truths import Settings, Truth, moved_truths
 
 _MORE_DRAWS: Final = range(100, 106)
 _TIE_DRAWS: Final = range(500, 508)
+_HOPELESS: Final = 1e3  # times what is allowed: no floor of two draws is too low by so much
 _JUMP: Final = 4.0  # moved by `factor` roundoffs, a smooth output moves by `factor` floors
 
 Question = Literal["computes", "equivalent"]
@@ -149,7 +150,8 @@ def _judgement(
         tolerance=settings.tolerance,
         odd_places=odd,
     )
-    unsure = judgement.verdict is Verdict.MISMATCH and np.isfinite(judgement.error)
+    hopeless = _HOPELESS * settings.factor * judgement.floor
+    unsure = judgement.verdict is Verdict.MISMATCH and judgement.error <= hopeless
     if unsure and settings.tolerance is None:
         # Before anything is called wrong the floor must be sure: an output that hangs on few
         # numbers, a softmax for example, can move very little by chance.
@@ -177,6 +179,8 @@ def _is_tie(
     """Whether the truth changes as much when inputs and weights move by the allowed factor."""
     name, found = output
     expected = truth.outputs[name]
+    if expected.dtype.kind == "f" and not np.isfinite(judgement.error):
+        return False  # NaN or infinity on one side only
     draws = moved_truths(model, truth, settings, _TIE_DRAWS, scale=settings.factor)
     moved = [draw[name] for draw in draws]
     if any(one.shape != expected.shape for one in moved):
@@ -184,8 +188,6 @@ def _is_tie(
     if expected.dtype.kind != "f":
         unstable = np.any([one != expected for one in moved], axis=0)
         return bool(np.all(unstable[found != expected]))
-    if not np.isfinite(judgement.error):
-        return False  # NaN or infinity on one side only
     largest = max(relative_error(one, expected, judgement.u) for one in moved)
     smooth = settings.factor * judgement.floor
     return largest > _JUMP * smooth and judgement.error <= 2 * largest

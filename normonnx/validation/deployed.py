@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
@@ -27,6 +29,7 @@ class Deployed:
         compared: The output that is wrong.
         settings: Seed and factor.
         bench: Where it runs.
+        ahead: Outputs by name of a backend, asked for before they are needed.
     """
 
     model: ir.Model
@@ -35,16 +38,20 @@ class Deployed:
     compared: Comparison
     settings: Settings
     bench: Bench
+    ahead: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
     @property
     def named(self) -> naming.Backend:
         """The backend, taken apart."""
         return naming.parse(self.compared.backend)
 
+    def outputs(self, backend: str) -> Mapping[str, Any] | None:
+        """Outputs by name on a backend; None where the model does not run there."""
+        return self.bench.run_file(self.path, self.truth.case.feeds, backend)
+
     def goes_wrong(self, backend: str) -> bool | None:
         """Whether the output is wrong on a backend; None where the model does not run there."""
-        feeds = self.truth.case.feeds
-        outputs = self.bench.run_file(self.path, feeds, backend)
+        outputs = self.ahead[backend] if backend in self.ahead else self.outputs(backend)
         if outputs is None:
             return None
         asked = Asked("computes", backend)

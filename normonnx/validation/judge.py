@@ -264,5 +264,5 @@ def on_disk(model: ModelLike, loaded: ir.Model) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="normonnx-") as folder:
         path = Path(folder) / "model.onnx"
-        files.save(loaded, path)
+        files.save(loaded, path, durable=False)
         yield path

@@ -51,7 +51,7 @@ class Bench:
 
     def run(self, model: ir.Model, feeds: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Outputs by name; None where the model does not run."""
-        files.save(model, self.path)
+        files.save(model, self.path, durable=False)
         return self.run_file(self.path, feeds)
 
     def run_file(
@@ -80,7 +80,7 @@ def suspects(model: ir.Model, truth: Truth, bench: Bench, jury: Jury) -> list[Su
     crew = _Crew(model, bench, jury)
     flow = [n for n in model.graph if not can_stand_alone(n) and n.op_type != "Constant"]
     segments = [of_node(node) for node in flow if not _is_random(node)]
-    walk = Walk(model, segments, truth.case.feeds, crew.try_segment)
+    walk = Walk(model, crew.types, segments, truth.case.feeds, crew.try_segment)
 
     def watch(node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         crew.watch(node, inputs, results)
@@ -95,22 +95,20 @@ def suspects(model: ir.Model, truth: Truth, bench: Bench, jury: Jury) -> list[Su
 def inherited(model: ir.Model, truth: Truth, suspect: Suspect, bench: Bench, jury: Jury) -> float:
     """Error of what a suspect reads, in u, when the backend runs all that comes before.
 
-    NaN where that can't be run.
+    It is held against the truth in the type of the model. NaN where that can't be run.
     """
     wanted = tuple(name for name, array in suspect.inputs.items() if array.dtype.kind in "fV")
     made = {v.name for node in model.graph for v in node.outputs}
     wanted = tuple(name for name in wanted if name in made)
     if not wanted:
         return 0.0
-    truths = evaluate(model, truth.case.feeds, keep=wanted)
     read = tuple(v.name or "" for v in model.graph.inputs if v.name in truth.case.feeds)
     part = cut(model, Segment(read, wanted), truth.case.feeds)
     found = None if part is None else bench.run(part, truth.case.feeds)
     if found is None:
         return float("nan")
-    return max(
-        jury.measured(name, np.asarray(found[name]), np.asarray(truths[name]))[0] for name in wanted
-    )
+    truths = {name: suspect.inputs[name].astype(np.float64) for name in wanted}
+    return max(jury.measured(name, np.asarray(found[name]), truths[name])[0] for name in wanted)
 
 
 class _Crew:
@@ -118,7 +116,7 @@ class _Crew:
 
     def __init__(self, model: ir.Model, bench: Bench, jury: Jury) -> None:
         self._model, self._bench, self._jury = model, bench, jury
-        self._types = Types(model)
+        self.types = Types(model)
         self._producers = {v.name: node for node in model.graph for v in node.outputs if v.name}
         self._waiting: list[Island] = []
         self._bytes = 0
@@ -134,7 +132,7 @@ class _Crew:
                 continue
             if not _is_numeric(array):
                 return  # sequences and strings
-            given[value.name] = self._types.given(value, array)
+            given[value.name] = self.types.given(value, array)
         truths = {
             value.name: np.asarray(result)
             for value, result in zip(node.outputs, results, strict=False)

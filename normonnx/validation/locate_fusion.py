@@ -20,6 +20,7 @@ from normonnx.runtime import naming
 from normonnx.runtime.oracle import evaluate
 from normonnx.runtime.rewriting import Rewriting, RewrittenNode
 from normonnx.validation.deployed import Deployed
+from normonnx.validation.islands import Types
 from normonnx.validation.locate_backend import inherited
 from normonnx.validation.segments import Segment, Walk, is_constant
 from normonnx.validation.sketch import Array
@@ -144,7 +145,8 @@ def _off(
                 found.extend([judged] if judged is not None else [])
 
     feeds = deployed.truth.case.feeds
-    evaluate(deployed.model, feeds, watch=Walk(deployed.model, segments, feeds, tried).watch)
+    walk = Walk(deployed.model, Types(deployed.model), segments, feeds, tried)
+    evaluate(deployed.model, feeds, watch=walk.watch)
     chosen = jury.first(found)
     if chosen is None:
         return None

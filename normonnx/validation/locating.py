@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,8 +102,10 @@ def _found(  # noqa: PLR0913, PLR0917  # what a search needs
     limits_of_worker = workers.Limits(limits.timeout, limits.memory)
     with locate_backend.at_work(compared.backend, limits_of_worker) as bench:
         deployed = Deployed(model, subject.path, truth, compared, settings, bench)
-        jury = Jury(model, truth, settings)
-        pair = _of_runtime(deployed, jury) if family == "ort" else _of_nodes(deployed, bench, jury)
+        if family == "ort":
+            pair = _of_runtime(deployed)
+        else:
+            pair = _of_nodes(deployed, bench, Jury(model, truth, settings))
     if pair is None:
         return None, _nothing
     divergence, suspect = pair
@@ -111,8 +114,13 @@ def _found(  # noqa: PLR0913, PLR0917  # what a search needs
     return divergence, lambda: repro.of_suspect(model, suspect)
 
 
-def _of_runtime(deployed: Deployed, jury: Jury) -> tuple[Divergence, Suspect | None] | None:
+def _of_runtime(deployed: Deployed) -> tuple[Divergence, Suspect | None] | None:
     """On ONNX Runtime: at the lowest optimization level where it shows."""
+    lowest = deployed.named.having(level=naming.LOWEST_LEVEL)
+    with ThreadPoolExecutor(1) as pool:  # the worker runs while the jury computes
+        asked = pool.submit(deployed.outputs, lowest)
+        jury = Jury(deployed.model, deployed.truth, deployed.settings)
+        deployed = replace(deployed, ahead={lowest: asked.result()})
     level = lowest_level(deployed)
     bench = deployed.bench.at(deployed.named.having(level=level))
     if level == naming.LOWEST_LEVEL:

@@ -87,10 +87,14 @@ class Walk:
     """
 
     def __init__(
-        self, model: ir.Model, segments: Sequence[Segment], feeds: Mapping[str, Any], tried: Tried
+        self,
+        model: ir.Model,
+        types: Types,
+        segments: Sequence[Segment],
+        feeds: Mapping[str, Any],
+        tried: Tried,
     ) -> None:
-        self._model, self._tried = model, tried
-        self._types = Types(model)
+        self._model, self._types, self._tried = model, types, tried
         self._waiting = list(segments)
         self._values = {value.name: value for value in model.graph.inputs if value.name}
         self._wanted = {name for one in segments for name in (*one.inputs, *one.outputs)}

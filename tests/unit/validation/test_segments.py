@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.runtime.oracle import evaluate
+from normonnx.validation.islands import Types
 from normonnx.validation.segments import Segment, Walk, cut, of_node
 
 _HEAD = '<ir_version: 8, opset_import: ["": 17]>\n'
@@ -57,7 +58,11 @@ def test_segments_are_handed_out_with_the_truth() -> None:
     segments = [Segment(("b", "z"), ("c",), "late"), Segment(("x",), ("a",), "early")]
     feeds = {"x": X, "z": X}
     walk = Walk(
-        model, segments, feeds, lambda one, _, fed, truth: seen.append((one.label, fed, truth))
+        model,
+        Types(model),
+        segments,
+        feeds,
+        lambda one, _, fed, truth: seen.append((one.label, fed, truth)),
     )
     evaluate(model, feeds, watch=walk.watch)
     assert [label for label, _, _ in seen] == ["early", "late"]

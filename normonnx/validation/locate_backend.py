@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -77,17 +78,19 @@ def suspects(model: ir.Model, truth: Truth, bench: Bench, jury: Jury) -> list[Su
 
     At most a dozen, so that memory stays bounded: intermediate values are compared and dropped.
     """
-    crew = _Crew(model, bench, jury)
     flow = [n for n in model.graph if not can_stand_alone(n) and n.op_type != "Constant"]
     segments = [of_node(node) for node in flow if not _is_random(node)]
-    walk = Walk(model, crew.types, segments, truth.case.feeds, crew.try_segment)
+    with ThreadPoolExecutor(1) as pool:
+        crew = _Crew(model, bench, jury, pool)
+        walk = Walk(model, crew.types, segments, truth.case.feeds, crew.try_segment)
 
-    def watch(node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
-        crew.watch(node, inputs, results)
-        walk.watch(node, inputs, results)
+        def watch(node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+            crew.watch(node, inputs, results)
+            walk.watch(node, inputs, results)
 
-    evaluate(model, truth.case.feeds, watch=watch)
-    crew.flush()
+        evaluate(model, truth.case.feeds, watch=watch)
+        crew.flush()
+        crew.wait()
     order = {id(node): position for position, node in enumerate(model.graph)}
     return sorted(crew.found, key=lambda one: order[id(one.node)])
 
@@ -112,10 +115,11 @@ def inherited(model: ir.Model, truth: Truth, suspect: Suspect, bench: Bench, jur
 
 
 class _Crew:
-    """Collects nodes while the oracle runs, and has them run in batches."""
+    """Collects nodes while the oracle runs on, and has them run in batches, one at a time."""
 
-    def __init__(self, model: ir.Model, bench: Bench, jury: Jury) -> None:
-        self._model, self._bench, self._jury = model, bench, jury
+    def __init__(self, model: ir.Model, bench: Bench, jury: Jury, pool: Executor) -> None:
+        self._model, self._bench, self._jury, self._pool = model, bench, jury, pool
+        self._running: Future[None] | None = None
         self.types = Types(model)
         self._producers = {v.name: node for node in model.graph for v in node.outputs if v.name}
         self._waiting: list[Island] = []
@@ -154,6 +158,7 @@ class _Crew:
         truths: Mapping[str, Array],
     ) -> None:
         """Run a node that has subgraphs."""
+        self.wait()
         if len(self.found) >= _TRIED:
             return
         outputs = self._bench.run(part, feeds)
@@ -163,19 +168,30 @@ class _Crew:
                 self._judge(Suspect.of(node, name, feeds, truth, outputs[name], part))
 
     def flush(self) -> None:
-        """Run what waits."""
+        """Have what waits run, after what runs now."""
+        self.wait()
         islands, self._waiting, self._bytes = self._waiting, [], 0
         if islands:
-            self._run(islands)
+            self._running = self._pool.submit(self._run, islands)
+
+    def wait(self) -> None:
+        """Wait for what runs now."""
+        if self._running is not None:
+            self._running.result()
+            self._running = None
 
     def _run(self, islands: Sequence[Island]) -> None:
+        with np.errstate(all="ignore"):  # infinities are what is looked for
+            self._run_and_judge(islands)
+
+    def _run_and_judge(self, islands: Sequence[Island]) -> None:
         made = archipelago(self._model, islands)
         outputs = self._bench.run(made.model, made.feeds)
         if outputs is None:
             if len(islands) > 1:  # one of them can't be run alone; find out which
                 half = len(islands) // 2
-                self._run(islands[:half])
-                self._run(islands[half:])
+                self._run_and_judge(islands[:half])
+                self._run_and_judge(islands[half:])
             return
         for number, island in enumerate(islands):
             for name, truth in island.truths.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,8 @@ import onnx_ir as ir
 from normonnx.core import dtypes
 from normonnx.core.dtypes import FloatArray
 from normonnx.fold.plan import Refusal, Rows
-from normonnx.fold.scaled import ScaledTensor, listed
+from normonnx.fold.scaled import BLOCK, NARROW, TOLERANCE, ScaledTensor, listed, once_rounded
 from normonnx.graph.tensors import StreamedTensor
-
-_BLOCK: Final = 1 << 19  # elements computed at once
-_NARROW: Final = 2  # bytes; formats in which range is lost easily
-_TOLERANCE: Final = 2.0  # in u: rounding alone stays below 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,15 +179,14 @@ class CombinedTensor(StreamedTensor):
         start = 0
         for exact in _blocks(self.combined):
             stop = start + exact.shape[0]
-            whole[start:stop] = _rounded(exact, self.element_type)
+            whole[start:stop] = once_rounded(exact, self.element_type)
             start = stop
         return whole
 
     def chunks(self) -> Iterator[memoryview]:
         """Its bytes, block by block."""
         for exact in _blocks(self.combined):
-            found = _rounded(exact, self.element_type)
-            yield np.ascontiguousarray(found).reshape(-1).view(np.uint8).data
+            yield once_rounded(exact, self.element_type).reshape(-1).view(np.uint8).data
 
     def refusal(self) -> Refusal | None:
         """A Refusal, naming the rows, when it does not fit its type."""
@@ -229,24 +224,19 @@ def exact_rows(tensor: ir.TensorProtocol | None, array: npt.NDArray[Any] | None)
 
 def _blocks(rows: Rows) -> Iterator[FloatArray]:
     """The rows in blocks of limited size."""
-    step = max(1, _BLOCK // max(1, math.prod(rows.shape[1:])))
+    step = max(1, BLOCK // max(1, math.prod(rows.shape[1:])))
     for start in range(0, rows.shape[0], step):
         with np.errstate(all="ignore"):  # what is not finite is refused by name
             yield rows.rows(start, min(start + step, rows.shape[0]))
-
-
-def _rounded(exact: FloatArray, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    with np.errstate(all="ignore"):
-        return np.asarray(exact.astype(dtype))
 
 
 def _lost(exact: FloatArray, dtype: np.dtype[Any]) -> npt.NDArray[np.bool_]:
     """The rows that overflow, or are further off than rounding alone explains."""
     flat = exact.reshape(exact.shape[0], -1)
     with np.errstate(all="ignore"):
-        back = _rounded(flat, dtype).astype(np.float64)
-        if dtype.itemsize <= _NARROW:
-            allowed = _TOLERANCE * dtypes.unit_roundoff(dtype)
+        back = once_rounded(flat, dtype).astype(np.float64)
+        if dtype.itemsize <= NARROW:
+            allowed = TOLERANCE * dtypes.unit_roundoff(dtype)
             off = np.sqrt(np.sum((back - flat) ** 2, axis=1))
             return np.asarray(~(off <= allowed * np.sqrt(np.sum(flat**2, axis=1))))
         largest = np.max(np.abs(flat), axis=1, initial=0.0)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
-import numpy as np
 import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
+from normonnx.fold.biases import old_bias
 from normonnx.fold.combination import exact_rows
-from normonnx.fold.moving import Weight, refuse_parameters, weight_of
+from normonnx.fold.convolution import grouped_weight
+from normonnx.fold.moving import Weight
 from normonnx.fold.plan import Edit, NewConstant, Refusal, Rows, SetInput
 from normonnx.fold.surroundings import STANDARD, Surroundings
-from normonnx.fold.window import Window, group_of, window_of
-
-LARGEST_GROWTH: Final = (
-    1 << 20
-)  # bytes that a rewrite may add to the weights, where some are shared
-_LEAST_RANK: Final = 3
+from normonnx.fold.window import Window, window_of
+from normonnx.graph.attributes import int_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,37 +60,19 @@ def convolution_of(surroundings: Surroundings, node: ir.Node) -> Convolution | R
     """The Conv that a node is; a Refusal when it isn't known before run time."""
     if surroundings.is_kept(node):
         return Refusal("it is kept as asked for")
-    weight = weight_of(surroundings, node, 1)
+    weight = grouped_weight(surroundings, node)
     if isinstance(weight, Refusal):
         return weight
-    unknown = refuse_parameters(node, "group")
-    if unknown is not None:
-        return unknown
-    group, shape = group_of(node), weight.shape
-    if len(shape) < _LEAST_RANK or min(shape) < 1 or group < 1 or shape[0] % group:
-        return Refusal(
-            f"Conv: its weight has shape {list(shape)} with group {group}, expected "
-            "(M, C/group, k...) with M divisible by group"
-        )
+    group, shape = int_of(node, "group", 1), weight.shape
+    if min(shape) < 1:
+        return Refusal(f"Conv: its weight has shape {list(shape)}, which holds nothing")
     window = window_of(node, shape[2:])
     if isinstance(window, Refusal):
         return window
-    bias = _bias(surroundings, node, shape[0])
+    bias = old_bias(surroundings, node, shape[0])
     if isinstance(bias, Refusal):
         return bias
     return Convolution(node, weight, group, window, bias)
-
-
-def _bias(surroundings: Surroundings, node: ir.Node, channels: int) -> FloatArray | Refusal | None:
-    value = node.inputs[2] if len(node.inputs) > 2 else None  # noqa: PLR2004
-    if value is None or not value.name:
-        return None
-    found = surroundings.constants.get(value)
-    if found is None:
-        return Refusal(f"Conv: {surroundings.why_not_constant(value, 'bias')}")
-    if found.size != channels:
-        return Refusal(f"Conv: its bias has shape {list(found.shape)}, expected (M)")
-    return found.reshape(-1).astype(np.float64)
 
 
 def rows_of(surroundings: Surroundings, weight: Weight) -> Rows:
@@ -114,26 +91,3 @@ def bias_edits(node: ir.Node, bias: FloatArray | None, weight: Weight) -> tuple[
     old = old if old is not None and old.name else None
     name = (old.name if old is not None else None) or f"{weight.value.name}_bias"
     return (SetInput(node, 2, NewConstant(bias, weight.dtype, name, instead_of=old)),)
-
-
-def growth(nodes: Iterable[ir.Node], weights: Iterable[Weight], added: int) -> Refusal | None:
-    """A Refusal where weights that others read, too, make the model much larger.
-
-    Args:
-        nodes: The nodes that are merged.
-        weights: What they read now.
-        added: Number of elements of the merged weight.
-    """
-    merged = {id(node) for node in nodes}
-    distinct = {id(weight.value): weight for weight in weights}
-    freed, itemsize = 0, 0
-    for weight in distinct.values():
-        itemsize = weight.dtype.itemsize
-        if all(id(use.node) in merged for use in weight.value.uses()):
-            freed += int(np.prod(weight.shape)) * itemsize
-    more = added * itemsize - freed
-    if more <= LARGEST_GROWTH:
-        return None
-    return Refusal(
-        f"weights that are also read elsewhere would make the model {more >> 20} MiB larger"
-    )

@@ -25,6 +25,8 @@ from normonnx.fold.moving import (
     weight_of,
 )
 from normonnx.fold.plan import Edit, Refusal, ScaledWeight, SetInput
+from normonnx.fold.surroundings import Surroundings
+from normonnx.fold.window import window_of
 from normonnx.graph.attributes import int_of, ints_of, text_of
 
 _CHANNEL_AXIS = 1
@@ -33,7 +35,7 @@ _LEAST_RANK = 3
 
 def conv_up(planner: Planner, node: ir.Node, _index: int, affine: ChannelAffine) -> Draft | Refusal:
     """Scale the weight along its first axis and move the bias."""
-    weight = _weight(planner, node, integers=True)
+    weight = grouped_weight(planner.surroundings, node, integers=True)
     if isinstance(weight, Refusal):
         return weight
     channels = weight.shape[0]
@@ -45,7 +47,7 @@ def conv_transpose_up(
     planner: Planner, node: ir.Node, _index: int, affine: ChannelAffine
 ) -> Draft | Refusal:
     """Scale the weight along its second axis, group by group, and move the bias."""
-    weight = _weight(planner, node, integers=True)
+    weight = grouped_weight(planner.surroundings, node, integers=True)
     if isinstance(weight, Refusal):
         return weight
     group = int_of(node, "group", 1)
@@ -55,8 +57,17 @@ def conv_transpose_up(
     return _absorbed_up(planner, node, affine, (weight, view, factors))
 
 
-def _weight(planner: Planner, node: ir.Node, *, integers: bool = False) -> Weight | Refusal:
-    weight = weight_of(planner.surroundings, node, 1, integers=integers)
+def grouped_weight(
+    surroundings: Surroundings, node: ir.Node, *, integers: bool = False
+) -> Weight | Refusal:
+    """The weight of a Conv or ConvTranspose, if it fits the number of groups.
+
+    Args:
+        surroundings: The model.
+        node: The operator.
+        integers: Whether it may be stored as integers, behind a DequantizeLinear.
+    """
+    weight = weight_of(surroundings, node, 1, integers=integers)
     if isinstance(weight, Refusal):
         return weight
     parameter = refuse_parameters(node)
@@ -142,7 +153,7 @@ def conv_transpose_down(
 def _data_weight(planner: Planner, node: ir.Node, index: int) -> Weight | Refusal:
     if index != 0:
         return Refusal(f"{node.op_type}: it reads it as its weight or bias", quiet=True)
-    return _weight(planner, node)
+    return grouped_weight(planner.surroundings, node)
 
 
 _Layout = tuple[Weight, tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...]]
@@ -168,9 +179,8 @@ def _absorbed_down(
 
 def _reaches_padding(node: ir.Node, kernel: list[int]) -> bool:
     """Whether a window may cover zeros beyond the border of the input."""
-    if text_of(node, "auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
-        return any(size != 1 for size in kernel)
-    return text_of(node, "auto_pad", "NOTSET") == "NOTSET" and any(ints_of(node, "pads") or ())
+    window = window_of(node, kernel)
+    return isinstance(window, Refusal) or any(taps.is_padded for taps in window)
 
 
 def _is_pointwise(node: ir.Node, kernel: list[int]) -> bool:

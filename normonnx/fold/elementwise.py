@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from normonnx.core import dtypes
 from normonnx.fold.affine import ChannelAffine
-from normonnx.fold.moving import Draft, Planner, refuse_parameters
+from normonnx.fold.moving import Draft, Planner, carried_down, carried_up, refuse_parameters
 from normonnx.fold.plan import Refusal
 from normonnx.fold.surroundings import described
 
@@ -26,8 +26,7 @@ def rectifier_up(
     refusal = _not_homogeneous(node, affine, "before")
     if refusal is not None:
         return refusal
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_up(planner, node, affine)
 
 
 def rectifier_down(
@@ -39,8 +38,7 @@ def rectifier_down(
     refusal = _not_homogeneous(node, affine, "after")
     if refusal is not None:
         return refusal
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, affine)
 
 
 def _not_homogeneous(node: ir.Node, affine: ChannelAffine, where: str) -> Refusal | None:
@@ -63,8 +61,7 @@ def cast_up(planner: Planner, node: ir.Node, _index: int, affine: ChannelAffine)
         np.abs(affine.scale) * top + np.abs(affine.shift) <= top
     ):
         return Refusal(f"Cast: the result might not fit {source}, which it is before the cast")
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_up(planner, node, affine)
 
 
 def cast_down(
@@ -80,8 +77,7 @@ def cast_down(
         top + np.abs(affine.shift) <= np.abs(affine.scale) * top
     ):
         return Refusal(f"Cast: its input might not fit {target}, which it is after the cast")
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, affine)
 
 
 def _is_narrower(one: np.dtype[np.generic], other: np.dtype[np.generic]) -> bool:

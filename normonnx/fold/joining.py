@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
 from normonnx.fold.affine import ChannelAffine
-from normonnx.fold.moving import Draft, Planner, joined, refuse_parameters
+from normonnx.fold.moving import Draft, Planner, carried_down, carried_up, joined, refuse_parameters
 from normonnx.fold.plan import Refusal
 from normonnx.graph.attributes import axes_within, int_of
 from normonnx.graph.lengths import Length
@@ -65,8 +65,7 @@ def concat_down(
     sizes = _sizes(planner, node, axes)
     if sizes is None:
         return Refusal("Concat: the number of channels of a branch is unknown")
-    found = planner.down(node.outputs[0], placed(affine, axes, sizes, index))
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, placed(affine, axes, sizes, index))
 
 
 def split_up(planner: Planner, node: ir.Node, index: int, affine: ChannelAffine) -> Draft | Refusal:
@@ -74,8 +73,7 @@ def split_up(planner: Planner, node: ir.Node, index: int, affine: ChannelAffine)
     found = _parts(planner, node)
     if isinstance(found, Refusal):
         return found
-    above = planner.up(node, 0, placed(affine, *found, index))
-    return above if isinstance(above, Refusal) else above.carried_by(node)
+    return carried_up(planner, node, placed(affine, *found, index))
 
 
 def split_down(

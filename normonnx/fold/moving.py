@@ -61,6 +61,18 @@ class Planner(Protocol):
         """Let everything that reads a value apply `affine` to it first."""
 
 
+def carried_up(planner: Planner, node: ir.Node, affine: ChannelAffine) -> Draft | Refusal:
+    """Pass an affine of the output of a node on to what makes its first input."""
+    found = planner.up(node, 0, affine)
+    return found if isinstance(found, Refusal) else found.carried_by(node)
+
+
+def carried_down(planner: Planner, node: ir.Node, affine: ChannelAffine) -> Draft | Refusal:
+    """Pass an affine of an input of a node on to what reads its output."""
+    found = planner.down(node.outputs[0], affine)
+    return found if isinstance(found, Refusal) else found.carried_by(node)
+
+
 # The planner, the node, the number of the output (up) or of the input (down), the affine.
 Handler = Callable[[Planner, ir.Node, int, ChannelAffine], Draft | Refusal]
 

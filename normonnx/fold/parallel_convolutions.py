@@ -25,7 +25,6 @@ from normonnx.fold.constant_convolution import (
     Convolution,
     bias_edits,
     convolution_of,
-    growth,
     is_convolution,
     rows_of,
 )
@@ -33,6 +32,7 @@ from normonnx.fold.plan import CombinedWeight, Plan, Refusal, Rows, SetInput, me
 from normonnx.fold.sum_tree import AffineBranch, Leaf, SumTree, affine_branch, is_read_once
 from normonnx.fold.surroundings import Surroundings, described, label
 from normonnx.fold.window import Window, attribute_edits, identity, joined, size
+from normonnx.fold.worth import growth
 
 _CHANNEL_AXIS: Final = 1
 

@@ -16,11 +16,11 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
 from normonnx.fold.combination import Placed, Scaled, Summed
-from normonnx.fold.constant_convolution import growth
 from normonnx.fold.plan import CombinedWeight, Plan, Refusal, Rows, SetInput, merge
 from normonnx.fold.product import MatrixProduct, gemm_edits, is_product, product_of
 from normonnx.fold.sum_tree import AffineBranch, Leaf, SumTree, affine_branch, is_read_once
 from normonnx.fold.surroundings import Surroundings, described, label
+from normonnx.fold.worth import growth
 
 _LAST_BUT_ONE: Final = 2
 

@@ -12,7 +12,7 @@ from typing import Final
 import onnx_ir as ir
 
 from normonnx.fold.affine import ChannelAffine
-from normonnx.fold.moving import Draft, Planner, refuse_parameters
+from normonnx.fold.moving import Draft, Planner, carried_down, carried_up, refuse_parameters
 from normonnx.fold.plan import Refusal
 from normonnx.graph.attributes import int_of, ints_of, text_of
 from normonnx.graph.steering import reduced_axes
@@ -27,8 +27,7 @@ def pool_up(planner: Planner, node: ir.Node, index: int, affine: ChannelAffine) 
     refusal = _pool_refuses(node, index, affine)
     if refusal is not None:
         return refusal
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_up(planner, node, affine)
 
 
 def pool_down(
@@ -38,8 +37,7 @@ def pool_down(
     refusal = _pool_refuses(node, 0, affine)
     if refusal is not None:
         return refusal
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, affine)
 
 
 def _pool_refuses(node: ir.Node, index: int, affine: ChannelAffine) -> Refusal | None:
@@ -75,8 +73,7 @@ def reduce_up(
     kept = _left_axes(planner, node, affine)
     if isinstance(kept, Refusal):
         return kept
-    found = planner.up(node, 0, affine.moved({a: kept[a] for a in affine.axes}))
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_up(planner, node, affine.moved({a: kept[a] for a in affine.axes}))
 
 
 def reduce_down(
@@ -94,8 +91,7 @@ def reduce_down(
             f"{node.op_type}: the affine varies along axes {affine.axes}, some of which it reduces",
             quiet=True,
         )
-    found = planner.down(node.outputs[0], affine.moved({a: places[a] for a in affine.axes}))
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, affine.moved({a: places[a] for a in affine.axes}))
 
 
 def _left_axes(planner: Planner, node: ir.Node, affine: ChannelAffine) -> dict[int, int] | Refusal:

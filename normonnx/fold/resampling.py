@@ -15,7 +15,7 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
 from normonnx.fold.affine import ChannelAffine
-from normonnx.fold.moving import Draft, Planner, refuse_parameters
+from normonnx.fold.moving import Draft, Planner, carried_down, carried_up, refuse_parameters
 from normonnx.fold.plan import Edit, NewConstant, Refusal, SetAttribute, SetInput
 from normonnx.graph.attributes import axes_within, float_of, ints_of, is_given, text_of
 from normonnx.graph.lengths import Length
@@ -33,8 +33,7 @@ def resize_up(
     refusal = _resize_refuses(planner, node, affine)
     if refusal is not None:
         return refusal
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_up(planner, node, affine)
 
 
 def resize_down(
@@ -46,8 +45,7 @@ def resize_down(
     refusal = _resize_refuses(planner, node, affine)
     if refusal is not None:
         return refusal
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, affine)
 
 
 def _resize_refuses(planner: Planner, node: ir.Node, affine: ChannelAffine) -> Refusal | None:
@@ -131,8 +129,8 @@ def pad_up(planner: Planner, node: ir.Node, _index: int, affine: ChannelAffine) 
         if before + after >= length:
             return Refusal(f"Pad: it pads axis {axis} by {before + after} to {length}")
         affine = affine.selected(axis, range(before, length - after))
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node).also(*edits)
+    found = carried_up(planner, node, affine)
+    return found if isinstance(found, Refusal) else found.also(*edits)
 
 
 def pad_down(planner: Planner, node: ir.Node, index: int, affine: ChannelAffine) -> Draft | Refusal:
@@ -157,8 +155,8 @@ def pad_down(planner: Planner, node: ir.Node, index: int, affine: ChannelAffine)
         if isinstance(number, Refusal):
             return number
         edits = _with_constant(planner, node, value, value if number is None else number)
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node).also(*edits)
+    found = carried_down(planner, node, affine)
+    return found if isinstance(found, Refusal) else found.also(*edits)
 
 
 def _pads(

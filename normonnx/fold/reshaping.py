@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
 from normonnx.fold.affine import ChannelAffine
-from normonnx.fold.moving import Draft, Planner, refuse_parameters
+from normonnx.fold.moving import Draft, Planner, carried_down, carried_up, refuse_parameters
 from normonnx.fold.plan import Refusal
 from normonnx.graph.attributes import axes_within, ints_of, is_given, steering
 from normonnx.graph.lengths import Length, Lengths, same_product
@@ -35,8 +35,7 @@ def reshape_up(
     moved = _through_reshape(affine, *shapes, node)
     if isinstance(moved, Refusal):
         return moved
-    found = planner.up(node, 0, moved)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_up(planner, node, moved)
 
 
 def reshape_down(
@@ -50,8 +49,7 @@ def reshape_down(
     moved = _through_reshape(affine, *shapes, node)
     if isinstance(moved, Refusal):
         return moved
-    found = planner.down(node.outputs[0], moved)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, moved)
 
 
 def _through_reshape(
@@ -200,8 +198,8 @@ def transpose_up(
     """Output axis i is input axis perm[i]."""
     perm = _permutation(planner, node)
     if isinstance(perm, Refusal):
-        return perm if affine.axes else _carried_up(planner, node, affine)
-    return _carried_up(planner, node, affine.moved(dict(enumerate(perm))))
+        return perm if affine.axes else carried_up(planner, node, affine)
+    return carried_up(planner, node, affine.moved(dict(enumerate(perm))))
 
 
 def transpose_down(
@@ -210,8 +208,8 @@ def transpose_down(
     """Input axis perm[i] is output axis i."""
     perm = _permutation(planner, node)
     if isinstance(perm, Refusal):
-        return perm if affine.axes else _carried_down(planner, node, affine)
-    return _carried_down(planner, node, affine.moved({old: new for new, old in enumerate(perm)}))
+        return perm if affine.axes else carried_down(planner, node, affine)
+    return carried_down(planner, node, affine.moved({old: new for new, old in enumerate(perm)}))
 
 
 def _permutation(planner: Planner, node: ir.Node) -> list[int] | Refusal:
@@ -233,8 +231,8 @@ def squeeze_up(
     """The axes that are left, in order."""
     kept = _kept_axes(planner, node, squeezes=True)
     if isinstance(kept, Refusal):
-        return kept if affine.axes else _carried_up(planner, node, affine)
-    return _carried_up(planner, node, affine.moved(dict(enumerate(kept))))
+        return kept if affine.axes else carried_up(planner, node, affine)
+    return carried_up(planner, node, affine.moved(dict(enumerate(kept))))
 
 
 def squeeze_down(
@@ -245,11 +243,11 @@ def squeeze_down(
         return Refusal("Squeeze: it reads it as axes", quiet=True)
     kept = _kept_axes(planner, node, squeezes=True)
     if isinstance(kept, Refusal):
-        return kept if affine.axes else _carried_down(planner, node, affine)
+        return kept if affine.axes else carried_down(planner, node, affine)
     places = {old: new for new, old in enumerate(kept)}
     if not set(affine.axes) <= set(places):
         return Refusal(f"Squeeze: the affine varies along an axis of {affine.axes} that goes")
-    return _carried_down(planner, node, affine.moved(places))
+    return carried_down(planner, node, affine.moved(places))
 
 
 def unsqueeze_up(
@@ -258,11 +256,11 @@ def unsqueeze_up(
     """New axes have a single entry, so nothing varies along them."""
     kept = _kept_axes(planner, node, squeezes=False)
     if isinstance(kept, Refusal):
-        return kept if affine.axes else _carried_up(planner, node, affine)
+        return kept if affine.axes else carried_up(planner, node, affine)
     places = {old: new for new, old in enumerate(kept)}
     if not set(affine.axes) <= set(places):
         return Refusal(f"Unsqueeze: the affine varies along an axis of {affine.axes} that is new")
-    return _carried_up(planner, node, affine.moved(places))
+    return carried_up(planner, node, affine.moved(places))
 
 
 def unsqueeze_down(
@@ -273,8 +271,8 @@ def unsqueeze_down(
         return Refusal("Unsqueeze: it reads it as axes", quiet=True)
     kept = _kept_axes(planner, node, squeezes=False)
     if isinstance(kept, Refusal):
-        return kept if affine.axes else _carried_down(planner, node, affine)
-    return _carried_down(planner, node, affine.moved(dict(enumerate(kept))))
+        return kept if affine.axes else carried_down(planner, node, affine)
+    return carried_down(planner, node, affine.moved(dict(enumerate(kept))))
 
 
 def _kept_axes(planner: Planner, node: ir.Node, *, squeezes: bool) -> list[int] | Refusal:
@@ -305,14 +303,14 @@ def expand_up(
     ranks = planner.surroundings.ranks
     dims, rank = ranks.dims(node.inputs[0]), ranks.rank(node.outputs[0])
     if not affine.axes:
-        return _carried_up(planner, node, affine)
+        return carried_up(planner, node, affine)
     if dims is None or rank is None:
         return Refusal("Expand: the number of dimensions around it is unknown")
     first = rank - len(dims)
     for axis, length in affine.lengths.items():
         if axis < first or dims[axis - first] != length:
             return Refusal(f"Expand: the affine varies along axis {axis}, which may be enlarged")
-    return _carried_up(planner, node, affine.moved(_shifted(affine, -first)))
+    return carried_up(planner, node, affine.moved(_shifted(affine, -first)))
 
 
 def expand_down(
@@ -328,18 +326,8 @@ def expand_down(
         if rank is None or output_rank is None:
             return Refusal("Expand: the number of dimensions around it is unknown")
         first = output_rank - rank
-    return _carried_down(planner, node, affine.moved(_shifted(affine, first)))
+    return carried_down(planner, node, affine.moved(_shifted(affine, first)))
 
 
 def _shifted(affine: ChannelAffine, by: int) -> Mapping[int, int]:
     return {axis: axis + by for axis in affine.axes}
-
-
-def _carried_up(planner: Planner, node: ir.Node, affine: ChannelAffine) -> Draft | Refusal:
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
-
-
-def _carried_down(planner: Planner, node: ir.Node, affine: ChannelAffine) -> Draft | Refusal:
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)

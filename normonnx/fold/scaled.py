@@ -27,9 +27,9 @@ from normonnx.fold.plan import (
 )
 from normonnx.graph.tensors import StreamedTensor
 
-_BLOCK: Final = 1 << 19  # elements multiplied at once
-_NARROW: Final = 2  # bytes; formats in which range is lost easily
-_TOLERANCE: Final = 2.0  # in u: rounding alone stays below 1
+BLOCK: Final = 1 << 19  # elements multiplied at once
+NARROW: Final = 2  # bytes; formats in which range is lost easily
+TOLERANCE: Final = 2.0  # in u: rounding alone stays below 1
 
 
 class ScaledTensor(StreamedTensor):
@@ -64,7 +64,7 @@ class ScaledTensor(StreamedTensor):
         else:
             start = 0
             for rows in self._exact():
-                product[start : start + len(rows)] = _rounded(rows, product.dtype)
+                product[start : start + len(rows)] = once_rounded(rows, product.dtype)
                 start += len(rows)
         return product.reshape(tuple(self.shape.numpy()))
 
@@ -72,7 +72,7 @@ class ScaledTensor(StreamedTensor):
         """The bytes of the result, block by block."""
         if self.offsets is not None:
             for rows in self._exact():
-                yield _rounded(rows, self.base.dtype).reshape(-1).view(np.uint8).data
+                yield once_rounded(rows, self.base.dtype).reshape(-1).view(np.uint8).data
             return
         for block, factors in blocks(self.base, self.factors):
             product = np.empty(block.shape, block.dtype)
@@ -90,7 +90,8 @@ class ScaledTensor(StreamedTensor):
                 yield exact
 
 
-def _rounded(exact: FloatArray, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def once_rounded(exact: FloatArray, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Numbers in a type, in C order; what does not fit becomes infinite."""
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(exact.astype(dtype))
 
@@ -169,7 +170,7 @@ def blocks(
     base: npt.NDArray[Any], factors: FloatArray
 ) -> Iterator[tuple[npt.NDArray[Any], FloatArray]]:
     """Pieces of `base` along its first axis with their factors."""
-    rows = max(1, _BLOCK // max(1, math.prod(base.shape[1:])))
+    rows = max(1, BLOCK // max(1, math.prod(base.shape[1:])))
     for start in range(0, base.shape[0], rows):
         part = factors if factors.shape[0] == 1 else factors[start : start + rows]
         yield base[start : start + rows], part
@@ -182,7 +183,7 @@ def check_scaled(tensor: ScaledTensor) -> Refusal | None:
         return None
     if tensor.offsets is not None:
         return _check_offset(tensor)
-    narrow = base.dtype.itemsize <= _NARROW
+    narrow = base.dtype.itemsize <= NARROW
     bad = _poorly_rounded(base, factors) if narrow else _out_of_range(base, factors)
     if not np.any(bad):
         return None
@@ -253,7 +254,7 @@ def _poorly_rounded(base: npt.NDArray[Any], factors: FloatArray) -> npt.NDArray[
             exact = block.astype(np.float64) * part
             return np.asarray(np.sum(exact**2, axis=axes, keepdims=True))
 
-    allowed = _TOLERANCE * dtypes.unit_roundoff(base.dtype)
+    allowed = TOLERANCE * dtypes.unit_roundoff(base.dtype)
     off = np.sqrt(_by_channel(base, factors, error, np.add))
     size = np.sqrt(_by_channel(base, factors, norm, np.add))
     return np.asarray(~(off <= allowed * size))
@@ -267,7 +268,7 @@ def rounded(constant: NewConstant) -> npt.NDArray[Any] | Refusal:
         back = found.astype(np.float64)
         bad = ~np.isfinite(back)
         if constant.is_factor:
-            allowed = _TOLERANCE * dtypes.unit_roundoff(constant.dtype)
+            allowed = TOLERANCE * dtypes.unit_roundoff(constant.dtype)
             bad |= np.abs(back - exact) > allowed * np.abs(exact)
     if np.any(bad):
         return Refusal(f"{constant.name!r} would not fit {constant.dtype} in {listed(bad)}")

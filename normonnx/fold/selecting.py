@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
 from normonnx.fold.affine import ChannelAffine
-from normonnx.fold.moving import Draft, Planner, refuse_parameters
+from normonnx.fold.moving import Draft, Planner, carried_down, carried_up, refuse_parameters
 from normonnx.fold.plan import Refusal
 from normonnx.graph.attributes import axes_within, int_of, steering
 from normonnx.graph.steering import slices
@@ -33,8 +33,7 @@ def slice_up(
         if isinstance(scattered, Refusal):
             return scattered
         affine = scattered
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_up(planner, node, affine)
 
 
 def slice_down(
@@ -51,8 +50,7 @@ def slice_down(
         if isinstance(taken, Refusal):
             return taken
         affine = taken
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, affine)
 
 
 def _sliced(planner: Planner, node: ir.Node, affine: ChannelAffine) -> dict[int, Indices] | Refusal:
@@ -88,12 +86,12 @@ def gather_up(
     """Up into the data, or into the table: the axes of the indices stand for the one axis."""
     place = _gathered(planner, node)
     if isinstance(place, Refusal):
-        return place if affine.axes else _passed_up(planner, node, affine)
+        return place if affine.axes else carried_up(planner, node, affine)
     axis, rank = place
     own = [a for a in affine.axes if axis <= a < axis + rank]
     moved = {a: a if a < axis else a - rank + 1 for a in affine.axes if a not in own}
     if not own:
-        return _passed_up(planner, node, affine.moved(moved))
+        return carried_up(planner, node, affine.moved(moved))
     indices = planner.surroundings.constants.get(node.inputs[1])
     dims = planner.surroundings.ranks.dims(node.inputs[0])
     if indices is None or rank != 1 or dims is None:
@@ -101,7 +99,7 @@ def gather_up(
     scattered = _scattered(affine, axis, indices.astype(np.int64), dims[axis])
     if isinstance(scattered, Refusal):
         return scattered
-    return _passed_up(planner, node, scattered)
+    return carried_up(planner, node, scattered)
 
 
 def gather_down(
@@ -112,7 +110,7 @@ def gather_down(
         return Refusal("Gather: it reads it as indices", quiet=True)
     place = _gathered(planner, node)
     if isinstance(place, Refusal):
-        return place if affine.axes else _passed_down(planner, node, affine)
+        return place if affine.axes else carried_down(planner, node, affine)
     axis, rank = place
     if axis in affine.axes:
         indices = planner.surroundings.constants.get(node.inputs[1])
@@ -123,7 +121,7 @@ def gather_down(
             return taken
         affine = taken if rank == 1 else _without(taken, axis)
     moved = {a: a if a < axis or (rank == 1 and a == axis) else a + rank - 1 for a in affine.axes}
-    return _passed_down(planner, node, affine.moved(moved))
+    return carried_down(planner, node, affine.moved(moved))
 
 
 def _gathered(planner: Planner, node: ir.Node) -> tuple[int, int] | Refusal:
@@ -137,16 +135,6 @@ def _gathered(planner: Planner, node: ir.Node) -> tuple[int, int] | Refusal:
     if axes is None or index_rank is None:
         return Refusal("Gather: the number of dimensions of its inputs is unknown")
     return axes[0], index_rank
-
-
-def _passed_up(planner: Planner, node: ir.Node, affine: ChannelAffine) -> Draft | Refusal:
-    found = planner.up(node, 0, affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
-
-
-def _passed_down(planner: Planner, node: ir.Node, affine: ChannelAffine) -> Draft | Refusal:
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
 
 
 def _taken(affine: ChannelAffine, axis: int, indices: Indices) -> ChannelAffine | Refusal:

@@ -24,7 +24,6 @@ from normonnx.fold.constant_convolution import (
     Convolution,
     bias_edits,
     convolution_of,
-    growth,
     is_convolution,
     rows_of,
 )
@@ -32,6 +31,7 @@ from normonnx.fold.plan import Bypass, CombinedWeight, Plan, Refusal, Rows, SetI
 from normonnx.fold.sum_tree import is_read_once
 from normonnx.fold.surroundings import Surroundings, described, label
 from normonnx.fold.window import Taps, Window, attribute_edits, size
+from normonnx.fold.worth import growth
 
 _EVERY: Final = slice(None)
 

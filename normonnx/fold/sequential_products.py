@@ -10,11 +10,11 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray
 from normonnx.fold.combination import Product
-from normonnx.fold.constant_convolution import growth
 from normonnx.fold.plan import Bypass, CombinedWeight, Plan, Refusal, SetInput, merge
 from normonnx.fold.product import MatrixProduct, gemm_edits, is_product, product_of
 from normonnx.fold.sum_tree import is_read_once
 from normonnx.fold.surroundings import Surroundings, described
+from normonnx.fold.worth import growth
 
 
 def plan(surroundings: Surroundings, node: ir.Node) -> Plan | Refusal | None:

@@ -15,7 +15,7 @@ from typing import Final
 import onnx_ir as ir
 
 from normonnx.fold.affine import ChannelAffine
-from normonnx.fold.moving import Draft, Planner, joined
+from normonnx.fold.moving import Draft, Planner, carried_down, joined
 from normonnx.fold.plan import Refusal
 
 # Sign with which each branch enters; for a branch beyond, the last.
@@ -53,7 +53,7 @@ def sum_down(planner: Planner, node: ir.Node, index: int, affine: ChannelAffine)
         return Refusal(f"{node.op_type}: a scale of one branch can't get past a sum", quiet=True)
     sign = _SIGNS[node.op_type][min(index, 1)]
     shift = ChannelAffine(affine.axes, affine.scale, sign * affine.shift)
-    return _carried_down(planner, node, index, shift)
+    return _branch_down(planner, node, index, shift)
 
 
 def _branch(planner: Planner, node: ir.Node, branch: int, affine: ChannelAffine) -> Draft | Refusal:
@@ -74,7 +74,7 @@ def _branch(planner: Planner, node: ir.Node, branch: int, affine: ChannelAffine)
     return planner.up(node, branch, affine.moved({axis: axis - first for axis in affine.axes}))
 
 
-def _carried_down(
+def _branch_down(
     planner: Planner, node: ir.Node, index: int, affine: ChannelAffine
 ) -> Draft | Refusal:
     if affine.axes:
@@ -83,5 +83,4 @@ def _carried_down(
         if branch is None or rank is None:
             return Refusal(f"{node.op_type}: the number of dimensions of a branch is unknown")
         affine = affine.moved({axis: axis + rank - branch for axis in affine.axes})
-    found = planner.down(node.outputs[0], affine)
-    return found if isinstance(found, Refusal) else found.carried_by(node)
+    return carried_down(planner, node, affine)

@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from normonnx.fold.moving import refuse_parameters
 from normonnx.fold.plan import Edit, Refusal, SetAttribute
+from normonnx.graph.attributes import int_of, ints_of, text_of
 
 _ATTRIBUTES: Final = ("auto_pad", "dilations", "group", "kernel_shape", "pads", "strides")
 
@@ -98,9 +99,9 @@ def window_of(node: ir.Node, kernel: Sequence[int]) -> Window | Refusal:
     if unknown is not None:
         return unknown
     axes = len(kernel)
-    kernel_shape = _ints(node, "kernel_shape", tuple(kernel))
-    strides = _ints(node, "strides", (1,) * axes)
-    dilations = _ints(node, "dilations", (1,) * axes)
+    kernel_shape = tuple(ints_of(node, "kernel_shape") or tuple(kernel))
+    strides = tuple(ints_of(node, "strides") or (1,) * axes)
+    dilations = tuple(ints_of(node, "dilations") or (1,) * axes)
     pads = _pads(node, kernel, strides, dilations)
     if isinstance(pads, Refusal):
         return pads
@@ -117,17 +118,13 @@ def window_of(node: ir.Node, kernel: Sequence[int]) -> Window | Refusal:
     return tuple(window)
 
 
-def _ints(node: ir.Node, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(node.attributes[name].as_ints()) if name in node.attributes else default
-
-
 def _pads(
     node: ir.Node, kernel: Sequence[int], strides: tuple[int, ...], dilations: tuple[int, ...]
 ) -> tuple[int, ...] | Refusal:
     """The pads, those of auto_pad worked out where they don't depend on the input."""
-    mode = node.attributes["auto_pad"].as_string() if "auto_pad" in node.attributes else "NOTSET"
+    mode = text_of(node, "auto_pad", "NOTSET")
     if mode == "NOTSET":
-        return _ints(node, "pads", (0,) * (2 * len(kernel)))
+        return tuple(ints_of(node, "pads") or (0,) * (2 * len(kernel)))
     if mode == "VALID":
         return (0,) * (2 * len(kernel))
     moving = any(k > 1 and s > 1 for k, s in zip(kernel, strides, strict=False))
@@ -154,15 +151,10 @@ def attribute_edits(node: ir.Node, window: Window, group: int) -> tuple[Edit, ..
     edits: list[Edit] = [
         SetAttribute(node, name, value)
         for name, (value, default) in wanted.items()
-        if _ints(node, name, default) != value
+        if tuple(ints_of(node, name) or default) != value
     ]
-    if "auto_pad" in node.attributes and node.attributes["auto_pad"].as_string() != "NOTSET":
+    if text_of(node, "auto_pad", "NOTSET") != "NOTSET":
         edits.append(SetAttribute(node, "auto_pad", None))
-    if group_of(node) != group:
+    if int_of(node, "group", 1) != group:
         edits.append(SetAttribute(node, "group", group))
     return tuple(edits)
-
-
-def group_of(node: ir.Node) -> int:
-    """The attribute group."""
-    return int(node.attributes["group"].as_int()) if "group" in node.attributes else 1

@@ -6,15 +6,19 @@ read has to be copied. So a node that goes is worth a few weights, and no huge c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
+import onnx_ir as ir
 
+from normonnx.fold.moving import Weight
 from normonnx.fold.plan import Edit, Plan, Refusal, ReplaceNode, ScaledWeight, SetInput
 from normonnx.fold.surroundings import Surroundings
 
 MOST_WEIGHTS: Final = 8  # rewritten for each node that goes
 LARGEST_COPY: Final = 64 << 20  # bytes added, by copying shared weights, to drop a node
+LARGEST_GROWTH: Final = 1 << 20  # bytes added, where some are shared, to merge operators
 
 
 def too_dear(surroundings: Surroundings, plan: Plan) -> Refusal | None:
@@ -38,6 +42,29 @@ def too_dear(surroundings: Surroundings, plan: Plan) -> Refusal | None:
                 f"{added >> 20} MiB to drop one node"
             )
     return None
+
+
+def growth(nodes: Iterable[ir.Node], weights: Iterable[Weight], added: int) -> Refusal | None:
+    """A Refusal where weights that others read, too, make the model much larger.
+
+    Args:
+        nodes: The nodes that are merged.
+        weights: What they read now.
+        added: Number of elements of the merged weight.
+    """
+    merged = {id(node) for node in nodes}
+    distinct = {id(weight.value): weight for weight in weights}
+    freed, itemsize = 0, 0
+    for weight in distinct.values():
+        itemsize = weight.dtype.itemsize
+        if all(id(use.node) in merged for use in weight.value.uses()):
+            freed += int(np.prod(weight.shape)) * itemsize
+    more = added * itemsize - freed
+    if more <= LARGEST_GROWTH:
+        return None
+    return Refusal(
+        f"weights that are also read elsewhere would make the model {more >> 20} MiB larger"
+    )
 
 
 def _weights(edit: Edit) -> list[ScaledWeight]:

@@ -86,6 +86,11 @@ class Types:
         return np.dtype(np.float32 if kind is None else kind.numpy())
 
 
+def is_weight(value: ir.Value) -> bool:
+    """Whether a value is an initializer that no caller overrides."""
+    return value.const_value is not None and value.producer() is None and not value.is_graph_input()
+
+
 def can_stand_alone(node: ir.Node) -> bool:
     """Whether a node is no constant and has no subgraph of its own."""
     return node.op_type != "Constant" and not captured(node)

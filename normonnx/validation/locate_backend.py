@@ -23,15 +23,14 @@ from normonnx.runtime import workers
 from normonnx.runtime.oracle import evaluate
 from normonnx.runtime.serving import Server
 from normonnx.validation.dependence import RANDOM
-from normonnx.validation.islands import Island, Types, archipelago, can_stand_alone
+from normonnx.validation.islands import Island, Types, archipelago, can_stand_alone, is_weight
 from normonnx.validation.segments import Segment, Walk, cut, of_node
 from normonnx.validation.sketch import Array
-from normonnx.validation.suspects import Jury, Suspect
+from normonnx.validation.suspects import MOST_SUSPECTS, Jury, Suspect
 from normonnx.validation.truths import Truth
 
 _MOST_NODES: Final = 64  # in one model
 _MOST_BYTES: Final = 48 << 20  # of values in one model
-_TRIED: Final = 12  # suspects that are put into the oracle
 
 
 class Bench:
@@ -128,11 +127,11 @@ class _Crew:
 
     def watch(self, node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         """Called by the oracle after each node."""
-        if len(self.found) >= _TRIED or not can_stand_alone(node) or _is_random(node):
+        if len(self.found) >= MOST_SUSPECTS or not can_stand_alone(node) or _is_random(node):
             return
         given = {}
         for value, array in zip(node.inputs, inputs, strict=True):
-            if value is None or not value.name or _is_weight(value):
+            if value is None or not value.name or is_weight(value):
                 continue
             if not _is_numeric(array):
                 return  # sequences and strings
@@ -159,7 +158,7 @@ class _Crew:
     ) -> None:
         """Run a node that has subgraphs."""
         self.wait()
-        if len(self.found) >= _TRIED:
+        if len(self.found) >= MOST_SUSPECTS:
             return
         outputs = self._bench.run(part, feeds)
         node = self._producers[segment.outputs[0]]
@@ -196,7 +195,7 @@ class _Crew:
         for number, island in enumerate(islands):
             for name, truth in island.truths.items():
                 found = outputs.get(made.outputs[number, name])
-                if found is not None and len(self.found) < _TRIED:
+                if found is not None and len(self.found) < MOST_SUSPECTS:
                     self._judge(Suspect.of(island.node, name, island.inputs, truth, found))
 
     def _judge(self, one: Suspect) -> None:
@@ -219,7 +218,3 @@ def _is_random(node: ir.Node) -> bool:
 def _is_numeric(found: Any) -> bool:  # noqa: ANN401  # what the oracle gave
     is_array = isinstance(found, np.ndarray | np.generic)
     return is_array and np.asarray(found).dtype.kind not in "OUS"
-
-
-def _is_weight(value: ir.Value) -> bool:
-    return value.const_value is not None and value.producer() is None and not value.is_graph_input()

@@ -24,10 +24,9 @@ from normonnx.validation.islands import Types
 from normonnx.validation.locate_backend import inherited
 from normonnx.validation.segments import Segment, Walk, is_constant
 from normonnx.validation.sketch import Array
-from normonnx.validation.suspects import Jury, Suspect
+from normonnx.validation.suspects import MOST_SUSPECTS, Jury, Suspect
 
 _NAMED: Final = 6  # nodes in a sentence
-_TRIED: Final = 12
 
 
 def first_divergence(
@@ -134,7 +133,7 @@ def _off(
     def tried(
         segment: Segment, part: ir.Model, feeds: Mapping[str, Array], truths: Mapping[str, Array]
     ) -> None:
-        if len(found) >= _TRIED:
+        if len(found) >= MOST_SUSPECTS:
             return
         outputs = bench.run(part, feeds) or {}
         for tensor, truth in truths.items():

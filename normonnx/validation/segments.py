@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.validation.islands import Types, captured
+from normonnx.validation.islands import Types, captured, is_weight
 from normonnx.validation.sketch import Array
 
 _LEAST_IR_VERSION: Final = 4  # the first in which an initializer need not be an input
@@ -75,9 +75,7 @@ def names_of(values: Iterable[ir.Value]) -> dict[str, None]:
 def is_constant(value: ir.Value) -> bool:
     """Whether a value is a weight, or made by a node Constant."""
     producer = value.producer()
-    if producer is not None:
-        return producer.op_type == "Constant"
-    return value.const_value is not None and not value.is_graph_input()
+    return is_weight(value) if producer is None else producer.op_type == "Constant"
 
 
 class Walk:

@@ -23,6 +23,7 @@ from normonnx.validation.measures import LEAST_FLOOR, noise_floor, relative_erro
 from normonnx.validation.sketch import Array
 from normonnx.validation.truths import Settings, Truth
 
+MOST_SUSPECTS: Final = 12  # that are put into the oracle
 _SAMPLES: Final = 4096
 
 

@@ -107,7 +107,7 @@ def test_a_tensor_is_streamed_as_it_is_read(
     """Blocks of any size give the bytes of the whole, rounded once from float64."""
     exact: npt.NDArray[Any] = _whole(rows).astype(dtype)
     for block in (1, 2 * exact[0].size, 1 << 19):
-        monkeypatch.setattr(combination, "_BLOCK", block)
+        monkeypatch.setattr(combination, "BLOCK", block)
         tensor = CombinedTensor(rows, np.dtype(dtype), external=False)
         assert tensor.refusal() is None
         np.testing.assert_allclose(tensor.numpy(), exact, rtol=1e-12 if dtype is np.float64 else 0)

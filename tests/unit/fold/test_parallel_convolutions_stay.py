@@ -248,7 +248,7 @@ ILLEGAL = [
     ),
     pytest.param("Conv<pads=[1,1]>(x, v)", "its attributes don't fit its weight", id="pads"),
     pytest.param('Conv<auto_pad="SOME">(x, v)', "auto_pad SOME", id="auto_pad"),
-    pytest.param("Conv<group=3>(x, v)", "with M divisible by group", id="group"),
+    pytest.param("Conv<group=3>(x, v)", "with the first divisible by group", id="group"),
     pytest.param("Conv(x, v, k)", "its bias has shape [3], expected (M)", id="bias"),
     pytest.param("Conv(x, u)", "their weights are float32 and float64", id="types"),
 ]

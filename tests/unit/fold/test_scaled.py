@@ -73,7 +73,7 @@ def test_blocks_and_bytes_agree(
     whole = _product(weight, factors)
     expected = whole.numpy().tobytes()
     for block in (1, 6, 1 << 19):
-        monkeypatch.setattr(module, "_BLOCK", block)
+        monkeypatch.setattr(module, "BLOCK", block)
         stream = io.BytesIO()
         whole.tofile(stream)
         assert stream.getvalue() == expected

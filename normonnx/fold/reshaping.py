@@ -19,8 +19,9 @@ from normonnx.core.dtypes import FloatArray
 from normonnx.fold.affine import ChannelAffine
 from normonnx.fold.moving import Draft, Planner, carried_down, carried_up, refuse_parameters
 from normonnx.fold.plan import Refusal
-from normonnx.graph.attributes import axes_within, ints_of, is_given, steering
+from normonnx.graph.attributes import axes_within, is_given, steering
 from normonnx.graph.lengths import Length, Lengths, same_product
+from normonnx.graph.steering import permutation
 
 _MOST_NUMBERS: Final = 1 << 16  # that an affine may consist of after a reshape
 _Group = tuple[range, range]
@@ -216,12 +217,9 @@ def _permutation(planner: Planner, node: ir.Node) -> list[int] | Refusal:
     parameter = refuse_parameters(node)
     if parameter is not None:
         return parameter
-    perm = ints_of(node, "perm")
+    perm = permutation(node, planner.surroundings.ranks.rank(node.inputs[0]))
     if perm is None:
-        rank = planner.surroundings.ranks.rank(node.inputs[0])
-        if rank is None:
-            return Refusal("Transpose: the number of dimensions of its input is unknown")
-        perm = list(range(rank))[::-1]
+        return Refusal("Transpose: the number of dimensions of its input is unknown")
     return perm
 
 

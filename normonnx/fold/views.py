@@ -17,6 +17,7 @@ from normonnx.fold.plan import Bypass, Plan, Refusal, SetAttribute, merge
 from normonnx.fold.sum_tree import is_read_once
 from normonnx.fold.surroundings import STANDARD, Surroundings, described
 from normonnx.graph.constants import Dims
+from normonnx.graph.steering import permutation
 
 _TRANSPOSES: Final = ("Transpose",)
 _RESHAPES: Final = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
@@ -49,13 +50,10 @@ def _transpose(surroundings: Surroundings, node: ir.Node) -> Plan | Refusal | No
 
 
 def _permutation(surroundings: Surroundings, node: ir.Node) -> tuple[int, ...] | None:
-    perm = node.attributes.get("perm")
-    if perm is not None:
-        found = None if perm.is_ref() else tuple(perm.as_ints())
-        return found if found is not None and sorted(found) == list(range(len(found))) else None
     value = node.inputs[0]
     dims = None if value is None else surroundings.ranks.certain_dims(value)
-    return None if dims is None else tuple(reversed(range(len(dims))))
+    axes = permutation(node, None if dims is None else len(dims))
+    return None if axes is None else tuple(axes)
 
 
 def _reshape(surroundings: Surroundings, node: ir.Node) -> Plan | Refusal | None:

@@ -14,7 +14,14 @@ from normonnx.graph.attributes import axes_within, int_of, ints_of, steering
 from normonnx.graph.constants import Constants
 from normonnx.graph.lengths import Length, Lengths, broadcast, quotient
 from normonnx.graph.shape_values import entries
-from normonnx.graph.steering import padding_of, reduced_axes, slices, split_sizes, windows
+from normonnx.graph.steering import (
+    padding_of,
+    permutation,
+    reduced_axes,
+    slices,
+    split_sizes,
+    windows,
+)
 
 _LARGEST_RANK: Final = 64  # numpy's
 
@@ -135,15 +142,10 @@ def _transpose(shapes: Shapes, node: ir.Node, _index: int) -> Found:
     data = shapes.known(node.inputs[0])
     if data is None:
         return None
-    perm = node.attributes.get("perm")
-    if perm is None:
-        return data[::-1]
-    if perm.is_ref():
+    if not _has_no_parameters(node):
         return [None] * len(data)
-    axes = perm.as_ints()
-    if sorted(axes) != list(range(len(data))):
-        return None
-    return [data[axis] for axis in axes]
+    axes = permutation(node, len(data))
+    return None if axes is None else [data[axis] for axis in axes]
 
 
 def _flatten(shapes: Shapes, node: ir.Node, _index: int) -> Found:

@@ -44,6 +44,18 @@ def windows(
     return found
 
 
+def permutation(node: ir.Node, rank: int | None) -> list[int] | None:
+    """Which input axis each output axis of a Transpose is; None when unknown or illegal."""
+    perm = node.attributes.get("perm")
+    if perm is None:
+        return None if rank is None else list(range(rank))[::-1]
+    if perm.is_ref():
+        return None
+    axes = [int(axis) for axis in perm.as_ints()]
+    legal = sorted(axes) == list(range(len(axes))) and rank in (None, len(axes))
+    return axes if legal else None
+
+
 def split_sizes(node: ir.Node, constants: Constants, length: Length | None) -> list[int] | None:
     """Length of each output of a Split along its axis; None when that is not certain."""
     sizes = steering(node, "split", constants, 1)

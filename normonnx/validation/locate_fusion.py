@@ -24,7 +24,7 @@ from normonnx.validation.islands import Types
 from normonnx.validation.locate_backend import inherited
 from normonnx.validation.segments import Segment, Walk, is_constant
 from normonnx.validation.sketch import Array
-from normonnx.validation.suspects import MOST_SUSPECTS, Jury, Suspect
+from normonnx.validation.suspects import MOST_SUSPECTS, Jury, Suspect, called
 
 _NAMED: Final = 6  # nodes in a sentence
 
@@ -151,7 +151,7 @@ def _off(
         return None
     suspect, note = chosen
     part = suspect.model or deployed.model
-    replaced = [_called(node) for node in part.graph if node.op_type != "Constant"]
+    replaced = [called(node) for node in part.graph if node.op_type != "Constant"]
     return suspect, note, _and(replaced)
 
 
@@ -209,10 +209,6 @@ def _unproven(
 
 def _giving(there: Rewriting, tensor: str) -> RewrittenNode:
     return next(node for node in there.nodes if tensor in node.outputs)
-
-
-def _called(node: ir.Node) -> str:
-    return f"{node.op_type} {node.name!r}" if node.name else str(node.op_type)
 
 
 def _and(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from normonnx.runtime.oracle import evaluate
 from normonnx.validation.islands import Types, captured
 from normonnx.validation.locate_backend import Bench
 from normonnx.validation.segments import Segment, cut, is_constant, names_of
-from normonnx.validation.suspects import Jury, Suspect
+from normonnx.validation.suspects import Jury, Suspect, called
 from normonnx.validation.truths import Truth
 
 
@@ -53,10 +53,7 @@ def shortest_run(
     begin = window.nodes[first]
     note = ""
     if count > 1:
-        note = (
-            f"no node is off by itself; these {count} are, run together: from {begin.op_type} "
-            f"{(begin.name or begin.outputs[0].name)!r} on"
-        )
+        note = f"no node is off by itself; these {count} are, run together: from {called(begin)} on"
     return found, note
 
 

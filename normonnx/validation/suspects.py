@@ -27,6 +27,11 @@ MOST_SUSPECTS: Final = 12  # that are put into the oracle
 _SAMPLES: Final = 4096
 
 
+def called(node: ir.Node) -> str:
+    """Operator and name of a node, its first output's where it has none, for sentences."""
+    return f"{node.op_type} {(node.name or node.outputs[0].name)!r}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Suspect:
     """What is off by itself.

@@ -8,17 +8,15 @@ resort.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 import onnx_ir as ir
 
 from normonnx.graph import folding
 from normonnx.graph.constants import Constants, Dims
+from normonnx.graph.inference import inferred
 from normonnx.graph.lengths import Lengths, completed, static
 from normonnx.graph.shape_rules import OTHER_OUTPUTS, RULES
-
-logger = logging.getLogger(__name__)
 
 
 class Ranks:
@@ -123,19 +121,9 @@ def _declared(value: ir.Value) -> Dims | None:
 
 
 def _inferred_shapes(model: ir.Model) -> dict[str, Dims]:
-    """Shapes by onnx-shape-inference of the main graph's values; what it fails on is left out."""
-    import onnx_shape_inference  # half a second, rarely needed
-
-    copy = model.clone()
-    for node in copy.graph:
-        for output in node.outputs:
-            output.shape = None
-    try:
-        onnx_shape_inference.infer_symbolic_shapes(copy)
-    except Exception:  # it raises many kinds on names that are no expressions
-        logger.debug("shape inference failed", exc_info=True)
+    """Shapes of the main graph's values, as far as they can be inferred."""
     found = {}
-    for node in copy.graph:
+    for node in inferred(model).graph:
         for output in node.outputs:
             dims = _declared(output)
             if dims is not None and output.name:

@@ -6,7 +6,6 @@ runtime loads once for many nodes, and what a node adds is seen apart from what 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.graph.constants import element_type
+from normonnx.graph.inference import inferred
 from normonnx.validation.sketch import Array
 
-logger = logging.getLogger(__name__)
 _STANDARD: Final = ("", "ai.onnx")
 _SMALL: Final = 64  # entries; integers that say where or how much
 
@@ -61,29 +61,28 @@ class Types:
     """Types of the values of a model: declared, inferred, or handed on."""
 
     def __init__(self, model: ir.Model) -> None:
-        import onnx_shape_inference  # half a second, rarely needed
-
-        copy = model.clone()
-        try:
-            onnx_shape_inference.infer_symbolic_shapes(copy)
-        except Exception:  # it raises many kinds on names that are no expressions
-            logger.debug("shape inference failed", exc_info=True)
-        values = [*copy.graph.inputs, *(v for node in copy.graph for v in node.outputs)]
+        graph = inferred(model).graph
+        values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
         self._known = {v.name: v.dtype for v in values if v.name and v.dtype is not None}
 
     def given(self, value: ir.Value, array: Any) -> Array:  # noqa: ANN401  # what the oracle gave
         """What the oracle computed for a value, in the type that a runtime has there."""
         found = np.asarray(array)
-        kind = value.dtype or self._known.get(value.name or "")
+        kind = self._kind(value)
         if kind is None:
             return found.astype(np.float32) if found.dtype.kind == "f" else found
         with np.errstate(all="ignore"):
-            return found if kind == ir.DataType.STRING else found.astype(kind.numpy())
+            return found if kind.kind in "OUS" else found.astype(kind)
 
     def of(self, value: ir.Value) -> np.dtype[Any]:
         """The type of a value; float32 where nothing is known."""
+        return self._kind(value) or np.dtype(np.float32)
+
+    def _kind(self, value: ir.Value) -> np.dtype[Any] | None:
         kind = value.dtype or self._known.get(value.name or "")
-        return np.dtype(np.float32 if kind is None else kind.numpy())
+        if kind in (None, ir.DataType.UNDEFINED):
+            return element_type(value)
+        return np.dtype(kind.numpy())
 
 
 def is_weight(value: ir.Value) -> bool:

@@ -81,6 +81,17 @@ def test_types_are_those_of_the_model(kind: str, expected: type) -> None:
     assert types.given(a, np.array([1.0, 1e-3])).dtype == np.dtype(expected)
 
 
+def test_types_are_known_whatever_dimensions_are_called() -> None:
+    """Exporters write "?", which is no name of a dimension to shape inference."""
+    text = "g (float[N] x) => (float[N] y) { a = Exp(x) h = Cast<to = 10>(a) b = Abs(h) s = Shape(b) y = Cast<to = 1>(b) }"
+    proto = onnx.parser.parse_model(_HEAD + text)
+    proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param = "?"
+    model = ir.from_proto(proto)
+    types = Types(model)
+    kinds = [types.of(node.outputs[0]) for node in model.graph]
+    assert kinds == [np.float32, np.float16, np.float16, np.int64, np.float32]
+
+
 def test_a_node_with_a_branch_does_not_stand_alone() -> None:
     """What its branches read from around them is known."""
     model = _model(

@@ -1,0 +1,1 @@
+"""Recognising normalizations however they were spelled, by what is known of each value."""

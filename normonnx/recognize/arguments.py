@@ -1,0 +1,167 @@
+"""What to give a norm's function for each of its parameters: a constant, or a value of the graph.
+
+A parameter that the model holds as it is stays that constant. An operand at run time may have to be
+reshaped, since (N, 1, D) is added where the function wants (N, D).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from normonnx.catalogue.checking import expected_shape
+from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.norm import Extent, Parameter
+from normonnx.graph.lengths import Length, Lengths
+from normonnx.recognize.asking import Asked
+from normonnx.recognize.completing import Missing, Reading
+from normonnx.recognize.facts import Runtime
+from normonnx.recognize.fields import Array, Field
+
+_VIEWS: Final = frozenset(["Identity", "Reshape", "Squeeze", "Unsqueeze"])
+_NARROW: Final = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Argument:
+    """What a parameter is given.
+
+    Attributes:
+        name: Of the parameter.
+        array: A new constant; None where it is a value of the graph.
+        value: That value.
+        shape: What the value is reshaped to first; None where it fits.
+    """
+
+    name: str
+    array: npt.NDArray[Any] | None = None
+    value: ir.Value | None = None
+    shape: tuple[int, ...] | None = None
+
+
+Bound = tuple[Mapping[str, Any], tuple[Argument, ...], Mapping[str, Any]]
+
+
+def arguments_of(
+    ask: Asked, reading: Reading, lengths: Lengths, kind: np.dtype[Any]
+) -> Bound | Missing:
+    """What is given by name, the arguments in order, and attributes that they bring along."""
+    given: dict[str, Any] = {}
+    arguments: list[Argument] = []
+    attributes: dict[str, Any] = {}
+    dims = tuple(length if isinstance(length, int) else None for length in lengths)
+    axis = reading.attributes.get("axis", -1)
+    for parameter in CATALOGUE[reading.norm].parameters:
+        found = reading.parameters.get(parameter.name)
+        if found is None:
+            default = np.asarray([parameter.default], kind)
+            arguments.append(Argument(parameter.name, default))
+            continue
+        if isinstance(found, Runtime):
+            wanted = expected_shape(parameter, dims, int(axis) if isinstance(axis, int) else -1)
+            argument, offset = _at_run_time(ask, parameter, found, lengths, len(wanted))
+            if argument is None:
+                return Missing(f"its {parameter.name} has an unsuitable shape")
+            attributes |= offset
+            given[parameter.name] = wanted
+            arguments.append(argument)
+            continue
+        argument = _constant(ask, parameter, found, reading.sources.get(parameter.name), kind)
+        given[parameter.name] = (
+            argument.array if argument.array is not None else _held(ask, argument)
+        )
+        arguments.append(argument)
+    return given, tuple(arguments), attributes
+
+
+def _held(ask: Asked, argument: Argument) -> npt.NDArray[Any] | None:
+    return ask.constants.get(argument.value)
+
+
+def _constant(
+    ask: Asked, parameter: Parameter, array: Array, source: Field | None, kind: np.dtype[Any]
+) -> Argument:
+    """The model's own constant where it is the parameter as it stands."""
+    shaped = array if parameter.extent is Extent.TRAILING else array.reshape(-1)
+    if shaped.ndim == 0:
+        shaped = shaped.reshape(1)
+    held = None if source is None or source.source is None else ask.constants.get(source.source)
+    if (
+        source is not None
+        and held is not None
+        and held.shape == shaped.shape
+        and held.dtype == kind
+    ):
+        return Argument(parameter.name, value=source.source)
+    return Argument(parameter.name, _rounded(shaped, kind))
+
+
+def _rounded(array: Array, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """In the type of X, or in float32 where that type is narrow and would lose digits."""
+    found = array.astype(kind)
+    if kind in _NARROW and not np.array_equal(found.astype(np.float64), array):
+        return array.astype(np.float32)
+    return found
+
+
+def _at_run_time(
+    ask: Asked, parameter: Parameter, operand: Runtime, lengths: Lengths, rank: int
+) -> tuple[Argument | None, dict[str, float]]:
+    value, offset = operand.value, dict[str, float]()
+    if parameter.extent in (Extent.SAMPLE_CHANNELS, Extent.SAMPLE_FEATURES):
+        if parameter.name == "scale":
+            value, offset = _without_offset(ask, value)
+        value = _through_views(value)
+    wanted = _wanted(parameter, lengths, rank)
+    have = ask.lengths(value)
+    if have is None:
+        return None, {}
+    if tuple(have) == wanted:
+        return Argument(parameter.name, value=value), offset
+    kept = [length for length in have if length != 1]
+    if kept != [length for length in wanted if length != 1]:
+        return None, {}
+    unknown = sum(not isinstance(length, int) for length in wanted)
+    if unknown > 1:
+        return None, {}
+    shape = tuple(length if isinstance(length, int) else -1 for length in wanted)
+    return Argument(parameter.name, value=value, shape=shape), offset
+
+
+def _wanted(parameter: Parameter, lengths: Lengths, rank: int) -> tuple[Length, ...]:
+    if parameter.extent is Extent.CHANNELS:
+        return (lengths[1],)
+    if parameter.extent is Extent.SAMPLE_CHANNELS:
+        return (lengths[0], lengths[1])
+    if parameter.extent is Extent.SAMPLE_FEATURES:
+        return (lengths[0], lengths[-1])
+    return tuple(lengths[len(lengths) - rank :])
+
+
+def _through_views(value: ir.Value) -> ir.Value:
+    """What an operand is a view of; the function wants fewer axes of size 1."""
+    for _ in range(4):
+        node = value.producer()
+        if node is None or node.op_type not in _VIEWS or node.domain or node.inputs[0] is None:
+            break
+        value = node.inputs[0]
+    return value
+
+
+def _without_offset(ask: Asked, value: ir.Value) -> tuple[ir.Value, dict[str, float]]:
+    """1 + scale is scale with offset 1."""
+    base = _through_views(value)
+    node = base.producer()
+    if node is None or node.op_type != "Add" or node.domain:
+        return value, {}
+    for index in (0, 1):
+        constant, other = ask.constants.get(node.inputs[index]), node.inputs[1 - index]
+        if constant is not None and constant.size == 1 and other is not None:
+            return other, {"offset": float(constant.reshape(-1)[0])}
+    return value, {}

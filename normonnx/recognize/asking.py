@@ -1,0 +1,132 @@
+"""What a transfer function may ask: facts of operands, constants, lengths, types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy.typing as npt
+import onnx_ir as ir
+
+from normonnx.graph.attributes import int_of
+from normonnx.graph.constants import Constants, element_type
+from normonnx.graph.lengths import Length, Lengths, Unknown
+from normonnx.graph.ranks import Ranks
+from normonnx.graph.shape_values import entries
+from normonnx.recognize.facts import Fact
+from normonnx.recognize.fields import Field, field
+from normonnx.recognize.frames import Frame
+
+_DEEPEST: Final = 24
+_PASSED_ON: Final = frozenset(["Cast", "CastLike", "Identity", "Reshape", "Squeeze", "Unsqueeze"])
+_DEFAULT_DOMAINS: Final = ("", "ai.onnx")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operand:
+    """An input of a node, as seen from one root.
+
+    Attributes:
+        value: The input.
+        fact: What is known of it relative to the root; None where nothing is.
+        constant: Its numbers, where they are known.
+    """
+
+    value: ir.Value
+    fact: Fact | None
+    constant: npt.NDArray[Any] | None
+
+    def field(self, frame: Frame) -> Field | None:
+        """Its numbers in the layout of the root, where it meets a view of that frame."""
+        if self.constant is None or self.constant.dtype.kind in "bOSU":
+            return None
+        own = self.value if self.constant.ndim else None
+        return field(self.constant, frame, own)
+
+    @property
+    def number(self) -> float | None:
+        """The one number that it holds; None for anything else."""
+        if self.constant is None or self.constant.size == 0 or self.constant.dtype.kind in "bOSU":
+            return None
+        numbers = self.constant.reshape(-1)
+        first = float(numbers[0])
+        same = numbers.size == 1 or bool((numbers == numbers[0]).all())
+        return first if same else None
+
+
+Operands = Sequence[Operand | None]
+
+
+class Asked:
+    """Constants, lengths and types of one model."""
+
+    def __init__(self, constants: Constants, ranks: Ranks) -> None:
+        self.constants = constants
+        self.ranks = ranks
+
+    def lengths(self, value: ir.Value | None) -> Lengths | None:
+        """The shape of a value."""
+        return self.ranks.lengths(value)
+
+    def known(self, value: ir.Value | None) -> Lengths | None:
+        """The same, for `shape_values.entries`."""
+        return self.ranks.lengths(value)
+
+    def is_floating(self, value: ir.Value | None) -> bool:
+        """Whether a value holds floating-point numbers, as far as is known."""
+        found = element_type(value)
+        return found is None or found.kind == "f" or found.name == "bfloat16"
+
+    def amount(self, value: ir.Value | None, depth: int = 0) -> tuple[Length, ...] | None:
+        """The lengths whose product a number is, as exporters compute how many elements there are.
+
+        None where it is something else, or a plain constant.
+        """
+        node = None if value is None else value.producer()
+        if node is None or depth > _DEEPEST or node.domain not in _DEFAULT_DOMAINS:
+            return None
+        if node.op_type == "Size":
+            return self.lengths(node.inputs[0])
+        if node.op_type == "ReduceProd":
+            return self._entries(node.inputs[0])
+        if node.op_type == "Mul":
+            parts = [self._factor(each, depth) for each in node.inputs]
+            known = [part for part in parts if part is not None]
+            return (*known[0], *known[1]) if len(known) == len(parts) else None
+        found = self._entries(value)
+        if found is not None and len(found) == 1:
+            return found
+        if node.op_type in _PASSED_ON:
+            return self.amount(node.inputs[0], depth + 1)
+        return None
+
+    def _factor(self, value: ir.Value | None, depth: int) -> tuple[Length, ...] | None:
+        constant = self.constants.get(value)
+        if constant is not None:
+            return (int(constant.reshape(-1)[0]),) if constant.size == 1 else None
+        return self.amount(value, depth + 1)
+
+    def _entries(self, value: ir.Value | None) -> tuple[Length, ...] | None:
+        found = entries(self, value)
+        if found is None or any(entry is None for entry in found):
+            return None
+        return tuple(entry for entry in found if entry is not None)
+
+
+def same_amount(one: Sequence[Length], other: Sequence[Length]) -> bool:
+    """Whether two products of lengths are certainly equal."""
+    parts = [
+        (
+            math.prod(length for length in each if isinstance(length, int)),
+            sorted(id(length) for length in each if isinstance(length, Unknown)),
+        )
+        for each in (one, other)
+    ]
+    return parts[0] == parts[1]
+
+
+def keeps_dims(node: ir.Node) -> bool:
+    """Whether a reduction keeps what it reduces as 1."""
+    return bool(int_of(node, "keepdims", 1))

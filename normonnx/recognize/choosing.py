@@ -1,0 +1,89 @@
+"""Where: a divisor that is replaced where it would be zero, and bounds spelled as comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+import onnx_ir as ir
+
+from normonnx.recognize import algebra
+from normonnx.recognize.asking import Asked, Operand, Operands
+from normonnx.recognize.facts import Fact, Spread, Statistic
+from normonnx.recognize.table import Transfer
+
+_FLIPPED: Final = {"Greater": "Less", "Less": "Greater", "Equal": "Equal"}
+_EITHER: Final = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
+
+
+def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
+    _, one, other = operands
+    if one is None or other is None:
+        return None
+    condition = _condition(ask, node.inputs[0])
+    if condition is None:
+        return None
+    kind, value, bound, holds = condition
+    chosen, rest = (one, other) if holds else (other, one)
+    if kind == "Equal":
+        kind, chosen, rest = "Differs", rest, chosen
+    if kind == "Less":  # v < bound ? a : b is v > bound ? b : a, as far as functions go
+        kind, chosen, rest = "Greater", rest, chosen
+    return _chosen(kind, value, bound, chosen, rest)
+
+
+def _chosen(
+    kind: str, value: ir.Value, bound: float, chosen: Operand, rest: Operand
+) -> Fact | None:
+    """The value itself where it is large enough, a number elsewhere."""
+    fact, number = chosen.fact, rest.number
+    if chosen.value is not value or number is None or fact is None:
+        return None
+    if bound == 0.0 and number == 1.0:
+        return _guarded(fact)
+    if kind == "Greater" and number == bound:
+        return algebra.bounded(fact, bound)
+    return None
+
+
+def _guarded(fact: Fact) -> Fact | None:
+    if isinstance(fact, Spread) and not fact.outer:
+        return replace(fact, guarded=True)
+    if isinstance(fact, Statistic) and not fact.epsilon and fact.least is None:
+        return replace(fact, guarded=True)
+    return None
+
+
+def _condition(ask: Asked, value: ir.Value | None) -> tuple[str, ir.Value, float, bool] | None:
+    """A comparison of a value with a number: how, which value, the number, and whether it holds."""
+    holds = True
+    for _ in range(4):
+        node = None if value is None else value.producer()
+        if node is None or value is None or node.inputs[0] is None:
+            return None
+        if node.op_type == "Not":
+            holds, value = not holds, node.inputs[0]
+            continue
+        if node.op_type == "Cast":
+            return "Differs", node.inputs[0], 0.0, holds
+        return _comparison(ask, node, holds=holds)
+    return None
+
+
+def _comparison(
+    ask: Asked, node: ir.Node, *, holds: bool
+) -> tuple[str, ir.Value, float, bool] | None:
+    kind = _EITHER.get(node.op_type, node.op_type)
+    if kind not in _FLIPPED:
+        return None
+    for index, turn in ((1, False), (0, True)):
+        constant = ask.constants.get(node.inputs[index])
+        compared = node.inputs[1 - index]
+        if constant is not None and constant.size == 1 and compared is not None:
+            name = _FLIPPED[kind] if turn else kind
+            return name, compared, float(constant.reshape(-1)[0]), holds
+    return None
+
+
+CHOOSING: Final[Mapping[str, Transfer]] = {"Where": _where}

@@ -1,0 +1,215 @@
+"""Every normalization of a model, as one call each, and what nearly is one.
+
+Values are looked at from the end: the last one that is a complete normalization takes its whole
+chain with it, affine included. Of several roots the oldest that has all it takes is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx_ir as ir
+
+from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.norm import DOMAIN
+from normonnx.catalogue.operators import norm_of
+from normonnx.core.errors import UsageError
+from normonnx.graph import walk
+from normonnx.graph.constants import Constants, element_type
+from normonnx.graph.lengths import Lengths
+from normonnx.graph.ranks import Ranks
+from normonnx.recognize.arguments import Argument, arguments_of
+from normonnx.recognize.completing import Missing, Reading, complete, is_centered_over
+from normonnx.recognize.facts import Combination
+from normonnx.recognize.regions import Region, region_of
+from normonnx.recognize.walk import Known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """A normalization in a graph.
+
+    Attributes:
+        call: Which one it is, with its parameters and attributes.
+        root: What is normalized.
+        output: The result.
+        arguments: For each parameter of the norm, what to give it.
+        region: The nodes that it is made of.
+    """
+
+    call: NormCall
+    root: ir.Value
+    output: ir.Value
+    arguments: tuple[Argument, ...]
+    region: Region
+
+    @property
+    def node(self) -> ir.Node:
+        """The node that gives the result."""
+        node = self.output.producer()
+        if node is None:
+            message = f"{self.output.name!r} is computed by no node"
+            raise ValueError(message)
+        return node
+
+    @property
+    def spelling(self) -> tuple[str, ...]:
+        """The operators that it is made of, in their order."""
+        return tuple(node.op_type for node in reversed(self.region.nodes))
+
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call of the catalogue's function already."""
+        return self.node.domain == DOMAIN
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NearMiss:
+    """What looks like a normalization and is none, or can't be taken for one.
+
+    Attributes:
+        node: Where it ends.
+        reason: What is missing, as a sentence.
+    """
+
+    node: ir.Node
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a model holds.
+
+    Attributes:
+        norms: Each normalization, in graph order.
+        near_misses: Each chain that is nearly one, in graph order.
+    """
+
+    norms: tuple[Found, ...]
+    near_misses: tuple[NearMiss, ...]
+
+
+def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
+    """Every normalization of a model, in all graphs and functions; nothing is changed."""
+    constants = Constants(model, keep_inputs)
+    ranks = Ranks(model, constants)
+    constants.learn_shapes(ranks.certain_dims)
+    known = Known(constants, ranks)
+    norms: list[Found] = []
+    near_misses: list[NearMiss] = []
+    with np.errstate(all="ignore"):
+        for graph in walk.all_graphs(model):
+            known.walk(graph)
+            search = _Search(known)
+            search.look(graph)
+            norms += reversed(search.norms)
+            near_misses += reversed(search.near_misses)
+    return Findings(tuple(norms), tuple(near_misses))
+
+
+class _Search:
+    """One graph, from its end."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._taken: set[int] = set()
+        self.norms: list[Found] = []
+        self.near_misses: list[NearMiss] = []
+
+    def look(self, graph: ir.Graph) -> None:
+        """At every node, the last first."""
+        for node in reversed(graph):
+            if id(node) in self._taken or not node.outputs:
+                continue
+            outcome = self._at(node, node.outputs[0])
+            if isinstance(outcome, Found):
+                self.norms.append(outcome)
+                self._taken |= {id(member) for member in outcome.region.nodes}
+            elif outcome is not None:
+                miss, region = outcome
+                if self._taken.isdisjoint(id(member) for member in region.nodes):
+                    self.near_misses.append(miss)
+                    self._taken |= {id(member) for member in region.nodes}
+
+    def _at(self, node: ir.Node, value: ir.Value) -> Found | tuple[NearMiss, Region] | None:
+        missed: tuple[NearMiss, Region] | None = None
+        hint = norm_of(node.domain, node.op_type)
+        for key, fact in self._known.facts(value).items():
+            if not isinstance(fact, Combination) or fact.spread is None:
+                continue
+            root = self._known.root(key)
+            lengths = self._known.asked.lengths(root)
+            outcome = None if lengths is None else complete(fact, lengths, hint)
+            if isinstance(outcome, Reading) and lengths is not None:
+                if any(
+                    is_centered_over(self._known.fact(root, older), fact)
+                    for older in self._known.facts(root)
+                ):
+                    continue
+                found = self._bound(outcome, root, value, lengths)
+                if isinstance(found, Found):
+                    return found
+                outcome = found
+            if isinstance(outcome, Missing) and missed is None:
+                region = region_of(self._known, value, root)
+                missed = NearMiss(node, outcome.reason), region
+        return missed
+
+    def _bound(
+        self, reading: Reading, root: ir.Value, value: ir.Value, lengths: Lengths
+    ) -> Found | Missing:
+        """A reading as a call with its arguments, if the graph lets it be one."""
+        kinds = element_type(root), element_type(value)
+        kind = kinds[1] or kinds[0]
+        if kind is None or (kinds[0] is not None and kinds[0] != kind):
+            return Missing("its result has another element type than what is normalized")
+        region = region_of(self._known, value, root)
+        if region.leaking is not None:
+            return Missing(_leaks(region))
+        ends = self._known.asked.lengths(value)
+        if ends is None or not _fits(lengths, ends):
+            return Missing("its result is larger than what is normalized")
+        found = arguments_of(self._known.asked, reading, lengths, kind)
+        if isinstance(found, Missing):
+            return found
+        return _call(reading, found, (root, value), (lengths, kind), region)
+
+
+def _fits(root: Lengths, result: Lengths) -> bool:
+    return len(root) == len(result) and all(
+        one is other or not isinstance(one, int) or not isinstance(other, int) or one == other
+        for one, other in zip(root, result, strict=True)
+    )
+
+
+def _call(
+    reading: Reading,
+    found: tuple[Mapping[str, Any], tuple[Argument, ...], Mapping[str, Any]],
+    ends: tuple[ir.Value, ir.Value],
+    kind: tuple[Lengths, npt.DTypeLike],
+    region: Region,
+) -> Found | Missing:
+    given, arguments, attributes = found
+    shape = tuple(length if isinstance(length, int) else None for length in kind[0])
+    try:
+        call = CATALOGUE[reading.norm].define(
+            shape, kind[1], **given, **{**reading.attributes, **attributes}
+        )
+    except UsageError as error:
+        return Missing(str(error))
+    return Found(call, ends[0], ends[1], arguments, region)
+
+
+def _leaks(region: Region) -> str:
+    inside = region.leaking
+    name = "" if inside is None else f"{inside.op_type} {inside.name or inside.outputs[0].name!r}"
+    if region.is_output or region.leak is None:
+        return f"the result of {name} is an output of the graph"
+    outside = region.leak
+    other = f"{outside.op_type} {outside.name or outside.outputs[0].name!r}"
+    return f"the result of {name} is used by {other}, too"

@@ -1,0 +1,147 @@
+"""Reductions: means, sums and norms over digits of the root."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import onnx_ir as ir
+
+from normonnx.graph.lengths import Length
+from normonnx.graph.steering import reduced_axes
+from normonnx.recognize import algebra, frames
+from normonnx.recognize.asking import Asked, Operands, keeps_dims
+from normonnx.recognize.facts import (
+    SQUARE,
+    Absolute,
+    Average,
+    Combination,
+    Fact,
+    Quadratic,
+    Spread,
+    Statistic,
+)
+from normonnx.recognize.fields import number
+from normonnx.recognize.frames import Atoms, Frame
+from normonnx.recognize.table import Transfer
+
+
+class _Reduction:
+    """What one reduction node reduces."""
+
+    def __init__(
+        self, fact: Fact, axes: Sequence[int], lengths: Sequence[Length], *, keep: bool
+    ) -> None:
+        self.gone: Atoms = frames.atoms_of(fact.frame, axes)
+        self.frame: Frame = frames.reduced(fact.frame, axes, keep=keep)
+        self.sizes = [lengths[axis] for axis in axes]
+        self.repeats = any(not fact.frame[axis] and lengths[axis] != 1 for axis in axes)
+
+    @property
+    def count(self) -> int | None:
+        """How many elements; None where that is not known."""
+        known = [size for size in self.sizes if isinstance(size, int)]
+        return math.prod(known) if len(known) == len(self.sizes) else None
+
+
+def _reduction(ask: Asked, node: ir.Node, fact: Fact) -> _Reduction | None:
+    lengths = ask.lengths(node.inputs[0])
+    if lengths is None or len(lengths) != len(fact.frame):
+        return None
+    axes = reduced_axes(node, ask.constants, len(lengths))
+    if axes is None or not axes:
+        return None
+    return _Reduction(fact, axes, lengths, keep=keeps_dims(node))
+
+
+def _mean_of(fact: Fact, reduction: _Reduction) -> Fact | None:
+    gone, frame = reduction.gone, reduction.frame
+    if isinstance(fact, Combination):
+        return algebra.mean_of_combination(fact, gone, frame)
+    if isinstance(fact, Quadratic):
+        return algebra.mean_of_quadratic(fact, gone, frame)
+    if isinstance(fact, Absolute):
+        return algebra.mean_of_powers(fact, gone, frame)
+    if isinstance(fact, Statistic):
+        return algebra.averaged_again(fact, gone, frame)
+    if isinstance(fact, Spread) and not reduction.repeats:
+        return Average(frame, fact, gone)
+    return None
+
+
+def _sum_of(fact: Fact, reduction: _Reduction) -> Fact | None:
+    if reduction.repeats:
+        return None
+    found = _mean_of(fact, reduction)
+    if reduction.count is not None and found is not None:
+        if isinstance(found, Average):
+            return None
+        return algebra.scaled(found, number(float(reduction.count)), reduction.frame)
+    if isinstance(found, Statistic) and not isinstance(fact, Statistic):
+        return replace(found, count=1)
+    return None
+
+
+def _first(operands: Operands) -> Fact | None:
+    return operands[0].fact if operands and operands[0] is not None else None
+
+
+def _reducing(build: Callable[[Fact, _Reduction], Fact | None]) -> Transfer:
+    def transfer(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
+        fact = _first(operands)
+        reduction = None if fact is None else _reduction(ask, node, fact)
+        return None if fact is None or reduction is None else build(fact, reduction)
+
+    return transfer
+
+
+def _sum_of_squares(fact: Fact, reduction: _Reduction) -> Fact | None:
+    squares = algebra.powered(fact, SQUARE)
+    return None if squares is None else _sum_of(squares, reduction)
+
+
+def _euclidean(fact: Fact, reduction: _Reduction) -> Fact | None:
+    found = _sum_of_squares(fact, reduction)
+    return algebra.rooted(found, 1 / SQUARE) if isinstance(found, Statistic) else None
+
+
+def _manhattan(fact: Fact, reduction: _Reduction) -> Fact | None:
+    sizes = algebra.absolute(fact)
+    found = None if sizes is None else _sum_of(sizes, reduction)
+    return algebra.rooted(found, 1.0) if isinstance(found, Statistic) else found
+
+
+def _sum(fact: Fact, reduction: _Reduction) -> Fact | None:
+    found = _sum_of(fact, reduction)
+    if isinstance(found, Statistic) and found.power == 1.0:
+        return algebra.rooted(found, 1.0)
+    return found
+
+
+def _largest(fact: Fact, reduction: _Reduction) -> Fact | None:
+    """The largest absolute value is the norm of infinite order."""
+    if not isinstance(fact, Absolute) or fact.power != 1.0 or fact.unit is not None:
+        return None
+    statistic = Statistic(reduction.frame, reduction.gone, math.inf, 1.0)
+    return Spread(reduction.frame, statistic, gain=fact.gain)
+
+
+def _global_average(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
+    fact, lengths = _first(operands), ask.lengths(node.inputs[0])
+    if fact is None or lengths is None or len(lengths) != len(fact.frame):
+        return None
+    axes = range(2, len(lengths))
+    return _mean_of(fact, _Reduction(fact, axes, lengths, keep=True)) if axes else None
+
+
+REDUCTIONS: Final[Mapping[str, Transfer]] = {
+    "GlobalAveragePool": _global_average,
+    "ReduceL1": _reducing(_manhattan),
+    "ReduceL2": _reducing(_euclidean),
+    "ReduceMax": _reducing(_largest),
+    "ReduceMean": _reducing(_mean_of),
+    "ReduceSum": _reducing(_sum),
+    "ReduceSumSquare": _reducing(_sum_of_squares),
+}

@@ -1,0 +1,79 @@
+"""The nodes of a normalization: from its result back to its root, and who else reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import onnx_ir as ir
+
+from normonnx.graph.constants import reads_content
+from normonnx.recognize.facts import Combination
+from normonnx.recognize.walk import Known
+
+_COMPARING: Final = frozenset(
+    ["Cast", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not"]
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Region:
+    """Nodes between a root and a value.
+
+    Attributes:
+        nodes: From the result backwards.
+        leak: A node outside that reads a value from within, None without.
+        leaking: The node within whose value that is.
+    """
+
+    nodes: tuple[ir.Node, ...]
+    leak: ir.Node | None
+    leaking: ir.Node | None
+    is_output: bool
+
+
+def region_of(known: Known, value: ir.Value, root: ir.Value) -> Region:
+    """What computes a value from its root."""
+    nodes: dict[int, ir.Node] = {}
+    waiting = [value]
+    while waiting:
+        current = waiting.pop()
+        node = current.producer()
+        if current is root or node is None or id(node) in nodes:
+            continue
+        if current is not value and not _belongs(known, current, node, root):
+            continue
+        nodes[id(node)] = node
+        waiting += [operand for operand in node.inputs if operand is not None]
+    members = tuple(nodes.values())
+    for node in members:
+        leak = _leak(known, node, nodes, value, root)
+        if leak is not None:
+            return Region(members, leak[0], node, leak[1])
+    return Region(members, None, None, is_output=False)
+
+
+def _belongs(known: Known, value: ir.Value, node: ir.Node, root: ir.Value) -> bool:
+    if known.asked.constants.get(value) is not None:
+        return False
+    if known.fact(value, id(root)) is not None:
+        return True
+    return node.op_type in _COMPARING and node.domain == "" and not known.facts(value)
+
+
+def _leak(
+    known: Known, node: ir.Node, nodes: dict[int, ir.Node], value: ir.Value, root: ir.Value
+) -> tuple[ir.Node | None, bool] | None:
+    """Who reads a value from within besides the normalization itself."""
+    for output in node.outputs:
+        if output is value:
+            continue
+        fact = known.fact(output, id(root))
+        if isinstance(fact, Combination) and fact.is_view:
+            continue  # the same numbers as the root's: they may stay
+        if output.is_graph_output():
+            return None, True
+        for use in output.uses():
+            if id(use.node) not in nodes and reads_content(use.node, use.idx):
+                return use.node, False
+    return None

@@ -147,7 +147,9 @@ def optimize(  # noqa: PLR0913
     Args:
         model: A path, a ModelProto or an onnx_ir.Model; what is passed in is never modified.
         target: Where the model will run; see `normonnx list targets`.
-        style: None; other styles are not available yet.
+        style: "function" makes each normalization, however it was spelled, one call of its function
+            normonnx::NAME (opset 13 or later); None leaves normalizations as they are spelled.
+            Other styles are not available yet.
         prefer: "speed"; "accuracy" is not available yet.
         opset: None keeps the model's opset; others are not available yet.
         keep: Names of nodes or values that must stay as they are, or patterns such as 'head.*'.
@@ -163,11 +165,12 @@ def optimize(  # noqa: PLR0913
         UsageError: An option has no such value, or `keep` names nothing in the model.
         InvalidModelError: As `load`.
     """
-    _refuse_unbuilt({"style": (style, None), "prefer": (prefer, "speed"), "opset": (opset, None)})
+    _refuse_unbuilt({"prefer": (prefer, "speed"), "opset": (opset, None)})
     from normonnx.pipeline import Options, run
 
     options = Options(
         target=target,
+        style=style,  # type: ignore[arg-type]  # others are refused
         keep=tuple(keep),
         keep_inputs=tuple(keep_inputs),
         passes=None if passes is None else tuple(passes),

@@ -18,12 +18,13 @@ import onnx_ir as ir
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.verdicts import ValidationReport, Verdict
-from normonnx.fold.passes import Folding
 from normonnx.fold.rules import rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
+from normonnx.recognize.passes import recognize
 
 PASSES: Final[Mapping[str, str]] = {
+    "recognize": "each normalization, however spelled, into one call of normonnx::NAME",
     "fold-affine": "per-channel affines, such as BatchNormalization, into linear operators",
     "merge-parallel": "Convs or matrix products of one input, summed, into one, identity included",
     "merge-sequential": "Convs or matrix products in a row into one, where it multiplies less",
@@ -34,6 +35,7 @@ TARGETS: Final[Mapping[str, str]] = {
 }
 BATCH_NORM: Final = ("BatchNormalization",)
 
+Style = Literal["function"]
 Verify = Literal["final", "each"]
 Verifier = Callable[[ir.Model, ir.Model], ValidationReport]
 
@@ -56,11 +58,23 @@ class Options:
     """How to optimize; see `normonnx.optimize`."""
 
     target: str = "portable"
+    style: Style | None = None
     keep: tuple[str, ...] = ()
     keep_inputs: tuple[str, ...] = ()
     passes: tuple[str, ...] | None = None
     only: tuple[str, ...] | None = None
     verify: Verify | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rewrites:
+    """What was done and what was refused."""
+
+    applied: tuple[Event, ...]
+    refused: tuple[Event, ...]
+
+
+_NOTHING: Final = _Rewrites((), ())
 
 
 class _RewriteFailedError(Exception):
@@ -87,16 +101,9 @@ def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResul
     before, opset = count_operators(work), checks.opset_of(work)
     verification = None
     try:
-        found = rewrite(
-            work,
-            keep=options.keep,
-            keep_inputs=options.keep_inputs,
-            passes=options.passes,
-            only=options.only,
-            observer=_each(work, original, options, verifier),
-        )
+        found = _rewritten(work, options, _each(work, original, options, verifier))
     except _RewriteFailedError as failure:
-        verification, found = failure.report, Folding((), ())
+        verification, found = failure.report, _NOTHING
     if verification is None and options.verify is not None:
         verification = verifier(original, work)
     report = OptimizeReport(
@@ -110,6 +117,29 @@ def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResul
         verification=verification,
     )
     return OptimizeResult(work, report)
+
+
+def _rewritten(
+    work: ir.Model, options: Options, observer: Callable[[Event], None] | None
+) -> _Rewrites:
+    """Run the passes in their order: what is recognised first is not folded into pieces."""
+    applied: tuple[Event, ...] = ()
+    refused: tuple[Event, ...] = ()
+    chosen = options.passes or (("recognize",) if options.style == "function" else ())
+    if "recognize" in chosen and options.only is None:
+        first = recognize(
+            work, keep=options.keep, keep_inputs=options.keep_inputs, observer=observer
+        )
+        applied, refused = first.applied, first.refused
+    found = rewrite(
+        work,
+        keep=options.keep,
+        keep_inputs=options.keep_inputs,
+        passes=options.passes,
+        only=options.only,
+        observer=observer,
+    )
+    return _Rewrites((*applied, *found.applied), (*refused, *found.refused))
 
 
 def _each(
@@ -152,6 +182,9 @@ def _check_options(options: Options) -> None:
     _check_choice("target", options.target, TARGETS)
     for name in options.passes or ():
         _check_choice("pass", name, PASSES)
+    if options.style not in (None, "function"):
+        message = f"style {options.style!r} is not available yet; expected 'function' or None"
+        raise UsageError(message)
     if options.verify not in (None, "final", "each"):
         message = f"verify {options.verify!r} is unknown; expected 'final', 'each' or None"
         raise UsageError(message)

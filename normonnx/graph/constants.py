@@ -28,6 +28,7 @@ LARGEST_COMPUTED: Final = 1 << 24  # elements
 _INPUTS_ARE_DEFAULTS: Final = (
     4  # first IR version in which an initializer that is an input is a default
 )
+_NOT_KNOWN: Final = np.iinfo(np.int64).min
 _DEEPEST: Final = 32  # shapes that depend on constants that depend on shapes
 _NOT_FOLDED: Final = (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)
 Dims = tuple[int | None, ...]
@@ -105,8 +106,7 @@ class Constants:
             return None
         if node.op_type == "Constant":
             return constant_attribute(node)
-        evaluator = folding.EVALUATORS.get(node.op_type)
-        if evaluator is None:
+        if node.op_type not in folding.EVALUATORS:
             return None
         if node.op_type in ("Shape", "Size"):
             inputs: list[npt.NDArray[Any] | None] = [self._shape_only(node.inputs[0])]
@@ -116,10 +116,23 @@ class Constants:
             inputs = [self.get(node.inputs[0]), _typed(node.inputs[1])]
         else:
             inputs = [None if v is None else self._known[id(v)][1] for v in node.inputs]
-        for found, wanted in zip(inputs, node.inputs, strict=False):
-            if found is None and wanted is not None:
-                return None
-        return folding.evaluate(evaluator, node, inputs, LARGEST_COMPUTED)
+        if node.op_type in ("Gather", "Slice") and inputs[0] is None:
+            inputs[0] = self._partly_known_shape(node.inputs[0])
+            found = _evaluated(node, inputs)
+            return None if found is None or (found == _NOT_KNOWN).any() else found
+        return _evaluated(node, inputs)
+
+    def _partly_known_shape(self, value: ir.Value | None) -> npt.NDArray[Any] | None:
+        """A whole shape, `_NOT_KNOWN` for what isn't: often only known entries are selected."""
+        node = None if value is None else value.producer()
+        if node is None or node.op_type != "Shape" or node.domain not in ("", "ai.onnx"):
+            return None
+        if node.attributes or node.inputs[0] is None:
+            return None
+        dims = self._dims(node.inputs[0])
+        if dims is None:
+            return None
+        return np.asarray([_NOT_KNOWN if dim is None else dim for dim in dims], dtype=np.int64)
 
     def _initializer(self, value: ir.Value) -> npt.NDArray[Any] | None:
         if not self.is_initializer(value) or value.const_value is None:
@@ -146,6 +159,13 @@ class Constants:
             return self._shape_of(value)
         finally:
             self._depth -= 1
+
+
+def _evaluated(node: ir.Node, inputs: list[npt.NDArray[Any] | None]) -> npt.NDArray[Any] | None:
+    """A node's result; None where one of its inputs is not constant."""
+    if any(f is None and w is not None for f, w in zip(inputs, node.inputs, strict=False)):
+        return None
+    return folding.evaluate(folding.EVALUATORS[node.op_type], node, inputs, LARGEST_COMPUTED)
 
 
 def constant_attribute(node: ir.Node) -> npt.NDArray[Any] | None:

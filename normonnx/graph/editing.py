@@ -6,7 +6,7 @@ leaves without a reader is removed; what had no reader before is not touched.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import onnx_ir as ir
 
@@ -64,11 +64,32 @@ class Editor:
 
     def replace(self, node: ir.Node, op_type: str, inputs: Sequence[Operand]) -> ir.Node:
         """Put a node of the default domain in place of another, under the same names."""
+        return self.put(node, "", op_type, inputs)
+
+    def put(  # noqa: PLR0913
+        self,
+        node: ir.Node,
+        domain: str,
+        op_type: str,
+        inputs: Sequence[Operand],
+        *,
+        attributes: Iterable[ir.Attr] = (),
+        outputs: int = 1,
+    ) -> ir.Node:
+        """Put a node of any domain in place of another, under the same names."""
         values = [
             operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
             for operand in inputs
         ]
-        new = ir.Node("", op_type, values, name=node.name, doc_string=node.doc_string)
+        new = ir.Node(
+            domain,
+            op_type,
+            values,
+            attributes,
+            num_outputs=outputs,
+            name=node.name,
+            doc_string=node.doc_string,
+        )
         new.metadata_props.update(node.metadata_props)
         old, output = node.outputs[0], new.outputs[0]
         output.type, output.shape = old.type, old.shape
@@ -78,6 +99,20 @@ class Editor:
         self._take_over(node, output)
         output.name = name
         return new
+
+    def add_before(
+        self, node: ir.Node, op_type: str, inputs: Sequence[Operand], name: str
+    ) -> ir.Value:
+        """A new node of the default domain ahead of another; its output, of a name like `name`."""
+        values = [
+            operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
+            for operand in inputs
+        ]
+        new = ir.Node("", op_type, values, name="")
+        if node.graph is not None:
+            node.graph.insert_before(node, new)
+        new.outputs[0].name = self._unique(name)
+        return new.outputs[0]
 
     def _take_over(self, node: ir.Node, source: ir.Value) -> None:
         """Let `source` replace the first output of a node, then remove the node."""

@@ -78,6 +78,50 @@ def _binary(function: Callable[[Any, Any], Any]) -> Evaluator:
     return apply
 
 
+def _comparison(function: Callable[[Any, Any], Any]) -> Evaluator:
+    def apply(_node: ir.Node, inputs: Arrays, largest: int) -> npt.NDArray[Any]:
+        left, right = _array(inputs, 0), _array(inputs, 1)
+        _bounded(np.broadcast_shapes(left.shape, right.shape), largest)
+        return np.asarray(function(left, right), dtype=np.bool_)
+
+    return apply
+
+
+def _remainder(node: ir.Node, inputs: Arrays, largest: int) -> npt.NDArray[Any]:
+    """With the sign of the divisor; with fmod=1 that of the dividend."""
+    function = np.fmod if _int(node, "fmod", 0) else np.mod
+    return _binary(function)(node, inputs, largest)
+
+
+def _where(_node: ir.Node, inputs: Arrays, largest: int) -> npt.NDArray[Any]:
+    arrays = [_array(inputs, index) for index in range(3)]
+    _bounded(np.broadcast_shapes(*(array.shape for array in arrays)), largest)
+    return np.where(*arrays)
+
+
+def _range(_node: ir.Node, inputs: Arrays, largest: int) -> npt.NDArray[Any]:
+    start, limit, delta = (_array(inputs, index).reshape(()) for index in range(3))
+    count = max(math.ceil((float(limit) - float(start)) / float(delta)), 0)
+    _bounded([count], largest)
+    return np.asarray(start + np.arange(count) * delta, dtype=start.dtype)
+
+
+def _compress(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
+    array, chosen = _array(inputs, 0), _array(inputs, 1)
+    if "axis" not in node.attributes:
+        return np.compress(chosen, array.reshape(-1))
+    return np.compress(chosen, array, axis=_int(node, "axis", 0))
+
+
+def _product(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
+    array, axes = _array(inputs, 0), _ints(node, "axes", inputs, 1)
+    if axes is None and (len(inputs) > 1 or _int(node, "noop_with_empty_axes", 0)):
+        raise IndexError
+    over = tuple(axes) if axes else None
+    keep = bool(_int(node, "keepdims", 1))
+    return np.asarray(np.prod(array, axis=over, keepdims=keep), dtype=array.dtype)
+
+
 def _divide(left: npt.NDArray[Any], right: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if left.dtype.kind in "iu":
         quotient: npt.NDArray[Any] = np.trunc(left / right)
@@ -195,20 +239,32 @@ def _slice(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
 EVALUATORS: Final[Mapping[str, Evaluator]] = {
     "Abs": _unary(np.abs),
     "Add": _binary(np.add),
+    "And": _comparison(np.logical_and),
     "Cast": _cast,
     "CastLike": _cast_like,
+    "Compress": _compress,
     "Concat": _concat,
     "ConstantOfShape": _constant_of_shape,
     "Div": _binary(_divide),
+    "Equal": _comparison(np.equal),
     "Exp": _unary(np.exp),
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
+    "Greater": _comparison(np.greater),
+    "GreaterOrEqual": _comparison(np.greater_equal),
     "Identity": _identity,
+    "Less": _comparison(np.less),
+    "LessOrEqual": _comparison(np.less_equal),
+    "Mod": _remainder,
     "Mul": _binary(np.multiply),
     "Neg": _unary(np.negative),
+    "Not": _unary(np.logical_not),
+    "Or": _comparison(np.logical_or),
     "Pow": _binary(np.power),
+    "Range": _range,
     "Reciprocal": _unary(np.reciprocal),
+    "ReduceProd": _product,
     "Reshape": _reshape,
     "Shape": _shape,
     "Size": _size,
@@ -218,4 +274,5 @@ EVALUATORS: Final[Mapping[str, Evaluator]] = {
     "Sub": _binary(np.subtract),
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
+    "Where": _where,
 }

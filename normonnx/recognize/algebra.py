@@ -15,11 +15,13 @@ from normonnx.recognize.facts import (
     Absolute,
     Average,
     Combination,
+    Damping,
     Fact,
     Quadratic,
     Response,
     Spread,
     Statistic,
+    Window,
 )
 from normonnx.recognize.fields import Field, number
 from normonnx.recognize.frames import Atoms, Frame, broadcast, joined, overlap, within
@@ -46,15 +48,23 @@ def scaled(fact: Fact, factor: Field, frame: Frame) -> Fact | None:
     if value is None or not math.isfinite(value):
         return None
     if isinstance(fact, Quadratic):
-        return replace(
-            fact, frame=frame, xx=fact.xx * value, xm=fact.xm * value, mm=fact.mm * value
-        )
+        xx, xm, mm = fact.xx * value, fact.xm * value, fact.mm * value
+        return replace(fact, frame=frame, xx=xx, xm=xm, mm=mm)
     if isinstance(fact, Absolute):
         return replace(fact, frame=frame, gain=fact.gain * value)
-    if value <= 0 or not isinstance(fact, Spread | Statistic):
-        return None
-    if isinstance(fact, Spread):
+    return _scaled_statistic(fact, value, frame) if value > 0 else None
+
+
+def _scaled_statistic(fact: Fact, value: float, frame: Frame) -> Fact | None:
+    if isinstance(fact, Average):
+        epsilon = fact.epsilon * value
+        return replace(fact, frame=frame, gain=fact.gain * value, epsilon=epsilon)
+    if isinstance(fact, Window):
+        return replace(fact, frame=frame, factor=fact.factor * value, epsilon=fact.epsilon * value)
+    if isinstance(fact, Spread) and not fact.guarded:
         return replace(fact, frame=frame, gain=fact.gain * value, outer=fact.outer * value)
+    if not isinstance(fact, Statistic) or fact.guarded:
+        return None
     return replace(
         fact,
         frame=frame,
@@ -68,7 +78,8 @@ def scaled(fact: Fact, factor: Field, frame: Frame) -> Fact | None:
 def shifted(fact: Fact, added: Field, frame: Frame) -> Fact | None:
     """A fact plus a constant."""
     if isinstance(fact, Combination):
-        if fact.skip and fact.least is None:  # GlobalResponseNorm: X came before the bias
+        after = fact.skip or (fact.scale is not None and fact.bias is None)
+        if after and fact.least is None:  # X, or an operand at run time, came before the bias
             return replace(fact, frame=frame, c1=fact.c1 + added)
         if not fact.is_fixed:
             return None
@@ -78,11 +89,11 @@ def shifted(fact: Fact, added: Field, frame: Frame) -> Fact | None:
     value = added.number
     if value is None or not math.isfinite(value):
         return None
-    if isinstance(fact, Statistic) and fact.least is None:
+    if isinstance(fact, Statistic) and fact.least is None and not fact.guarded:
         return replace(fact, frame=frame, epsilon=fact.epsilon + value)
-    if isinstance(fact, Spread):
+    if isinstance(fact, Spread) and not fact.guarded:
         return replace(fact, frame=frame, outer=fact.outer + value)
-    if isinstance(fact, Average):
+    if isinstance(fact, Average | Window):
         return replace(fact, frame=frame, epsilon=fact.epsilon + value)
     return None
 
@@ -190,9 +201,18 @@ def product(one: Fact, other: Fact) -> Fact | None:
             return _powers(first, second, frame)
         if isinstance(first, Spread) and isinstance(second, Spread):
             return _rescaled(first, second, frame)
+        if isinstance(first, Damping) and isinstance(second, Damping):
+            return _damped_twice(first, second, frame)
     if isinstance(one, Combination) and isinstance(other, Combination):
         return _quadratic(one, other, frame)
     return None
+
+
+def _damped_twice(one: Damping, other: Damping, frame: Frame) -> Damping | None:
+    """sqrt(s) sqrt(sqrt(s)) is s^0.75."""
+    if not replace(one, exponent=other.exponent).like(other):
+        return None
+    return Damping(frame, one.window, one.exponent + other.exponent)
 
 
 def _times(one: Combination, other: Fact, frame: Frame) -> Fact | None:
@@ -267,6 +287,8 @@ def quotient(one: Fact, other: Fact) -> Fact | None:
         if isinstance(one, Combination) and not one.is_linear:
             return _twice_divided(one, other)
         return product(one, inverse)
+    if isinstance(other, Damping):
+        return product(one, Combination(other.frame, ZERO, spread=other, c0=number(1.0)))
     if isinstance(other, Average) and isinstance(one, Spread) and one.like(other.spread):
         frame = broadcast(one.frame, other.frame)
         return None if frame is None else Response(frame, other)
@@ -321,6 +343,8 @@ def powered(fact: Fact, exponent: float) -> Fact | None:
     if isinstance(fact, Statistic):
         root = rooted(fact, abs(exponent))
         return None if root is None else root if exponent > 0 else inverted(root)
+    if isinstance(fact, Window | Damping):
+        return _damping(fact, exponent)
     if isinstance(fact, Spread):
         if exponent == -1.0:
             return inverted(fact)
@@ -330,6 +354,16 @@ def powered(fact: Fact, exponent: float) -> Fact | None:
     if isinstance(fact, Absolute) and exponent > 0 and fact.gain > 0:
         return replace(fact, power=fact.power * exponent, gain=fact.gain**exponent)
     return None
+
+
+def _damping(fact: Window | Damping, exponent: float) -> Fact | None:
+    """A window's sum to a power; one over it where the power is negative."""
+    window = fact if isinstance(fact, Window) else fact.window
+    already = fact.exponent if isinstance(fact, Damping) else 1.0
+    found = Damping(fact.frame, window, abs(exponent) * already)
+    if exponent > 0:
+        return found
+    return Combination(found.frame, ZERO, spread=found, c0=number(1.0))
 
 
 def squared(spread: Spread) -> Statistic | None:

@@ -6,7 +6,7 @@ reshaped, since (N, 1, D) is added where the function wants (N, D).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -18,6 +18,8 @@ import onnx_ir as ir
 from normonnx.catalogue.checking import expected_shape
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import Extent, Parameter
+from normonnx.core.dtypes import is_float
+from normonnx.graph.constants import element_type
 from normonnx.graph.lengths import Length, Lengths
 from normonnx.recognize.asking import Asked
 from normonnx.recognize.completing import Missing, Reading
@@ -122,16 +124,24 @@ def _at_run_time(
     have = ask.lengths(value)
     if have is None:
         return None, {}
-    if tuple(have) == wanted:
+    if _agree(have, wanted):
         return Argument(parameter.name, value=value), offset
     kept = [length for length in have if length != 1]
-    if kept != [length for length in wanted if length != 1]:
+    if not _agree(kept, [length for length in wanted if length != 1]):
         return None, {}
     unknown = sum(not isinstance(length, int) for length in wanted)
     if unknown > 1:
         return None, {}
     shape = tuple(length if isinstance(length, int) else -1 for length in wanted)
     return Argument(parameter.name, value=value, shape=shape), offset
+
+
+def _agree(have: Sequence[Length], wanted: Sequence[Length]) -> bool:
+    """Lengths that are equal wherever both are known: the model broadcast one to the other."""
+    return len(have) == len(wanted) and all(
+        one == other or not isinstance(one, int) or not isinstance(other, int)
+        for one, other in zip(have, wanted, strict=True)
+    )
 
 
 def _wanted(parameter: Parameter, lengths: Lengths, rank: int) -> tuple[Length, ...]:
@@ -148,10 +158,21 @@ def _through_views(value: ir.Value) -> ir.Value:
     """What an operand is a view of; the function wants fewer axes of size 1."""
     for _ in range(4):
         node = value.producer()
-        if node is None or node.op_type not in _VIEWS or node.domain or node.inputs[0] is None:
+        source = None if node is None or node.domain or not node.inputs else node.inputs[0]
+        if node is None or source is None:
             break
-        value = node.inputs[0]
+        if node.op_type not in _VIEWS and not _widens(node, source):
+            break
+        value = source
     return value
+
+
+def _widens(node: ir.Node, source: ir.Value) -> bool:
+    """Whether a Cast loses nothing; the function casts what it is given itself."""
+    kinds = element_type(source), element_type(node.outputs[0])
+    if node.op_type != "Cast" or kinds[0] is None or kinds[1] is None:
+        return False
+    return is_float(kinds[0]) and kinds[0].itemsize < kinds[1].itemsize
 
 
 def _without_offset(ask: Asked, value: ir.Value) -> tuple[ir.Value, dict[str, float]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
@@ -21,6 +22,7 @@ from normonnx.recognize.frames import Frame
 
 _DEEPEST: Final = 24
 _PASSED_ON: Final = frozenset(["Cast", "CastLike", "Identity", "Reshape", "Squeeze", "Unsqueeze"])
+_COUNTING: Final = frozenset([*_PASSED_ON, "Gather", "Mul", "ReduceProd", "Size", "Slice"])
 _DEFAULT_DOMAINS: Final = ("", "ai.onnx")
 
 
@@ -79,6 +81,17 @@ class Asked:
         found = element_type(value)
         return found is None or found.kind == "f" or found.name == "bfloat16"
 
+    def constant(self, value: ir.Value) -> npt.NDArray[Any] | None:
+        """The numbers of a value: also where they count elements of known lengths."""
+        found = self.constants.get(value)
+        node = value.producer()
+        if found is not None or node is None or node.op_type not in _COUNTING:
+            return found
+        amount = self.amount(value)
+        if amount is None or not all(isinstance(length, int) for length in amount):
+            return None
+        return np.asarray(math.prod(length for length in amount if isinstance(length, int)))
+
     def amount(self, value: ir.Value | None, depth: int = 0) -> tuple[Length, ...] | None:
         """The lengths whose product a number is, as exporters compute how many elements there are.
 
@@ -91,6 +104,8 @@ class Asked:
             return self.lengths(node.inputs[0])
         if node.op_type == "ReduceProd":
             return self._entries(node.inputs[0])
+        if node.op_type in ("Cast", "CastLike"):
+            return self.amount(node.inputs[0], depth + 1)
         if node.op_type == "Mul":
             parts = [self._factor(each, depth) for each in node.inputs]
             known = [part for part in parts if part is not None]

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+import numpy as np
 import onnx_ir as ir
 
 from normonnx.recognize import algebra
 from normonnx.recognize.asking import Asked, Operand, Operands
-from normonnx.recognize.facts import Fact, Spread, Statistic
+from normonnx.recognize.facts import Fact, Masked, Spread, Statistic
 from normonnx.recognize.table import Transfer
 
 _FLIPPED: Final = {"Greater": "Less", "Less": "Greater", "Equal": "Equal"}
@@ -84,6 +85,40 @@ def _comparison(
             name = _FLIPPED[kind] if turn else kind
             return name, compared, float(constant.reshape(-1)[0]), holds
     return None
+
+
+def masked(fact: Fact, operand: Operand, other: Operand) -> Fact | None:
+    """A spread times a mask."""
+    node = other.value.producer()
+    if node is None or node.op_type != "Cast" or not isinstance(fact, Spread | Statistic):
+        return None
+    return Masked(fact.frame, fact, operand.value, other.value)
+
+
+def filled(ask: Asked, fact: Masked, other: Operand) -> Fact | None:
+    """Plus what the mask leaves out, times a number: mask v + (1 - mask) number."""
+    rest = other.value.producer()
+    node = fact.mask.producer()
+    condition = None if node is None else _condition(ask, node.inputs[0])
+    if rest is None or condition is None:
+        return None
+    filler = 1.0
+    if rest.op_type == "Mul":
+        numbers = [ask.constants.get(value) for value in rest.inputs]
+        known = [number for number in numbers if number is not None and number.size == 1]
+        if len(known) != 1:
+            return None
+        filler = float(known[0].reshape(-1)[0])
+        turned = rest.inputs[0 if numbers[1] is not None else 1]
+        rest = None if turned is None else turned.producer()
+    if rest is None or rest.op_type != "Sub" or rest.inputs[1] is not fact.mask:
+        return None
+    one = ask.constants.get(rest.inputs[0])
+    kind, value, bound, holds = condition
+    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0 or not holds:
+        return None
+    chosen = Operand(fact.value, fact.inner, None)
+    return _chosen(kind, value, bound, chosen, Operand(other.value, None, np.asarray(filler)))
 
 
 CHOOSING: Final[Mapping[str, Transfer]] = {"Where": _where}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from normonnx.recognize.facts import (
     SQUARE,
     ZERO,
     Combination,
+    Damping,
     Fact,
     Response,
     Runtime,
@@ -80,6 +81,8 @@ def complete(fact: Fact, lengths: Lengths, hint: str | None = None) -> Outcome:
         return Missing("its result has other axes than what is normalized")
     if isinstance(fact.spread, Response):
         return _response(fact, fact.spread, lengths)
+    if isinstance(fact.spread, Damping):
+        return _damped(fact, fact.spread, lengths)
     if not fact.c0.is_number(0.0):
         return Missing("a constant is added to what is normalized, but not to its statistic")
     statistic = fact.spread.statistic
@@ -151,7 +154,7 @@ def _affine(
 ) -> tuple[dict[str, Array | Runtime], dict[str, Field]] | None:
     """Scale and bias along some axes; None where they run along others."""
     operands = {"scale": fact.scale or fact.cx, "bias": fact.bias or fact.c1}
-    if fact.scale is not None and not (fact.cx.is_number(1.0) and fact.c1.is_number(0.0)):
+    if fact.scale is not None and not fact.cx.is_number(1.0):
         return None
     if fact.bias is not None and not fact.c1.is_number(0.0):
         return None
@@ -363,6 +366,7 @@ def _response(fact: Combination, response: Response, lengths: Lengths) -> Outcom
     place = Place(lengths, average.over)
     axes = place.axes
     plain = not spread.outer and spread.floor is None and not spread.guarded
+    plain = plain and _close(average.gain, spread.gain)
     if axes is None or len(axes) != 1 or axes[0] == 0 or not plain or statistic.epsilon:
         return Missing("its response is relative to no axis of channels")
     others = [axis for axis in range(1, place.rank) if axis != axes[0]]
@@ -382,6 +386,33 @@ def _response(fact: Combination, response: Response, lengths: Lengths) -> Outcom
         return Missing("its scale and bias are not by channel")
     attributes: dict[str, Number] = {"axis": axes[0] - place.rank, "epsilon": average.epsilon}
     return Reading("GlobalResponseNorm", attributes, *found)
+
+
+def _damped(fact: Combination, damping: Damping, lengths: Lengths) -> Outcome:
+    """LocalResponseNorm: divided by a power of what stands in a window of channels."""
+    window, bare = damping.window, replace(fact, spread=None)
+    if not bare.is_view or not fact.is_fixed:
+        return Missing("its result is scaled or shifted, which LocalResponseNorm's is not")
+    if len(lengths) < 2 or whole(lengths)[1] != (window.atom,):  # noqa: PLR2004
+        return Missing("its window is not along the channels, axis 1")
+    size = window.below + window.above + 1
+    sides = {(size - 1) // 2: 0, size // 2: 1}  # the first where both are the same
+    if size % 2:
+        sides = {size // 2: 0}
+    if window.below not in sides:
+        return Missing(f"its window reaches {window.below} below and {window.above} above")
+    if window.epsilon < 0 or window.factor <= 0:
+        return Missing("it is divided by what may be negative")
+    return Reading(
+        "LocalResponseNorm",
+        {
+            "size": size,
+            "alpha": window.factor * size,
+            "beta": damping.exponent,
+            "bias": window.epsilon,
+            "torch_window": sides[window.below],
+        },
+    )
 
 
 def is_centered_over(fact: Fact | None, fact_of_norm: Fact) -> bool:

@@ -13,7 +13,17 @@ from normonnx.graph.attributes import float_of
 from normonnx.graph.lengths import Lengths
 from normonnx.recognize import algebra
 from normonnx.recognize.asking import Asked, Operand, Operands, same_amount
-from normonnx.recognize.facts import Combination, Fact, Runtime, Spread, Statistic
+from normonnx.recognize.choosing import filled, masked
+from normonnx.recognize.facts import (
+    Combination,
+    Damping,
+    Fact,
+    Masked,
+    Runtime,
+    Spread,
+    Statistic,
+    Window,
+)
 from normonnx.recognize.fields import Field, number
 from normonnx.recognize.frames import Frame
 from normonnx.recognize.table import Transfer
@@ -40,6 +50,8 @@ def _add(ask: Asked, left: Operand, right: Operand) -> Fact | None:
         if met is not None:
             return algebra.shifted(one.fact, *met)
         if other.constant is None:
+            if isinstance(one.fact, Masked):
+                return filled(ask, one.fact, other)
             return _with_bias(ask, one.fact, other)
     return None
 
@@ -69,7 +81,7 @@ def _mul(ask: Asked, left: Operand, right: Operand) -> Fact | None:
         if met is not None:
             return algebra.scaled(one.fact, *met)
         if other.constant is None:
-            return _with_scale(ask, one.fact, other)
+            return _with_scale(ask, one.fact, other) or masked(one.fact, one, other)
     return None
 
 
@@ -169,6 +181,8 @@ def _root(fact: Fact) -> Fact | None:
 def _reciprocal(fact: Fact) -> Fact | None:
     if isinstance(fact, Spread):
         return algebra.inverted(fact)
+    if isinstance(fact, Window | Damping):
+        return algebra.powered(fact, -1.0)
     if isinstance(fact, Combination) and fact.is_constant:
         return replace(fact, c0=fact.c0.inverse())
     return None

@@ -7,6 +7,8 @@
     Spread        max(Statistic^(1 / power), floor) gain + outer; r is one over it
     Average       the mean of a Spread over further digits, plus epsilon
     Response      a Spread over its Average; r, too
+    Window        factor (sum of X^2 over a window of channels) + epsilon; Padded is X^2 before that
+    Damping       Window^exponent; r is one over it
 
 X itself, its mean, the centered, the inverse deviation, the normalized and its affine tails are all
 Combinations. Coefficients are constants in the layout of X.
@@ -20,7 +22,7 @@ from typing import Final
 import onnx_ir as ir
 
 from normonnx.recognize.fields import Field, number
-from normonnx.recognize.frames import Atoms, Frame
+from normonnx.recognize.frames import Atom, Atoms, Frame
 
 ZERO: Final = number(0.0)
 ONE: Final = number(1.0)
@@ -97,12 +99,13 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Average:
-    """mean(spread) + epsilon: how large channels are on average (GlobalResponseNorm)."""
+    """gain mean(spread) + epsilon: how large channels are on average (GlobalResponseNorm)."""
 
     frame: Frame
     spread: Spread
     over: Atoms
     epsilon: float = 0.0
+    gain: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,45 @@ class Response:
         if not isinstance(other, Response):
             return False
         mine, its = self.average, other.average
-        return (mine.over, mine.epsilon) == (its.over, its.epsilon) and mine.spread.like(its.spread)
+        same = (mine.over, mine.epsilon, mine.gain) == (its.over, its.epsilon, its.gain)
+        return same and mine.spread.like(its.spread)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """factor (sum of X^2 over c - below ... c + above) + epsilon.
+
+    Attributes:
+        frame: Of the value.
+        atom: What c counts.
+        below: How many before.
+        above: How many after.
+        factor: Of the sum.
+        epsilon: What is added.
+    """
+
+    frame: Frame
+    atom: Atom
+    below: int
+    above: int
+    factor: float
+    epsilon: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Damping:
+    """A window's sum to a power."""
+
+    frame: Frame
+    window: Window
+    exponent: float
+
+    def like(self, other: object) -> bool:
+        """Whether it is the same number wherever the two stand."""
+        if not isinstance(other, Damping):
+            return False
+        same = replace(self.window, frame=()) == replace(other.window, frame=())
+        return same and self.exponent == other.exponent
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +197,7 @@ class Combination:
     cm: Field = ZERO
     over: Atoms = NOWHERE
     c0: Field = ZERO
-    spread: Spread | Response | None = None
+    spread: Spread | Response | Damping | None = None
     c1: Field = ZERO
     scale: Runtime | None = None
     bias: Runtime | None = None
@@ -217,4 +258,44 @@ class Absolute:
     unit: Spread | None = None
 
 
-Fact = Combination | Quadratic | Absolute | Statistic | Spread | Average | Response
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """X^2 with zeros before and after along one dimension; no other fact is as long as it."""
+
+    frame: Frame
+    squares: Quadratic
+    axis: int
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """A spread or statistic where a condition holds, 0 elsewhere: Where below opset 9.
+
+    Attributes:
+        frame: Of the value.
+        inner: The spread or statistic.
+        value: The tensor that it is a fact of.
+        mask: 1 where the condition holds, 0 elsewhere.
+    """
+
+    frame: Frame
+    inner: Spread | Statistic
+    value: ir.Value
+    mask: ir.Value
+
+
+Fact = (
+    Combination
+    | Quadratic
+    | Absolute
+    | Statistic
+    | Spread
+    | Average
+    | Response
+    | Padded
+    | Window
+    | Damping
+    | Masked
+)

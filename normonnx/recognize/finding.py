@@ -24,6 +24,7 @@ from normonnx.graph.constants import Constants, element_type
 from normonnx.graph.lengths import Lengths
 from normonnx.graph.ranks import Ranks
 from normonnx.recognize.arguments import Argument, arguments_of
+from normonnx.recognize.calls import call_of, norm_called
 from normonnx.recognize.completing import Missing, Reading, complete, is_centered_over
 from normonnx.recognize.facts import Combination
 from normonnx.recognize.regions import Region, region_of
@@ -123,6 +124,7 @@ class _Search:
 
     def look(self, graph: ir.Graph) -> None:
         """At every node, the last first."""
+        missed: list[tuple[NearMiss, Region]] = []
         for node in reversed(graph):
             if id(node) in self._taken or not node.outputs:
                 continue
@@ -131,13 +133,17 @@ class _Search:
                 self.norms.append(outcome)
                 self._taken |= {id(member) for member in outcome.region.nodes}
             elif outcome is not None:
-                miss, region = outcome
-                if self._taken.isdisjoint(id(member) for member in region.nodes):
-                    self.near_misses.append(miss)
-                    self._taken |= {id(member) for member in region.nodes}
+                missed.append(outcome)
+        for miss, region in missed:
+            members = {id(member) for member in region.nodes}
+            if self._taken.isdisjoint(members):
+                self.near_misses.append(miss)
+                self._taken |= members
 
     def _at(self, node: ir.Node, value: ir.Value) -> Found | tuple[NearMiss, Region] | None:
         missed: tuple[NearMiss, Region] | None = None
+        if norm_called(node) is not None:
+            return self._called(node)
         hint = norm_of(node.domain, node.op_type)
         for key, fact in self._known.facts(value).items():
             if not isinstance(fact, Combination) or fact.spread is None:
@@ -159,6 +165,17 @@ class _Search:
                 region = region_of(self._known, value, root)
                 missed = NearMiss(node, outcome.reason), region
         return missed
+
+    def _called(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:
+        region = Region((node,), None, None, is_output=False)
+        call, root = call_of(self._known.asked, node), node.inputs[0]
+        if isinstance(call, str) or root is None:
+            return NearMiss(node, str(call)), region
+        arguments = tuple(
+            Argument(parameter.name, value=value)
+            for parameter, value in zip(call.norm.parameters, node.inputs[1:], strict=False)
+        )
+        return Found(call, root, node.outputs[0], arguments, region)
 
     def _bound(
         self, reading: Reading, root: ir.Value, value: ir.Value, lengths: Lengths

@@ -201,6 +201,8 @@ def _batch_norm(_ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
         return None
     if int_of(node, "training_mode", 0) or not int_of(node, "spatial", 1):
         return None
+    if any(each is not None and each.fact is not None for each in operands[3:5]):
+        return _batch_statistics(fact, node, operands)
     numbers = [None if each is None else each.constant for each in operands[1:5]]
     if any(each is None or each.ndim != 1 for each in numbers) or len(numbers) != 4:  # noqa: PLR2004
         return None
@@ -216,6 +218,34 @@ def _batch_norm(_ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
         return None
     scaled = algebra.scaled(fact, fields[0], fact.frame)
     return None if scaled is None else algebra.shifted(scaled, fields[1], fact.frame)
+
+
+def _batch_statistics(fact: Combination, node: ir.Node, operands: Operands) -> Fact | None:
+    """Its mean and variance were computed from X itself, over the batch."""
+    mean, var = operands[3:5]
+    variance = None if var is None else var.fact
+    if not isinstance(variance, Statistic) or mean is None:
+        return None
+    variance = replace(variance, frame=_onto_channels(variance.frame, fact.frame))
+    epsilon = number(float_of(node, "epsilon", ONNX_EPSILON))
+    statistic = algebra.shifted(variance, epsilon, variance.frame)
+    root = None if statistic is None else algebra.powered(statistic, -1 / SQUARE)
+    centered: Fact | None = fact
+    if isinstance(mean.fact, Combination):
+        found = replace(mean.fact, frame=_onto_channels(mean.fact.frame, fact.frame))
+        centered = algebra.total(fact, found, -1.0)
+    elif mean.number != 0.0:
+        return None
+    y = None if centered is None or root is None else algebra.product(centered, root)
+    for operand, apply in zip(operands[1:3], (algebra.scaled, algebra.shifted), strict=True):
+        numbers = None if operand is None else _standing(operand, fact.frame, 1)
+        y = None if y is None or numbers is None else apply(y, numbers, fact.frame)
+    return y
+
+
+def _onto_channels(vector: Frame, frame: Frame) -> Frame:
+    """The frame of a vector as it stands along axis 1."""
+    return tuple(vector[0] if axis == 1 else () for axis in range(len(frame)))
 
 
 def _mean_variance(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:

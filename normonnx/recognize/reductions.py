@@ -9,6 +9,7 @@ from typing import Final
 
 import onnx_ir as ir
 
+from normonnx.graph.attributes import axes_within, int_of
 from normonnx.graph.lengths import Length
 from normonnx.graph.steering import reduced_axes
 from normonnx.recognize import algebra, frames
@@ -76,8 +77,6 @@ def _sum_of(fact: Fact, reduction: _Reduction) -> Fact | None:
         return None
     found = _mean_of(fact, reduction)
     if reduction.count is not None and found is not None:
-        if isinstance(found, Average):
-            return None
         return algebra.scaled(found, number(float(reduction.count)), reduction.frame)
     if isinstance(found, Statistic) and not isinstance(fact, Statistic):
         return replace(found, count=1)
@@ -136,6 +135,18 @@ def _global_average(ask: Asked, node: ir.Node, operands: Operands) -> Fact | Non
     return _mean_of(fact, _Reduction(fact, axes, lengths, keep=True)) if axes else None
 
 
+def _top(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
+    """TopK with k = 1: the largest along an axis, kept as 1."""
+    fact, lengths = _first(operands), ask.lengths(node.inputs[0])
+    if fact is None or lengths is None or len(lengths) != len(fact.frame):
+        return None
+    wanted = operands[1].number if len(operands) > 1 and operands[1] else int_of(node, "k", 0)
+    axes = axes_within([int_of(node, "axis", -1)], len(lengths))
+    if wanted != 1 or not int_of(node, "largest", 1) or axes is None:
+        return None
+    return _largest(fact, _Reduction(fact, axes, lengths, keep=True))
+
+
 REDUCTIONS: Final[Mapping[str, Transfer]] = {
     "GlobalAveragePool": _global_average,
     "ReduceL1": _reducing(_manhattan),
@@ -144,4 +155,5 @@ REDUCTIONS: Final[Mapping[str, Transfer]] = {
     "ReduceMean": _reducing(_mean_of),
     "ReduceSum": _reducing(_sum),
     "ReduceSumSquare": _reducing(_sum_of_squares),
+    "TopK": _top,
 }

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from normonnx.graph.constants import reads_content
 from normonnx.recognize.facts import Combination
-from normonnx.recognize.walk import Known
+from normonnx.recognize.walk import Known, taken_branch
 
 _COMPARING: Final = frozenset(
     ["Cast", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not"]
@@ -35,16 +35,21 @@ class Region:
 def region_of(known: Known, value: ir.Value, root: ir.Value) -> Region:
     """What computes a value from its root."""
     nodes: dict[int, ir.Node] = {}
-    waiting = [value]
+    waiting, seen = [value], set[int]()
     while waiting:
         current = waiting.pop()
         node = current.producer()
-        if current is root or node is None or id(node) in nodes:
+        if current is root or node is None or id(current) in seen:
             continue
         if current is not value and not _belongs(known, current, node, root):
             continue
+        seen.add(id(current))
         nodes[id(node)] = node
         waiting += [operand for operand in node.inputs if operand is not None]
+        branch = taken_branch(known.asked.constants, node) if node.op_type == "If" else None
+        if branch is not None:  # what the other branch reads is never read
+            waiting += branch.outputs
+            nodes |= {id(inner): inner for inner in _inner_nodes(node)}
     members = tuple(nodes.values())
     for node in members:
         leak = _leak(known, node, nodes, value, root)
@@ -53,12 +58,37 @@ def region_of(known: Known, value: ir.Value, root: ir.Value) -> Region:
     return Region(members, None, None, is_output=False)
 
 
+def _inner_nodes(node: ir.Node) -> list[ir.Node]:
+    found = list[ir.Node]()
+    for attribute in node.attributes.values():
+        if not attribute.is_ref() and attribute.type == ir.AttributeType.GRAPH:
+            found += attribute.as_graph().all_nodes()
+    return found
+
+
 def _belongs(known: Known, value: ir.Value, node: ir.Node, root: ir.Value) -> bool:
     if known.asked.constants.get(value) is not None:
         return False
     if known.fact(value, id(root)) is not None:
         return True
+    if node.op_type in ("Mul", "Sub") and _is_mask(known, node):
+        return True
     return node.op_type in _COMPARING and node.domain == "" and not known.facts(value)
+
+
+def _is_mask(known: Known, node: ir.Node) -> bool:
+    """Arithmetic between a constant and where a condition holds."""
+    for value in node.inputs:
+        source = None if value is None else value.producer()
+        if source is None or known.asked.constants.get(value) is not None:
+            continue
+        if source.op_type == "Sub" and node.op_type == "Mul":
+            return _is_mask(known, source)
+        if source.op_type != "Cast" or source.inputs[0] is None:
+            return False
+        maker = source.inputs[0].producer()
+        return maker is not None and maker.op_type in _COMPARING
+    return False
 
 
 def _leak(

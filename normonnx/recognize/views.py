@@ -12,14 +12,14 @@ from normonnx.graph.attributes import axes_within, int_of, steering
 from normonnx.graph.steering import permutation
 from normonnx.recognize import frames
 from normonnx.recognize.asking import Asked, Operands
-from normonnx.recognize.facts import Fact
+from normonnx.recognize.facts import Fact, Padded
 from normonnx.recognize.frames import Frame
 from normonnx.recognize.table import Transfer
 
 
 def _framed(operands: Operands) -> tuple[Fact, Frame] | None:
     first = operands[0]
-    if first is None or first.fact is None:
+    if first is None or first.fact is None or isinstance(first.fact, Padded):
         return None
     return first.fact, first.fact.frame
 

@@ -23,12 +23,13 @@ from normonnx.recognize.operators import OPERATORS
 from normonnx.recognize.reductions import REDUCTIONS
 from normonnx.recognize.table import Transfer
 from normonnx.recognize.views import VIEWS
+from normonnx.recognize.windows import WINDOWS
 
 _MOST_ROOTS: Final = 24
 TRANSFERS: Final[Mapping[tuple[str, str], Transfer]] = {
     **{
         ("", name): transfer
-        for table in (CHOOSING, ELEMENTWISE, REDUCTIONS, VIEWS)
+        for table in (CHOOSING, ELEMENTWISE, REDUCTIONS, VIEWS, WINDOWS)
         for name, transfer in table.items()
     },
     **OPERATORS,
@@ -46,6 +47,9 @@ class Known:
     def walk(self, nodes: Iterable[ir.Node]) -> None:
         """Learn what nodes, in order, give."""
         for node in nodes:
+            if node.op_type == "If" and node.domain in ("", "ai.onnx"):
+                self._learn_branch(node)
+                continue
             domain = "" if node.domain == "ai.onnx" else node.domain
             transfer = TRANSFERS.get((domain, node.op_type))
             if transfer is not None and not _has_references(node) and node.outputs:
@@ -73,9 +77,23 @@ class Known:
             return self.own(value)
         return self._facts.get(id(value), {}).get(key)
 
+    def _learn_branch(self, node: ir.Node) -> None:
+        """An If that always takes one branch gives what that branch gives."""
+        branch = taken_branch(self.asked.constants, node)
+        if branch is None:
+            return
+        self.walk(branch)
+        for output, inner in zip(node.outputs, branch.outputs, strict=False):
+            facts = dict(self._facts.get(id(inner), {}))
+            own = self.own(inner)
+            if own is not None:
+                facts[id(inner)] = own
+            if facts:
+                self._facts[id(output)] = facts
+
     def _learn(self, node: ir.Node, transfer: Transfer) -> None:
-        constants = self.asked.constants
-        arrays = [constants.get(value) for value in node.inputs]
+        ask = self.asked
+        arrays = [None if value is None else ask.constant(value) for value in node.inputs]
         variable = [v for v, a in zip(node.inputs, arrays, strict=True) if a is None and v]
         if not variable or not variable[0].name:
             return
@@ -105,6 +123,16 @@ class Known:
             if self.own(value) is not None:
                 keys[id(value)] = None
         return list(keys)
+
+
+def taken_branch(constants: Constants, node: ir.Node) -> ir.Graph | None:
+    """The branch that an If always takes; None where that depends on the input."""
+    condition = constants.get(node.inputs[0]) if node.inputs else None
+    name = "then_branch" if condition is not None and condition.all() else "else_branch"
+    attribute = node.attributes.get(name)
+    if condition is None or condition.size != 1 or attribute is None or attribute.is_ref():
+        return None
+    return attribute.as_graph()
 
 
 def _has_references(node: ir.Node) -> bool:

@@ -1,0 +1,59 @@
+"""Recognising, as one function over a model, and as an onnx_ir pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+import onnx_ir as ir
+
+from normonnx.core.events import Event
+from normonnx.recognize.emitting import RULE as RULE  # noqa: PLC0414  # its name outside
+from normonnx.recognize.emitting import Observer, emit
+from normonnx.recognize.finding import find
+
+logger: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """The normalizations that became calls, and what is nearly one and why it isn't."""
+
+    applied: tuple[Event, ...]
+    refused: tuple[Event, ...]
+
+
+def recognize(
+    model: ir.Model,
+    *,
+    keep: Collection[str] = (),
+    keep_inputs: Collection[str] = (),
+    observer: Observer | None = None,
+) -> Recognition:
+    """Make each normalization one call of its function `normonnx::NAME`, in place.
+
+    Args:
+        model: Changed in place.
+        keep: Names of nodes or values that must stay as they are.
+        keep_inputs: IR version 3 only: initializers that the caller will override, so no constants.
+        observer: Called after each rewrite, with the model already changed.
+    """
+    return Recognition(*emit(model, find(model, keep_inputs), keep=keep, observer=observer))
+
+
+class RecognizeNorms(ir.passes.InPlacePass):
+    """`recognize` as a pass, to be combined with those of onnx-ir and onnxscript."""
+
+    def __init__(self, *, keep: Collection[str] = (), keep_inputs: Collection[str] = ()) -> None:
+        super().__init__()
+        self.keep = frozenset(keep)
+        self.keep_inputs = frozenset(keep_inputs)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Recognise in place; what is nearly a normalization is logged at level INFO."""
+        found = recognize(model, keep=self.keep, keep_inputs=self.keep_inputs)
+        for event in found.refused:
+            logger.info("%s %s stays: %s", event.op_type, event.node, event.reason)
+        return ir.passes.PassResult(model, modified=bool(found.applied))

@@ -194,21 +194,54 @@ def reads_content(node: ir.Node, index: int) -> bool:
 
 def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
     """Element type of a value, as declared or as its producers imply; None when unknown."""
-    for _ in range(64):
-        if value is None:
-            return None
-        if value.dtype is not None and value.dtype is not ir.DataType.UNDEFINED:
-            return _numpy_type(value.dtype)
-        node = value.producer()
-        if node is None or node.domain not in ("", "ai.onnx"):
-            return None
-        if node.op_type == "Cast":
-            target = node.attributes["to"]
-            return None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))
-        if node.op_type not in _KEEPS_TYPE or not node.inputs:
-            return None
-        value = node.inputs[0]
+    while value is not None:
+        found, value = _declared_type(value)
+        if found is not None:
+            return found
     return None
+
+
+class ElementTypes:
+    """Element types of the values of one model, remembered: chains may be long."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[ir.Value, np.dtype[Any] | None]] = {}
+
+    def get(self, value: ir.Value | None) -> np.dtype[Any] | None:
+        """As `element_type`."""
+        passed: list[ir.Value] = []
+        found = None
+        while value is not None:
+            if id(value) in self._known:
+                found = self._known[id(value)][1]
+                break
+            passed.append(value)
+            found, value = _declared_type(value)
+            if found is not None:
+                break
+        for each in passed:
+            self._known[id(each)] = (each, found)
+        return found
+
+
+def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | None]:
+    """What is said about a value itself, or else the value whose type it shares."""
+    if value.dtype is not None and value.dtype is not ir.DataType.UNDEFINED:
+        return _numpy_type(value.dtype), None
+    node = value.producer()
+    if node is None or node.domain not in ("", "ai.onnx"):
+        return None, None
+    if node.op_type == "Constant":
+        array = constant_attribute(node)
+        return (None if array is None else array.dtype), None
+    if node.op_type == "Cast":
+        target = node.attributes["to"]
+        return (None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))), None
+    if node.op_type == "CastLike":
+        return None, node.inputs[1]
+    if node.op_type not in _KEEPS_TYPE or not node.inputs:
+        return None, None
+    return None, node.inputs[0]
 
 
 _KEEPS_TYPE: Final = frozenset(
@@ -217,51 +250,92 @@ _KEEPS_TYPE: Final = frozenset(
         "Add",
         "AveragePool",
         "BatchNormalization",
+        "Ceil",
         "Clip",
         "Concat",
         "Conv",
         "ConvTranspose",
+        "Cos",
+        "CumSum",
+        "DepthToSpace",
         "Div",
         "Dropout",
+        "Einsum",
         "Elu",
         "Erf",
         "Exp",
         "Expand",
         "Flatten",
+        "Floor",
         "Gather",
+        "GatherElements",
+        "GatherND",
         "Gelu",
         "Gemm",
         "GlobalAveragePool",
+        "GlobalMaxPool",
+        "GridSample",
+        "GroupNormalization",
+        "HardMax",
         "HardSigmoid",
         "HardSwish",
         "Identity",
         "InstanceNormalization",
+        "LRN",
         "LayerNormalization",
         "LeakyRelu",
         "Log",
+        "LogSoftmax",
+        "LpNormalization",
+        "LpPool",
         "MatMul",
+        "Max",
         "MaxPool",
+        "Mean",
+        "MeanVarianceNormalization",
+        "Min",
+        "Mish",
         "Mul",
         "Neg",
+        "PRelu",
         "Pad",
         "Pow",
-        "PRelu",
+        "RMSNormalization",
         "Reciprocal",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceMax",
         "ReduceMean",
+        "ReduceMin",
+        "ReduceProd",
         "ReduceSum",
+        "ReduceSumSquare",
         "Relu",
         "Reshape",
         "Resize",
+        "RotaryEmbedding",
+        "Round",
+        "ScatterElements",
+        "ScatterND",
+        "Selu",
         "Sigmoid",
+        "Sign",
+        "Sin",
         "Slice",
         "Softmax",
+        "Softplus",
+        "SpaceToDepth",
+        "Split",
         "Sqrt",
         "Squeeze",
         "Sub",
         "Sum",
         "Tanh",
+        "Tile",
         "Transpose",
+        "Trilu",
         "Unsqueeze",
+        "Upsample",
     ]
 )
 

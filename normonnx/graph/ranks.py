@@ -17,6 +17,7 @@ from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.inference import inferred
 from normonnx.graph.lengths import Lengths, completed, static
 from normonnx.graph.shape_rules import OTHER_OUTPUTS, RULES
+from normonnx.graph.steering import taken_branch
 
 
 class Ranks:
@@ -83,6 +84,9 @@ class Ranks:
             node = current.producer()
             if node is not None and node.op_type in RULES:
                 waiting += [(v, False) for v in node.inputs if v is not None]
+                branch = taken_branch(node, self.constants) if node.op_type == "If" else None
+                if branch is not None:
+                    waiting += [(v, False) for v in branch.outputs]
         return order
 
     def _by_rule(self, value: ir.Value) -> Lengths | None:

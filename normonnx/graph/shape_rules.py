@@ -5,12 +5,20 @@ A rule returns None where nothing is known, and a None for each dimension that i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 import onnx_ir as ir
 
-from normonnx.graph.attributes import axes_within, int_of, ints_of, steering
+from normonnx.graph.attributes import (
+    axes_within,
+    int_of,
+    ints_of,
+    is_given,
+    steering,
+    text_of,
+)
 from normonnx.graph.constants import Constants
 from normonnx.graph.lengths import Length, Lengths, broadcast, quotient
 from normonnx.graph.shape_values import entries
@@ -20,9 +28,11 @@ from normonnx.graph.steering import (
     reduced_axes,
     slices,
     split_sizes,
+    taken_branch,
     windows,
 )
 
+_SIZES: Final = 3  # input of Resize
 _LARGEST_RANK: Final = 64  # numpy's
 
 
@@ -272,7 +282,38 @@ def _pad(shapes: Shapes, node: ir.Node, _index: int) -> Found:
 
 def _resize(shapes: Shapes, node: ir.Node, _index: int) -> Found:
     data = shapes.known(node.inputs[0])
-    return None if data is None else [None] * len(data)
+    if data is None:
+        return None
+    unknown: Found = [None] * len(data)
+    if not _has_no_parameters(node) or "axes" in node.attributes:
+        return unknown
+    if text_of(node, "keep_aspect_ratio_policy", "stretch") != "stretch":
+        return unknown
+    if is_given(node, _SIZES):
+        sizes = entries(shapes, node.inputs[_SIZES])
+        return sizes if sizes is not None and len(sizes) == len(data) else unknown
+    scales = _scales(shapes, node)
+    if scales is None or len(scales) != len(data):
+        return unknown
+    return [
+        length if scale == 1.0 else math.floor(length * scale) if isinstance(length, int) else None
+        for length, scale in zip(data, scales, strict=True)
+    ]
+
+
+def _scales(shapes: Shapes, node: ir.Node) -> list[float] | None:
+    """Scales of Resize and Upsample: an attribute in opset 7, an input later."""
+    if "scales" in node.attributes:
+        return [float(scale) for scale in node.attributes["scales"].as_floats()]
+    index = 2 if len(node.inputs) > 2 else 1  # noqa: PLR2004  # a region comes first from 11 on
+    array = shapes.constants.get(node.inputs[index]) if is_given(node, index) else None
+    return None if array is None else [float(scale) for scale in array.reshape(-1)]
+
+
+def _branch(shapes: Shapes, node: ir.Node, index: int) -> Found:
+    """An If that always takes one branch gives what that branch gives."""
+    branch = taken_branch(node, shapes.constants)
+    return None if branch is None else shapes.known(branch.outputs[index])
 
 
 def _shape(shapes: Shapes, node: ir.Node, _index: int) -> Found:
@@ -357,7 +398,9 @@ _REDUCTIONS: Final = [
     "ReduceSum",
     "ReduceSumSquare",
 ]
-OTHER_OUTPUTS: Final = frozenset(["Dropout", "MaxPool", "Split"])  # rules hold for all of them
+OTHER_OUTPUTS: Final = frozenset(
+    ["Dropout", "If", "MaxPool", "Split"]
+)  # rules hold for all of them
 RULES: Final[Mapping[str, Rule]] = {
     **dict.fromkeys(_SAME, _same),
     **dict.fromkeys(_BROADCAST, _broadcast),
@@ -373,6 +416,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "Gather": _gather,
     "GatherElements": _second,
     "Gemm": _gemm,
+    "If": _branch,
     "MatMul": _matrix_product,
     "Pad": _pad,
     "Range": _range,

@@ -64,7 +64,59 @@ def _computed(
         return _concatenated([entries(shapes, part, depth + 1) for part in node.inputs])
     if node.op_type in ("Gather", "Slice"):
         return _selected(shapes, node, entries(shapes, node.inputs[0], depth + 1))
-    return [None] if shapes.known(value) in ((), (1,)) else None
+    if node.op_type == "Where":
+        return _chosen(shapes, node, depth)
+    return _as_many(shapes.known(value))
+
+
+def _as_many(lengths: Lengths | None) -> Sequence[Length | None] | None:
+    """As many unknown entries as a vector of that shape has."""
+    if lengths == ():
+        return [None]
+    if lengths is None or len(lengths) != 1 or not isinstance(lengths[0], int):
+        return None
+    return [None] * lengths[0] if lengths[0] <= _LONGEST else None
+
+
+def _chosen(shapes: Shapes, node: ir.Node, depth: int) -> Sequence[Length | None] | None:
+    """Where: exporters put a length in place of each -1."""
+    condition = _holds(shapes, node.inputs[0], depth + 1)
+    one, other = (entries(shapes, value, depth + 1) for value in node.inputs[1:3])
+    if one is None or other is None or condition is None:
+        return _as_many(shapes.known(node.outputs[0]))
+    count = max(len(one), len(other), len(condition))
+    full = [list(part) * (count if len(part) == 1 else 1) for part in (condition, one, other)]
+    if any(len(part) != count for part in full):
+        return None
+    return [
+        None if holds is None else (yes if holds else no)
+        for holds, yes, no in zip(*full, strict=True)
+    ]
+
+
+def _holds(shapes: Shapes, value: ir.Value | None, depth: int) -> Sequence[bool | None] | None:
+    """A condition on entries, one by one; a length never equals -1."""
+    array = shapes.constants.get(value)
+    if array is not None:
+        return [bool(entry) for entry in array.reshape(-1)[:_LONGEST]]
+    node = None if value is None else value.producer()
+    if node is None or node.op_type != "Equal":
+        return None
+    one, other = (entries(shapes, part, depth) for part in node.inputs)
+    if one is None or other is None or len(one) != len(other):
+        return None
+    return [_equal(left, right) for left, right in zip(one, other, strict=True)]
+
+
+def _equal(one: Length | None, other: Length | None) -> bool | None:
+    if one is None or other is None:
+        return None
+    if isinstance(one, int) and isinstance(other, int):
+        return one == other
+    known = one if isinstance(one, int) else other
+    if isinstance(known, int):
+        return False if known < 0 else None
+    return True if one is other else None
 
 
 def _concatenated(

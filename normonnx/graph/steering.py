@@ -110,3 +110,12 @@ def padding_of(node: ir.Node, constants: Constants, rank: int) -> list[tuple[int
     for position, axis in enumerate(axes):
         found[axis] = (pads[position], pads[position + len(axes)])
     return found
+
+
+def taken_branch(node: ir.Node, constants: Constants) -> ir.Graph | None:
+    """The branch that an If always takes; None where that depends on the input."""
+    condition = constants.get(node.inputs[0]) if node.inputs else None
+    if condition is None or condition.size != 1:
+        return None
+    attribute = node.attributes.get("then_branch" if condition.all() else "else_branch")
+    return None if attribute is None or attribute.is_ref() else attribute.as_graph()

@@ -19,7 +19,6 @@ from normonnx.catalogue.checking import expected_shape
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import Extent, Parameter
 from normonnx.core.dtypes import is_float
-from normonnx.graph.constants import element_type
 from normonnx.graph.lengths import Length, Lengths
 from normonnx.recognize.asking import Asked
 from normonnx.recognize.completing import Missing, Reading
@@ -119,7 +118,7 @@ def _at_run_time(
     if parameter.extent in (Extent.SAMPLE_CHANNELS, Extent.SAMPLE_FEATURES):
         if parameter.name == "scale":
             value, offset = _without_offset(ask, value)
-        value = _through_views(value)
+        value = _through_views(ask, value)
     wanted = _wanted(parameter, lengths, rank)
     have = ask.lengths(value)
     if have is None:
@@ -154,22 +153,22 @@ def _wanted(parameter: Parameter, lengths: Lengths, rank: int) -> tuple[Length, 
     return tuple(lengths[len(lengths) - rank :])
 
 
-def _through_views(value: ir.Value) -> ir.Value:
+def _through_views(ask: Asked, value: ir.Value) -> ir.Value:
     """What an operand is a view of; the function wants fewer axes of size 1."""
     for _ in range(4):
         node = value.producer()
         source = None if node is None or node.domain or not node.inputs else node.inputs[0]
         if node is None or source is None:
             break
-        if node.op_type not in _VIEWS and not _widens(node, source):
+        if node.op_type not in _VIEWS and not _widens(ask, node, source):
             break
         value = source
     return value
 
 
-def _widens(node: ir.Node, source: ir.Value) -> bool:
+def _widens(ask: Asked, node: ir.Node, source: ir.Value) -> bool:
     """Whether a Cast loses nothing; the function casts what it is given itself."""
-    kinds = element_type(source), element_type(node.outputs[0])
+    kinds = ask.element_type(source), ask.element_type(node.outputs[0])
     if node.op_type != "Cast" or kinds[0] is None or kinds[1] is None:
         return False
     return is_float(kinds[0]) and kinds[0].itemsize < kinds[1].itemsize
@@ -177,7 +176,7 @@ def _widens(node: ir.Node, source: ir.Value) -> bool:
 
 def _without_offset(ask: Asked, value: ir.Value) -> tuple[ir.Value, dict[str, float]]:
     """1 + scale is scale with offset 1."""
-    base = _through_views(value)
+    base = _through_views(ask, value)
     node = base.producer()
     if node is None or node.op_type != "Add" or node.domain:
         return value, {}

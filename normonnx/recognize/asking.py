@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.graph.attributes import int_of
-from normonnx.graph.constants import Constants, element_type
+from normonnx.graph.constants import Constants, ElementTypes
 from normonnx.graph.lengths import Length, Lengths, Unknown
 from normonnx.graph.ranks import Ranks
 from normonnx.graph.shape_values import entries
@@ -67,6 +67,7 @@ class Asked:
     def __init__(self, constants: Constants, ranks: Ranks) -> None:
         self.constants = constants
         self.ranks = ranks
+        self._types = ElementTypes()
 
     def lengths(self, value: ir.Value | None) -> Lengths | None:
         """The shape of a value."""
@@ -76,9 +77,23 @@ class Asked:
         """The same, for `shape_values.entries`."""
         return self.ranks.lengths(value)
 
+    def element_type(self, value: ir.Value | None) -> np.dtype[Any] | None:
+        """Element type of a value; None when unknown."""
+        return self._types.get(value)
+
+    def uniform(self, value: ir.Value) -> npt.NDArray[Any] | None:
+        """The one number that a constant of unknown shape holds everywhere."""
+        node = value.producer()
+        if node is None or node.op_type != "ConstantOfShape" or node.domain:
+            return None
+        filler = node.attributes.get("value")
+        if filler is None:
+            return np.zeros(1, np.float32)
+        return None if filler.is_ref() else filler.as_tensor().numpy().reshape(1)
+
     def is_floating(self, value: ir.Value | None) -> bool:
         """Whether a value holds floating-point numbers, as far as is known."""
-        found = element_type(value)
+        found = self.element_type(value)
         return found is None or found.kind == "f" or found.name == "bfloat16"
 
     def constant(self, value: ir.Value) -> npt.NDArray[Any] | None:

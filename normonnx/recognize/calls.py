@@ -11,7 +11,6 @@ from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import DOMAIN, Norm
 from normonnx.core.errors import UsageError
-from normonnx.graph.constants import element_type
 from normonnx.recognize.asking import Asked
 
 
@@ -47,6 +46,6 @@ def call_of(ask: Asked, node: ir.Node) -> NormCall | str:
         else:
             return f"the shape of its {parameter.name} is not known"
     try:
-        return norm.define(shape, element_type(x) or np.dtype(np.float32), **given)
+        return norm.define(shape, ask.element_type(x) or np.dtype(np.float32), **given)
     except UsageError as error:
         return str(error)

@@ -8,7 +8,7 @@ readings, on what scale and bias run along.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -28,7 +28,7 @@ from normonnx.recognize.facts import (
     Statistic,
 )
 from normonnx.recognize.fields import Array, Field
-from normonnx.recognize.frames import same, whole, within
+from normonnx.recognize.frames import same, whole
 from normonnx.recognize.places import Place
 
 _ROUNDING: Final = 2.0**-21  # a factor such as 1 / 768 in float32, a few times over
@@ -46,31 +46,42 @@ class Reading:
         attributes: By name.
         parameters: By name: an array, or the operand at run time. What is left out is the default.
         sources: The model's own constant that a parameter is, where there is one.
+        others: The same function under other names.
     """
 
     norm: str
     attributes: Mapping[str, Number]
     parameters: Mapping[str, Array | Runtime] = field(default_factory=dict)
     sources: Mapping[str, Field] = field(default_factory=dict)
+    others: tuple[Reading, ...] = ()
+
+    def spelled(self, names: Collection[str]) -> Reading:
+        """The name that the operators it is made of suggest; its own where they suggest none."""
+        return next((each for each in (self, *self.others) if each.norm in names), self)
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Why something that looks like a normalization is none."""
+    """Why something that looks like a normalization is none.
+
+    Attributes:
+        reason: As a sentence.
+        near: How near it came: 0 has the wrong axes, 1 the wrong numbers, 2 is used otherwise.
+    """
 
     reason: str
+    near: int = 1
 
 
 Outcome = Reading | Missing | None
 
 
-def complete(fact: Fact, lengths: Lengths, hint: str | None = None) -> Outcome:
+def complete(fact: Fact, lengths: Lengths) -> Outcome:
     """What a value is, relative to a root.
 
     Args:
         fact: Of the value.
         lengths: Of the root.
-        hint: The normalization that the operator is called, where it has two readings.
 
     Returns:
         None where it isn't about normalizing at all.
@@ -78,7 +89,7 @@ def complete(fact: Fact, lengths: Lengths, hint: str | None = None) -> Outcome:
     if not isinstance(fact, Combination) or fact.spread is None or fact.is_inverse:
         return None
     if not same(fact.frame, whole(lengths)):
-        return Missing("its result has other axes than what is normalized")
+        return Missing("its result has other axes than what is normalized", 0)
     if isinstance(fact.spread, Response):
         return _response(fact, fact.spread, lengths)
     if isinstance(fact.spread, Damping):
@@ -92,13 +103,13 @@ def complete(fact: Fact, lengths: Lengths, hint: str | None = None) -> Outcome:
     if statistic.unit is not None:
         return Missing("its statistic is one of numbers that were divided before")
     if statistic.centered:
-        return _centered(fact, fact.spread, place, hint)
+        return _centered(fact, fact.spread, place)
     if not fact.cm.is_number(0.0):
         return Missing("what is divided is centered, and the statistic is not")
     return _uncentered(fact, fact.spread, place)
 
 
-def _centered(fact: Combination, spread: Spread, place: Place, hint: str | None) -> Outcome:
+def _centered(fact: Combination, spread: Spread, place: Place) -> Outcome:
     missing = _why_not_standardized(fact, spread)
     if missing is not None:
         return Missing(missing)
@@ -106,9 +117,8 @@ def _centered(fact: Combination, spread: Spread, place: Place, hint: str | None)
         return _outside(fact, spread, place)
     epsilon = spread.statistic.epsilon
     found = [reading for read in _CENTERED if (reading := read(fact, place, epsilon))]
-    chosen = [reading for reading in found if reading.norm == hint]
     if found:
-        return (chosen or found)[0]
+        return replace(found[0], others=tuple(found[1:]))
     return Missing(_no_layer(place))
 
 
@@ -415,11 +425,8 @@ def _damped(fact: Combination, damping: Damping, lengths: Lengths) -> Outcome:
     )
 
 
-def is_centered_over(fact: Fact | None, fact_of_norm: Fact) -> bool:
-    """Whether a root is itself centered over what a norm of it is over."""
-    if not isinstance(fact, Combination) or not isinstance(fact_of_norm, Combination):
+def is_centered(fact: Fact | None) -> bool:
+    """Whether a value is another minus its mean: over its own size it standardizes the other."""
+    if not isinstance(fact, Combination) or not fact.is_linear:
         return False
-    spread = fact_of_norm.spread
-    if not isinstance(spread, Spread) or fact.cm.is_number(0.0):
-        return False
-    return within(spread.statistic.over, fact.over)
+    return not fact.cm.is_number(0.0) and fact.cm.equals(-fact.cx)

@@ -20,12 +20,12 @@ from normonnx.catalogue.norm import DOMAIN
 from normonnx.catalogue.operators import norm_of
 from normonnx.core.errors import UsageError
 from normonnx.graph import walk
-from normonnx.graph.constants import Constants, element_type
+from normonnx.graph.constants import Constants
 from normonnx.graph.lengths import Lengths
 from normonnx.graph.ranks import Ranks
 from normonnx.recognize.arguments import Argument, arguments_of
 from normonnx.recognize.calls import call_of, norm_called
-from normonnx.recognize.completing import Missing, Reading, complete, is_centered_over
+from normonnx.recognize.completing import Missing, Reading, complete, is_centered
 from normonnx.recognize.facts import Combination
 from normonnx.recognize.regions import Region, region_of
 from normonnx.recognize.walk import Known
@@ -141,30 +141,32 @@ class _Search:
                 self._taken |= members
 
     def _at(self, node: ir.Node, value: ir.Value) -> Found | tuple[NearMiss, Region] | None:
-        missed: tuple[NearMiss, Region] | None = None
+        missed: tuple[NearMiss, Region, int] | None = None
         if norm_called(node) is not None:
             return self._called(node)
-        hint = norm_of(node.domain, node.op_type)
         for key, fact in self._known.facts(value).items():
             if not isinstance(fact, Combination) or fact.spread is None:
                 continue
             root = self._known.root(key)
-            lengths = self._known.asked.lengths(root)
-            outcome = None if lengths is None else complete(fact, lengths, hint)
-            if isinstance(outcome, Reading) and lengths is not None:
-                if any(
-                    is_centered_over(self._known.fact(root, older), fact)
-                    for older in self._known.facts(root)
-                ):
-                    continue
-                found = self._bound(outcome, root, value, lengths)
-                if isinstance(found, Found):
-                    return found
-                outcome = found
-            if isinstance(outcome, Missing) and missed is None:
-                region = region_of(self._known, value, root)
-                missed = NearMiss(node, outcome.reason), region
-        return missed
+            outcome = self._relative_to(root, value, fact)
+            if isinstance(outcome, Found):
+                return outcome
+            if isinstance(outcome, Missing) and (missed is None or outcome.near > missed[2]):
+                miss = NearMiss(node, outcome.reason)
+                missed = miss, region_of(self._known, value, root), outcome.near
+        return None if missed is None else missed[:2]
+
+    def _relative_to(
+        self, root: ir.Value, value: ir.Value, fact: Combination
+    ) -> Found | Missing | None:
+        lengths = self._known.asked.lengths(root)
+        outcome = None if lengths is None else complete(fact, lengths)
+        if not isinstance(outcome, Reading) or lengths is None:
+            return outcome if isinstance(outcome, Missing) else None
+        olders = (self._known.fact(root, older) for older in self._known.facts(root))
+        if not CATALOGUE[outcome.norm].centered and any(map(is_centered, olders)):
+            return None
+        return self._bound(outcome, root, value, lengths)
 
     def _called(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:
         region = Region((node,), None, None, is_output=False)
@@ -181,20 +183,30 @@ class _Search:
         self, reading: Reading, root: ir.Value, value: ir.Value, lengths: Lengths
     ) -> Found | Missing:
         """A reading as a call with its arguments, if the graph lets it be one."""
-        kinds = element_type(root), element_type(value)
+        ask = self._known.asked
+        kinds = ask.element_type(root), ask.element_type(value)
         kind = kinds[1] or kinds[0]
         if kind is None or (kinds[0] is not None and kinds[0] != kind):
             return Missing("its result has another element type than what is normalized")
         region = region_of(self._known, value, root)
         if region.leaking is not None:
-            return Missing(_leaks(region))
+            return Missing(_leaks(region), 2)
         ends = self._known.asked.lengths(value)
         if ends is None or not _fits(lengths, ends):
             return Missing("its result is larger than what is normalized")
+        reading = reading.spelled(_suggested(region))
         found = arguments_of(self._known.asked, reading, lengths, kind)
         if isinstance(found, Missing):
             return found
         return _call(reading, found, (root, value), (lengths, kind), region)
+
+
+def _suggested(region: Region) -> set[str]:
+    """Normalizations that the operators of a region are, or are used to spell."""
+    names = {norm_of(node.domain, node.op_type) or "" for node in region.nodes}
+    if "InstanceNorm" in names and any(node.op_type == "Reshape" for node in region.nodes):
+        return {"GroupNorm"}  # groups are made the channels of an InstanceNormalization
+    return names
 
 
 def _fits(root: Lengths, result: Lengths) -> bool:

@@ -74,6 +74,9 @@ def _with_affine(
     for operand, apply in zip(operands, (algebra.scaled, algebra.shifted), strict=False):
         if operand is None or not isinstance(found, Combination):
             continue
+        uniform = ask.uniform(operand.value) if operand.constant is None else None
+        if uniform is not None:
+            operand = replace(operand, constant=uniform)  # noqa: PLW2901
         if operand.constant is None:
             found = _at_run_time(ask, found, operand, axis, scales=apply is algebra.scaled)
             continue
@@ -109,6 +112,8 @@ def _standing(operand: Operand, frame: Frame, axis: int | None) -> Field | None:
     constant = operand.constant
     if constant is None or constant.ndim != 1:
         return None
+    if constant.size == 1:
+        return operand.field(frame)
     shaped = constant.reshape([-1 if at == axis else 1 for at in range(len(frame))])
     return field(shaped, frame, operand.value)
 

@@ -8,8 +8,9 @@ from typing import Final
 import onnx_ir as ir
 
 from normonnx.graph.constants import reads_content
+from normonnx.graph.steering import taken_branch
 from normonnx.recognize.facts import Combination
-from normonnx.recognize.walk import Known, taken_branch
+from normonnx.recognize.walk import Known
 
 _COMPARING: Final = frozenset(
     ["Cast", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not"]
@@ -46,9 +47,9 @@ def region_of(known: Known, value: ir.Value, root: ir.Value) -> Region:
         seen.add(id(current))
         nodes[id(node)] = node
         waiting += [operand for operand in node.inputs if operand is not None]
-        branch = taken_branch(known.asked.constants, node) if node.op_type == "If" else None
+        branch = taken_branch(node, known.asked.constants) if node.op_type == "If" else None
         if branch is not None:  # what the other branch reads is never read
-            waiting += branch.outputs
+            waiting.extend(list(branch.outputs))
             nodes |= {id(inner): inner for inner in _inner_nodes(node)}
     members = tuple(nodes.values())
     for node in members:
@@ -101,7 +102,7 @@ def _leak(
         fact = known.fact(output, id(root))
         if isinstance(fact, Combination) and fact.is_view:
             continue  # the same numbers as the root's: they may stay
-        if output.is_graph_output():
+        if output.is_graph_output() and node.graph is value.graph:
             return None, True
         for use in output.uses():
             if id(use.node) not in nodes and reads_content(use.node, use.idx):

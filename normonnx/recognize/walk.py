@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from normonnx.graph.constants import Constants
 from normonnx.graph.ranks import Ranks
+from normonnx.graph.steering import taken_branch
 from normonnx.recognize import frames
 from normonnx.recognize.asking import Asked, Operand
 from normonnx.recognize.choosing import CHOOSING
@@ -79,7 +80,7 @@ class Known:
 
     def _learn_branch(self, node: ir.Node) -> None:
         """An If that always takes one branch gives what that branch gives."""
-        branch = taken_branch(self.asked.constants, node)
+        branch = taken_branch(node, self.asked.constants)
         if branch is None:
             return
         self.walk(branch)
@@ -123,16 +124,6 @@ class Known:
             if self.own(value) is not None:
                 keys[id(value)] = None
         return list(keys)
-
-
-def taken_branch(constants: Constants, node: ir.Node) -> ir.Graph | None:
-    """The branch that an If always takes; None where that depends on the input."""
-    condition = constants.get(node.inputs[0]) if node.inputs else None
-    name = "then_branch" if condition is not None and condition.all() else "else_branch"
-    attribute = node.attributes.get(name)
-    if condition is None or condition.size != 1 or attribute is None or attribute.is_ref():
-        return None
-    return attribute.as_graph()
 
 
 def _has_references(node: ir.Node) -> bool:

@@ -183,7 +183,7 @@ def _check_options(options: Options) -> None:
     for name in options.passes or ():
         _check_choice("pass", name, PASSES)
     if options.style not in (None, "function"):
-        message = f"style {options.style!r} is not available yet; expected 'function' or None"
+        message = f"style={options.style!r} is not available yet; expected 'function' or None"
         raise UsageError(message)
     if options.verify not in (None, "final", "each"):
         message = f"verify {options.verify!r} is unknown; expected 'final', 'each' or None"

@@ -43,6 +43,8 @@ class OptimizeReport:
         target: The target asked for.
         verification: Outcome of checking the result against the original in float64;
             None when no check was asked for.
+        checked: Number of rewrites that were each proven right over the nodes that they changed;
+            None when that was not asked for.
     """
 
     applied: tuple[Event, ...] = ()
@@ -53,6 +55,7 @@ class OptimizeReport:
     opset_after: int = 0
     target: str = "portable"
     verification: ValidationReport | None = None
+    checked: int | None = None
 
     @property
     def modified(self) -> bool:

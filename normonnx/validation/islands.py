@@ -68,7 +68,7 @@ class Types:
     def given(self, value: ir.Value, array: Any) -> Array:  # noqa: ANN401  # what the oracle gave
         """What the oracle computed for a value, in the type that a runtime has there."""
         found = np.asarray(array)
-        kind = self._kind(value)
+        kind = self.known(value)
         if kind is None:
             return found.astype(np.float32) if found.dtype.kind == "f" else found
         with np.errstate(all="ignore"):
@@ -76,9 +76,10 @@ class Types:
 
     def of(self, value: ir.Value) -> np.dtype[Any]:
         """The type of a value; float32 where nothing is known."""
-        return self._kind(value) or np.dtype(np.float32)
+        return self.known(value) or np.dtype(np.float32)
 
-    def _kind(self, value: ir.Value) -> np.dtype[Any] | None:
+    def known(self, value: ir.Value) -> np.dtype[Any] | None:
+        """The type of a value; None where nothing is known."""
         kind = value.dtype or self._known.get(value.name or "")
         if kind in (None, ir.DataType.UNDEFINED):
             return element_type(value)

@@ -113,7 +113,7 @@ class _Copy:
     def enters(self, value: ir.Value, name: str, array: Array | None) -> None:
         """Add an input."""
         if array is None:
-            made = ir.Value(name=name, type=self._type(value), shape=value.shape)
+            made = ir.Value(name=name, type=self._type(value), shape=self.types.shape(value))
         else:
             kind = ir.TensorType(ir.DataType.from_numpy(array.dtype))
             made = ir.Value(name=name, type=kind, shape=ir.Shape(array.shape))

@@ -18,7 +18,7 @@ from normonnx.core.errors import (
     UnsupportedOperatorError,
     UsageError,
 )
-from normonnx.core.events import Event, OptimizeReport
+from normonnx.core.events import Event, Obstacle, OptimizeReport
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
 from normonnx.core.verdicts import (
     BackendRun,
@@ -62,6 +62,7 @@ __all__ = [
     "NodePlacement",
     "NormFound",
     "NormonnxError",
+    "Obstacle",
     "OptimizeReport",
     "Statistics",
     "Tolerance",

@@ -9,6 +9,19 @@ from normonnx.core.verdicts import ValidationReport
 
 
 @dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What stops a scale and shift on its way up or down.
+
+    Attributes:
+        reason: Why it goes no further, as a sentence for users.
+        node: Name of the node where that is; its first output's name where the node has none.
+    """
+
+    reason: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One rewrite that was applied, or one that was refused.
 
@@ -20,6 +33,9 @@ class Event:
         removed: Number of nodes that the rewrite removed.
         added: Number of nodes that the rewrite added.
         nodes: Names of the nodes that went, as for `node`.
+        up: What stops it on the way to what makes its input, where it is a scale and shift that
+            stays; None where that way was not asked.
+        down: The same on the way to what reads its output.
     """
 
     rule: str
@@ -29,6 +45,8 @@ class Event:
     removed: int = 0
     added: int = 0
     nodes: tuple[str, ...] = ()
+    up: Obstacle | None = None
+    down: Obstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.operators import norm_of
+from normonnx.core.events import Obstacle
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
 from normonnx.fold.passes import Fate
 from normonnx.fold.rules import rewrite
@@ -34,13 +35,10 @@ def inspect_model(model: ModelLike) -> Inspection:
             fate = fates.get(id(node))
             where = names[id(graph)]
             if norm is not None:
-                outcome = (
-                    (False, _stays(node, norm)) if fate is None else (fate.folded, fate.reason)
-                )
-                norms.append(NormFound(label(node), node.op_type, norm, where, *outcome))
+                fate = fate or Fate(node, False, _stays(node, norm))  # noqa: FBT003
+                norms.append(NormFound(label(node), node.op_type, norm, where, *_outcome(fate)))
             elif fate is not None:
-                found = AffineFound(label(node), node.op_type, where, fate.folded, fate.reason)
-                affines.append(found)
+                affines.append(AffineFound(label(node), node.op_type, where, *_outcome(fate)))
     return Inspection(
         norms=tuple(norms),
         affines=tuple(affines),
@@ -49,6 +47,10 @@ def inspect_model(model: ModelLike) -> Inspection:
         ir_version=given.ir_version,
         producer=f"{given.producer_name or ''} {given.producer_version or ''}".strip(),
     )
+
+
+def _outcome(fate: Fate) -> tuple[bool, str, Obstacle | None, Obstacle | None]:
+    return fate.folded, fate.reason, fate.up, fate.down
 
 
 def _stays(node: ir.Node, norm: str) -> str:

@@ -52,7 +52,7 @@ _WORTH_WRITING: Final = (Verdict.PASS, Verdict.INCONCLUSIVE)
     type=click.Choice(list(_VERIFY)),
     default="final",
     show_default=True,
-    help="Check the result, or each rewrite, against the original in float64; or don't.",
+    help="Check the result, or also each rewrite by itself, in float64; or don't check.",
 )
 @click.option("--explain", is_flag=True, help="Print every rewrite and every refusal.")
 @click.option("--dry-run", is_flag=True, help="Do everything but write the result.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from normonnx.core.events import Obstacle
+
 
 @dataclass(frozen=True, slots=True)
 class NormFound:
@@ -17,6 +19,9 @@ class NormFound:
         graph: Name of the graph or function that holds it; empty for the main graph.
         foldable: Whether it can be computed away into a neighbour.
         reason: Where it folds to, or why it can't, as a sentence for users.
+        up: What stops it on the way to what makes its input; None where it folds, or was not
+            asked to go there.
+        down: The same on the way to what reads its output.
     """
 
     node: str
@@ -25,6 +30,8 @@ class NormFound:
     graph: str
     foldable: bool
     reason: str
+    up: Obstacle | None = None
+    down: Obstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,9 @@ class AffineFound:
         graph: Name of the graph or function that holds it; empty for the main graph.
         foldable: Whether it can be computed away into a neighbour.
         reason: Where it folds to, or why it can't, as a sentence for users.
+        up: What stops it on the way to what makes its input; None where it folds, or was not
+            asked to go there.
+        down: The same on the way to what reads its output.
     """
 
     node: str
@@ -44,6 +54,8 @@ class AffineFound:
     graph: str
     foldable: bool
     reason: str
+    up: Obstacle | None = None
+    down: Obstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)

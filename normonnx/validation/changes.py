@@ -150,6 +150,8 @@ def _leaving(
 ) -> Iterator[_Pair]:
     """What nodes outside read, and graphs give, where the region makes it."""
     for graph, steps in after.graphs.items():
+        if graph not in before.graphs:  # a function that came along
+            continue
         pairs = list(zip(before.outputs[graph], after.outputs[graph], strict=True))
         for node, step in steps.items():
             if node not in inside:

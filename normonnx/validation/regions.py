@@ -14,6 +14,7 @@ from normonnx.validation.sketch import Array
 from normonnx.validation.snapshots import Step
 
 _LEAST_IR_VERSION: Final = 4  # the first in which an initializer need not be an input
+_FUNCTIONS_IR_VERSION: Final = 8  # the first with functions
 
 
 def both_sides(
@@ -48,8 +49,17 @@ def both_sides(
             name="region",
             opset_imports=dict(imports),
         )
-        sides.append(ir.Model(graph, ir_version=max(model.ir_version, _LEAST_IR_VERSION)))
+        functions = _called(model, made.nodes)
+        least = _FUNCTIONS_IR_VERSION if functions else _LEAST_IR_VERSION
+        version = max(model.ir_version, least)
+        sides.append(ir.Model(graph, ir_version=version, functions=functions))
     return sides[0], sides[1]
+
+
+def _called(model: ir.Model, nodes: Sequence[ir.Node]) -> list[ir.Function]:
+    """All functions of a model where one of its nodes calls one: functions may call others."""
+    calls = any(node.op_identifier() in model.functions for node in nodes)
+    return list(model.functions.values()) if calls else []
 
 
 def output_names(change: Change) -> list[str]:

@@ -7,13 +7,14 @@ import onnx_ir as ir
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.operators import norm_of
 from normonnx.core.events import Obstacle
-from normonnx.core.inspection import AffineFound, Inspection, NormFound
+from normonnx.core.inspection import AffineFound, Inspection, NearMiss, NormFound
 from normonnx.fold.passes import Fate
 from normonnx.fold.rules import rewrite
 from normonnx.fold.surroundings import label
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
 from normonnx.pipeline import count_operators
+from normonnx.recognize.finding import Found, find
 
 _STAYS = "it has statistics of its input, so it is computed at run time"
 
@@ -26,15 +27,23 @@ def inspect_model(model: ModelLike) -> Inspection:
     """
     given = as_model(model)
     fates = _fates(given)
+    findings = find(given)
+    ends = {id(found.node): found for found in findings.norms}
+    within = {id(node) for found in findings.norms for node in found.region.nodes}
     norms: list[NormFound] = []
     affines: list[AffineFound] = []
     names = _graph_names(given)
     for graph in walk.all_graphs(given):
         for node in graph:
+            recognised = ends.get(id(node))
             norm = norm_of(node.domain, node.op_type)
             fate = fates.get(id(node))
             where = names[id(graph)]
-            if norm is not None:
+            if recognised is not None:
+                norms.append(_recognised(recognised, where, fate))
+            elif id(node) in within:
+                continue
+            elif norm is not None:
                 fate = fate or Fate(node, False, _stays(node, norm))  # noqa: FBT003
                 norms.append(NormFound(label(node), node.op_type, norm, where, *_outcome(fate)))
             elif fate is not None:
@@ -42,10 +51,38 @@ def inspect_model(model: ModelLike) -> Inspection:
     return Inspection(
         norms=tuple(norms),
         affines=tuple(affines),
+        near_misses=tuple(
+            NearMiss(label(miss.node), miss.node.op_type, names[id(miss.node.graph)], miss.reason)
+            for miss in findings.near_misses
+        ),
         nodes=count_operators(given),
         opset=checks.opset_of(given),
         ir_version=given.ir_version,
         producer=f"{given.producer_name or ''} {given.producer_version or ''}".strip(),
+    )
+
+
+def _recognised(found: Found, where: str, fate: Fate | None) -> NormFound:
+    """A normalization with its spelling, place and parameters."""
+    node, call = found.node, found.call
+    if len(found.spelling) > 1 or fate is None:
+        fate = Fate(node, False, _stays(node, call.norm.name))  # noqa: FBT003
+    return NormFound(
+        label(node),
+        node.op_type,
+        call.norm.name,
+        where,
+        *_outcome(fate),
+        normalizes=found.root.name or "",
+        shape=call.shape,
+        spelling=found.spelling,
+        nodes=tuple(label(member) for member in reversed(found.region.nodes)),
+        attributes=dict(call.attributes),
+        parameters={
+            name: given if isinstance(given, tuple) else given.shape
+            for name, given in call.parameters.items()
+            if name in found.given
+        },
     )
 
 

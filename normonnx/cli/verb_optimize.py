@@ -35,6 +35,11 @@ _WORTH_WRITING: Final = (Verdict.PASS, Verdict.INCONCLUSIVE)
     help="Where the model will run; `normonnx list targets` names them.",
 )
 @click.option(
+    "--style",
+    type=click.Choice(["function", "native", "primitive"]),
+    help="function: each normalization, however spelled, as one call of its ONNX function.",
+)
+@click.option(
     "--keep",
     multiple=True,
     metavar="NAME",
@@ -63,6 +68,7 @@ def optimize(  # noqa: PLR0913  # one parameter for each option
     *,
     output: Path | None,
     target: str,
+    style: Literal["function", "native", "primitive"] | None,
     keep: tuple[str, ...],
     keep_inputs: tuple[str, ...],
     verify: str,
@@ -86,6 +92,7 @@ def optimize(  # noqa: PLR0913  # one parameter for each option
         result = normonnx.optimize(
             model,
             target=target,
+            style=style,
             keep=keep,
             keep_inputs=keep_inputs,
             verify=_VERIFY[verify],

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from normonnx.core.version import DOMAIN
 from normonnx.graph import folding
 
 LARGEST_COMPUTED: Final = 1 << 24  # elements
@@ -229,6 +230,8 @@ def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | No
     if value.dtype is not None and value.dtype is not ir.DataType.UNDEFINED:
         return _numpy_type(value.dtype), None
     node = value.producer()
+    if node is not None and node.domain == DOMAIN and value is node.outputs[0]:
+        return None, node.inputs[0]
     if node is None or node.domain not in ("", "ai.onnx"):
         return None, None
     if node.op_type == "Constant":

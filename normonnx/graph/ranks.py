@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
+from normonnx.core.version import DOMAIN
 from normonnx.graph import folding
 from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.inference import inferred
@@ -82,7 +83,7 @@ class Ranks:
             seen.add(id(current))
             waiting.append((current, True))
             node = current.producer()
-            if node is not None and node.op_type in RULES:
+            if node is not None and (node.op_type in RULES or node.domain == DOMAIN):
                 waiting += [(v, False) for v in node.inputs if v is not None]
                 branch = taken_branch(node, self.constants) if node.op_type == "If" else None
                 if branch is not None:
@@ -100,6 +101,8 @@ class Ranks:
             constant = self.constants.get(value)
             if constant is not None:
                 return constant.shape
+        if node.domain == DOMAIN:  # every function of the catalogue keeps the shape of X
+            return self._known[id(node.inputs[0])][1] if value is node.outputs[0] else None
         rule = RULES.get(node.op_type)
         if rule is None or node.domain not in ("", "ai.onnx"):
             return None

@@ -92,8 +92,9 @@ def _opset(model: ir.Model, node: ir.Node) -> int:
 
 def _event(found: Found) -> Event:
     call, nodes = found.call, found.region.nodes
-    what = f"{found.spelling[0]}" if len(nodes) == 1 else f"{len(nodes)} nodes"
-    reason = f"{what} from {found.root.name!r} on: one {DOMAIN}::{call.norm.name}"
+    what = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
+    verb = "normalizes" if len(nodes) == 1 else "normalize"
+    reason = f"{what} that {verb} {found.root.name!r} became {DOMAIN}::{call.norm.name}"
     names = tuple(label(node) for node in reversed(nodes))
     return Event(RULE, label(found.node), found.node.op_type, reason, len(nodes), 1, names)
 

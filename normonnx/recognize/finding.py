@@ -64,6 +64,11 @@ class Found:
         return tuple(node.op_type for node in reversed(self.region.nodes))
 
     @property
+    def given(self) -> frozenset[str]:
+        """Names of the parameters that the graph gives; the others have their defaults."""
+        return frozenset(each.name for each in self.arguments if not each.is_default)
+
+    @property
     def is_call(self) -> bool:
         """Whether it is a call of the catalogue's function already."""
         return self.node.domain == DOMAIN

@@ -112,6 +112,7 @@ def _put(model: ir.Model, editor: Editor, found: Found) -> None:
         inputs,
         attributes=call_attributes(found.call, opset).values(),
         outputs=len(norm.outputs),
+        extras=found.extras,
     )
 
 

@@ -7,8 +7,8 @@ chain with it, affine included. Of several roots the oldest that has all it take
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,18 @@ from normonnx.graph.lengths import Lengths
 from normonnx.graph.ranks import Ranks
 from normonnx.recognize.arguments import Argument, arguments_of
 from normonnx.recognize.calls import call_of, norm_called
-from normonnx.recognize.completing import Missing, Reading, complete, is_centered
+from normonnx.recognize.completing import (
+    Missing,
+    Reading,
+    complete,
+    is_centered,
+    output_of_layer_norm,
+)
 from normonnx.recognize.facts import Combination
-from normonnx.recognize.regions import Region, region_of
+from normonnx.recognize.regions import Leak, Region, region_of
 from normonnx.recognize.walk import Known
+
+_STASH: Final = 4  # bytes of the type that LayerNorm gives its mean in
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +49,7 @@ class Found:
         output: The result.
         arguments: For each parameter of the norm, what to give it.
         region: The nodes that it is made of.
+        extras: Values that it gives besides the result, by the place among the norm's outputs.
     """
 
     call: NormCall
@@ -48,6 +57,7 @@ class Found:
     output: ir.Value
     arguments: tuple[Argument, ...]
     region: Region
+    extras: Mapping[int, ir.Value] = field(default_factory=dict)
 
     @property
     def node(self) -> ir.Node:
@@ -174,7 +184,7 @@ class _Search:
         return self._bound(outcome, root, value, lengths)
 
     def _called(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:
-        region = Region((node,), None, None, is_output=False)
+        region = Region((node,))
         call, root = call_of(self._known.asked, node), node.inputs[0]
         if isinstance(call, str) or root is None:
             return NearMiss(node, str(call)), region
@@ -194,16 +204,41 @@ class _Search:
         if kind is None or (kinds[0] is not None and kinds[0] != kind):
             return Missing("its result has another element type than what is normalized")
         region = region_of(self._known, value, root)
-        if region.leaking is not None:
-            return Missing(_leaks(region), 2)
+        extras = self._extras(region, root, value)
+        if isinstance(extras, Leak):
+            return Missing(_used_outside(extras), 2)
         ends = self._known.asked.lengths(value)
         if ends is None or not _fits(lengths, ends):
             return Missing("its result is larger than what is normalized")
         reading = reading.spelled(_suggested(region))
+        if extras:
+            reading = reading.spelled({"LayerNorm"})
+            if reading.norm != "LayerNorm" or kind.itemsize < _STASH:
+                return Missing(_used_outside(region.leaks[0]), 2)
         found = arguments_of(self._known.asked, reading, lengths, kind)
         if isinstance(found, Missing):
             return found
-        return _call(reading, found, (root, value), (lengths, kind), region)
+        if extras and any(isinstance(each, tuple) for each in found[0].values()):
+            return Missing(
+                _used_outside(region.leaks[0]), 2
+            )  # what reads its mean may give its scale
+        call = _call(reading, found, (root, value), (lengths, kind), region)
+        return replace(call, extras=extras) if isinstance(call, Found) else call
+
+    def _extras(
+        self, region: Region, root: ir.Value, value: ir.Value
+    ) -> Mapping[int, ir.Value] | Leak:
+        """What is read outside and LayerNorm gives as well; else the leak that it doesn't give."""
+        found: dict[int, ir.Value] = {}
+        y = self._known.fact(value, id(root))
+        for leak in region.leaks:
+            fact = self._known.fact(leak.value, id(root))
+            place = output_of_layer_norm(y, fact)
+            if place is None and leak.value in region.nodes[0].outputs[1:]:
+                place = region.nodes[0].outputs.index(leak.value)  # it is a LayerNormalization
+            if place is None or found.setdefault(place, leak.value) is not leak.value:
+                return leak
+        return found
 
 
 def _suggested(region: Region) -> set[str]:
@@ -239,11 +274,9 @@ def _call(
     return Found(call, ends[0], ends[1], arguments, region)
 
 
-def _leaks(region: Region) -> str:
-    inside = region.leaking
-    name = "" if inside is None else f"{inside.op_type} {inside.name or inside.outputs[0].name!r}"
-    if region.is_output or region.leak is None:
+def _used_outside(leak: Leak) -> str:
+    name = f"{leak.node.op_type} {leak.node.name or leak.value.name!r}"
+    if leak.reader is None:
         return f"the result of {name} is an output of the graph"
-    outside = region.leak
-    other = f"{outside.op_type} {outside.name or outside.outputs[0].name!r}"
+    other = f"{leak.reader.op_type} {leak.reader.name or leak.reader.outputs[0].name!r}"
     return f"the result of {name} is used by {other}, too"

@@ -107,7 +107,7 @@ class Editor:
         if graph is not None:
             graph.insert_before(node, new)
         for index, value in (extras or {}).items():
-            self._pass_on(value, new.outputs[index])
+            self.pass_on(value, new.outputs[index])
         output = new.outputs[0]
         output.type, output.shape = old.type, old.shape
         name = old.name
@@ -118,7 +118,7 @@ class Editor:
             graph.sort()  # what reads them may have stood ahead of the node
         return new
 
-    def _pass_on(self, old: ir.Value, new: ir.Value) -> None:
+    def pass_on(self, old: ir.Value, new: ir.Value) -> None:
         """Let one value be read wherever another was, under its name."""
         graph, name = old.graph, old.name
         new.type, new.shape = old.type, old.shape
@@ -129,15 +129,23 @@ class Editor:
         old.name = None
         new.name = name
 
-    def add_before(
-        self, node: ir.Node, op_type: str, inputs: Sequence[Operand], name: str
+    def add_before(  # noqa: PLR0913
+        self,
+        node: ir.Node,
+        op_type: str,
+        inputs: Sequence[Operand],
+        name: str,
+        *,
+        domain: str = "",
+        attributes: Iterable[ir.Attr] = (),
+        outputs: int = 1,
     ) -> ir.Value:
-        """A new node of the default domain ahead of another; its output, of a name like `name`."""
+        """A new node ahead of another; its first output, of a name like `name`."""
         values = [
             operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
             for operand in inputs
         ]
-        new = ir.Node("", op_type, values, name="")
+        new = ir.Node(domain, op_type, values, attributes, num_outputs=outputs, name="")
         if node.graph is not None:
             node.graph.insert_before(node, new)
         new.outputs[0].name = self._unique(name)

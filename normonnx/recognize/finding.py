@@ -33,6 +33,7 @@ from normonnx.recognize.completing import (
     output_of_layer_norm,
 )
 from normonnx.recognize.facts import Combination
+from normonnx.recognize.fused import Surplus, is_fused, taken_apart
 from normonnx.recognize.regions import Leak, Region, region_of
 from normonnx.recognize.walk import Known
 
@@ -50,6 +51,7 @@ class Found:
         arguments: For each parameter of the norm, what to give it.
         region: The nodes that it is made of.
         extras: Values that it gives besides the result, by the place among the norm's outputs.
+        surplus: What else the operator does that it is, where that is one of ONNX Runtime's.
     """
 
     call: NormCall
@@ -58,6 +60,7 @@ class Found:
     arguments: tuple[Argument, ...]
     region: Region
     extras: Mapping[int, ir.Value] = field(default_factory=dict)
+    surplus: Surplus = field(default_factory=Surplus)
 
     @property
     def node(self) -> ir.Node:
@@ -159,6 +162,8 @@ class _Search:
         missed: tuple[NearMiss, Region, int] | None = None
         if norm_called(node) is not None:
             return self._called(node)
+        if is_fused(node):
+            return self._fused(node)
         for key, fact in self._known.facts(value).items():
             if not isinstance(fact, Combination) or fact.spread is None:
                 continue
@@ -193,6 +198,14 @@ class _Search:
             for parameter, value in zip(call.norm.parameters, node.inputs[1:], strict=False)
         )
         return Found(call, root, node.outputs[0], arguments, region)
+
+    def _fused(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:
+        region = Region((node,))
+        fused, root = taken_apart(self._known.asked, node), node.inputs[0]
+        if isinstance(fused, str) or root is None:
+            return NearMiss(node, str(fused)), region
+        value = node.outputs[0]
+        return Found(fused.call, root, value, fused.arguments, region, surplus=fused.surplus)
 
     def _bound(
         self, reading: Reading, root: ir.Value, value: ir.Value, lengths: Lengths

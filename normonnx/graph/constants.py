@@ -15,7 +15,7 @@ write scale and bias as Expand(1, Shape<start=1, end=2>(x)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -205,7 +205,8 @@ def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
 class ElementTypes:
     """Element types of the values of one model, remembered: chains may be long."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Callable[[ir.Value], Sequence[ir.Value]]) -> None:
+        self._given = given  # what is given for the parameter of a function
         self._known: dict[int, tuple[ir.Value, np.dtype[Any] | None]] = {}
 
     def get(self, value: ir.Value | None) -> np.dtype[Any] | None:
@@ -217,9 +218,11 @@ class ElementTypes:
                 found = self._known[id(value)][1]
                 break
             passed.append(value)
+            arguments = self._given(value)
             found, value = _declared_type(value)
             if found is not None:
                 break
+            value = arguments[0] if value is None and arguments else value
         for each in passed:
             self._known[id(each)] = (each, found)
         return found

@@ -61,7 +61,7 @@ def _condition(ask: Asked, value: ir.Value | None) -> tuple[str, ir.Value, float
     holds = True
     for _ in range(4):
         node = None if value is None else value.producer()
-        if node is None or value is None or node.inputs[0] is None:
+        if node is None or not node.inputs or node.inputs[0] is None:
             return None
         if node.op_type == "Not":
             holds, value = not holds, node.inputs[0]

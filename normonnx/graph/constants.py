@@ -187,8 +187,12 @@ def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
             return None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))
         if node.op_type not in _KEEPS_TYPE or not node.inputs:
             return None
-        value = node.inputs[0]
+        weight = node.inputs[1] if node.op_type in _WEIGHED and len(node.inputs) > 1 else None
+        value = weight if weight is not None and weight.is_initializer() else node.inputs[0]
     return None
+
+
+_WEIGHED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # of one type
 
 
 _KEEPS_TYPE: Final = frozenset(
@@ -235,6 +239,7 @@ _KEEPS_TYPE: Final = frozenset(
         "Sigmoid",
         "Slice",
         "Softmax",
+        "Split",
         "Sqrt",
         "Squeeze",
         "Sub",

@@ -126,6 +126,8 @@ def _swept_once(applier: Applier, name: str, rule: Rule, observer: Observer | No
     graphs = list(walk.all_graphs(applier.surroundings.model))
     for node in _nodes(graphs, backwards=True):
         found = rule(applier.surroundings, node)
+        if found is None or _is_dead(node):
+            continue
         if isinstance(found, Plan):
             event = _event(node, found, name)
             problem = applier.apply(found)
@@ -136,18 +138,22 @@ def _swept_once(applier: Applier, name: str, rule: Rule, observer: Observer | No
                     observer(event)
                 continue
             found = problem
-        if isinstance(found, Refusal) and not found.quiet:
+        if not found.quiet:
             refused.append(Event(name, label(node), node.op_type, found.reason))
     return Folding(tuple(applied), tuple(reversed(refused)), tuple(fates))
 
 
 def _nodes(graphs: Iterable[ir.Graph], *, backwards: bool) -> Iterator[ir.Node]:
-    """The nodes that are still there, and still read, when it is their turn."""
+    """The nodes that are still there when it is their turn."""
     for graph in graphs:
         for node in list(reversed(graph)) if backwards else list(graph):
-            # What is dead would be removed by an edit below before its own turn.
-            if node.graph is graph and any(v.uses() or v.is_graph_output() for v in node.outputs):
+            if node.graph is graph:
                 yield node
+
+
+def _is_dead(node: ir.Node) -> bool:
+    """Whether nothing reads a node: an edit below would remove it before its own turn."""
+    return not any(value.uses() or value.is_graph_output() for value in node.outputs)
 
 
 @dataclass(slots=True)
@@ -180,6 +186,8 @@ class _Work:
                 continue
             self.planner = self.planner or Planner(self.surroundings)
             found = ask(self.planner, node)
+            if found is None or _is_dead(node):
+                continue
             if isinstance(found, Plan):
                 found = self._applied(node, found)
             if isinstance(found, Refusal):

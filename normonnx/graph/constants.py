@@ -247,7 +247,11 @@ def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | No
         return None, node.inputs[1]
     if node.op_type not in _KEEPS_TYPE or not node.inputs:
         return None, None
-    return None, node.inputs[0]
+    weight = node.inputs[1] if node.op_type in _WEIGHED and len(node.inputs) > 1 else None
+    return None, weight if weight is not None and weight.is_initializer() else node.inputs[0]
+
+
+_WEIGHED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # of one type
 
 
 _KEEPS_TYPE: Final = frozenset(

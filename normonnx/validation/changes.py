@@ -4,7 +4,8 @@ A node has changed when it came, went, or reads something else, or has another a
 be evaluated by itself and only reads something else is held to stand outside. The region is what
 changed and all that lies between: on a path from one changed node to another, before or
 after. So no node outside is on the way from one of its nodes to another, what enters it is the same
-before and after, and what leaves it must be: what a node outside reads, or a graph gives.
+before and after, and what leaves it must be: what a node outside reads, or a graph gives. A node
+that reads no more than a shape does not count.
 """
 
 from __future__ import annotations
@@ -155,7 +156,7 @@ def _leaving(
         pairs = list(zip(before.outputs[graph], after.outputs[graph], strict=True))
         for node, step in steps.items():
             if node not in inside:
-                pairs += zip(before.graphs[graph][node].computed, step.computed, strict=True)
+                pairs += zip(before.graphs[graph][node].content, step.content, strict=True)
         for old, new in pairs:
             if old is not new or old in made[0] or new in made[1]:
                 yield old, new

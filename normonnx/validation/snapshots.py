@@ -9,6 +9,7 @@ from typing import Any
 import onnx_ir as ir
 
 from normonnx.graph import walk
+from normonnx.graph.constants import reads_content
 from normonnx.validation.islands import captured
 
 
@@ -33,6 +34,15 @@ class Step:
     attributes: tuple[ir.Attr, ...]
     names: tuple[str | None, ...]
     reached: tuple[ir.Value, ...] = ()
+
+    @property
+    def content(self) -> tuple[ir.Value, ...]:
+        """What is computed of its inputs, but for those of which it reads the shape alone."""
+        return tuple(
+            value
+            for index, (value, content) in enumerate(zip(self.inputs, self.contents, strict=True))
+            if value is not None and content is None and reads_content(self.node, index)
+        )
 
     @property
     def read(self) -> tuple[ir.Value, ...]:

@@ -101,6 +101,16 @@ def test_the_region_of_a_change(
     assert _told(_changed(_CHAIN, edit)) == told
 
 
+def test_what_reads_a_shape_alone_does_not_count() -> None:
+    """A value that carries other numbers than before is seen by Shape and the region alone."""
+    text = _HEAD + (
+        "g (float[N, 2] x) => (float[N, 2] y, int64[2] s) <float[2] w = {3, 4}>"
+        " { [a] a = Mul(x, w) [s] s = Shape(a) [b] b = Neg(a) [c] y = Abs(b) }"
+    )
+    change = _changed(text, lambda model, _: _attribute(model, "a", "b"))
+    assert _told(change) == (["a", "b"], ["a", "b"], ["x"], ["b"], ["b"])
+
+
 def test_nothing_changed() -> None:
     """Then there is no region."""
     assert _changed(_CHAIN, lambda *_: None) is None

@@ -153,7 +153,7 @@ def test_a_table_that_would_not_fit_refuses() -> None:
             e = Gather(w, i) m = Mul(e, k) [add] y = Add(m, h) }""",
         compare=False,
     )
-    assert "would not fit float16 in weight 'w'" in found.refused["add"]
+    assert "the sum would not fit float16 in weight 'w'" in found.refused["add"]
 
 
 CONSTANT = "g (float[N,3,H,W] x) => (float[N,4,H,W] y) <float[4,3,1,1] w, NORM3> "

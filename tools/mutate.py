@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import json
 import os
 import random
@@ -87,7 +88,7 @@ def _drawn(files: Sequence[str], options: argparse.Namespace) -> list[Mutant]:
     """The mutants asked for, in an order of their own that depends on the seed alone."""
     from tools.mutation.mutants import mutants_of
 
-    by_file = [mutants_of(name, (ROOT / name).read_text()) for name in files]
+    by_file = [mutants_of(name, _source(name)) for name in files]
     draw = random.Random(options.seed)  # noqa: S311  # not for secrets
     if options.each is not None:
         by_file = [draw.sample(found, min(options.each, len(found))) for found in by_file]
@@ -112,9 +113,11 @@ def _judged(
         reached = sum(bool(trials.reach.of(mutant)) for mutant in mutants)
         print(f"{len(trials.reach.seconds)} tests, {reached} mutants reached", file=sys.stderr)
         found = []
-        for mutant in mutants:
+        for count, mutant in enumerate(mutants, start=1):
             verdict = trials.verdict(mutant)
             found.append(verdict)
+            if count % 20 == 0:
+                print(f"{count} done", file=sys.stderr)
             if not verdict.is_caught:
                 print(_described(verdict), flush=True)
         return found
@@ -132,8 +135,14 @@ def _tests(files: Sequence[str], options: argparse.Namespace) -> list[str]:
     return [name for name in dict.fromkeys(found) if name not in options.without]
 
 
+@functools.cache
+def _source(path: str) -> str:
+    """A file as it was when it was asked for first."""
+    return (ROOT / path).read_text()
+
+
 def _difference(mutant: Mutant) -> str:
-    source = (ROOT / mutant.path).read_text()
+    source = _source(mutant.path)
     lines = difflib.unified_diff(
         source.splitlines(), mutant.applied(source).splitlines(), lineterm="", n=0
     )

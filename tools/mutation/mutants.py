@@ -37,6 +37,7 @@ _ARITHMETIC: Final = {
     ast.RShift: (">>", "<<"),
 }
 _OPPOSITES: Final = {"min": "max", "max": "min", "any": "all", "all": "any"}
+_IN_ANY_ORDER: Final = frozenset(["max", "min"])
 _UNTOUCHED_KEYWORDS: Final = frozenset(["strict"])
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -241,9 +242,10 @@ class _Finder(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         """Neighbouring arguments swapped, a keyword left out, min for max and any for all."""
+        ordered = ast.unparse(node.func) not in _IN_ANY_ORDER
         for first, second in zip(node.args, node.args[1:], strict=False):
             plain = not isinstance(first, ast.Starred) and not isinstance(second, ast.Starred)
-            if plain and self._text(first) != self._text(second):
+            if plain and ordered and self._text(first) != self._text(second):
                 (start, middle), (later, end) = self._span(first), self._span(second)
                 between = self.source[middle:later]
                 text = self._text(second) + between + self._text(first)

@@ -46,7 +46,6 @@ _PRELOADED: Final = (
     "threadpoolctl",
 )
 _SKIPPED: Final = shutil.ignore_patterns(".*", "__pycache__", "*.onnx", "node_modules")
-_SLACK: Final = 10.0  # seconds that any test may take
 
 Place = tuple[str, int]  # a file, and the line on which a function starts
 
@@ -104,9 +103,17 @@ def copy_of(root: Path, names: Sequence[str]) -> Iterator[Path]:
 class Trials:
     """Runs tests on a copy of a tree, each run in a fork of this process."""
 
-    def __init__(self, tree: Path, mutated: Sequence[str], log: Path) -> None:
-        """A copy as `copy_of` makes it, the files that will be mutated, and where tests print."""
+    def __init__(self, tree: Path, mutated: Sequence[str], log: Path, slack: float = 10.0) -> None:
+        """A copy of a tree, and what to do with it.
+
+        Args:
+            tree: As `copy_of` makes it.
+            mutated: The files that will be mutated.
+            log: Where tests print.
+            slack: Seconds that a test may take, besides three times what it takes unmutated.
+        """
         self.tree = tree
+        self.slack = slack
         self.mutated = frozenset(mutated)
         self.log = log
         self.reach = Reach()
@@ -140,7 +147,8 @@ class Trials:
         path = self.tree / mutant.path
         source = path.read_text()
         files = list(dict.fromkeys(test.split("::")[0] for test in tests))
-        chosen = _Chosen(tests, self.reach.seconds)
+        limits = {test: self.slack + 3 * self.reach.seconds.get(test, 0.0) for test in tests}
+        chosen = _Chosen(limits)
         try:
             path.write_text(mutant.applied(source))
             code = self._forked(lambda: _pytest([*files, "-q", "-x", "--tb=line"], chosen))
@@ -227,9 +235,9 @@ class _Recorder:
 class _Chosen:
     """A pytest plugin that runs some tests, in their order, and ends the process when one hangs."""
 
-    def __init__(self, tests: Sequence[str], seconds: Mapping[str, float]) -> None:
-        self.order = {test: place for place, test in enumerate(tests)}
-        self.seconds = seconds
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        self.order = {test: place for place, test in enumerate(limits)}
+        self.limits = limits
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Keep what was chosen."""
@@ -239,6 +247,6 @@ class _Chosen:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Give a test as long as it may take: the signal ends the process."""
-        signal.setitimer(signal.ITIMER_REAL, _SLACK + 3 * self.seconds.get(item.nodeid, 0.0))
+        signal.setitimer(signal.ITIMER_REAL, self.limits[item.nodeid])
         yield
         signal.setitimer(signal.ITIMER_REAL, 0)

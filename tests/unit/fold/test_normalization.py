@@ -127,6 +127,14 @@ def test_a_scale_alone_saves_nothing() -> None:
     assert not found.report.modified
 
 
+def test_a_mean_that_is_read_keeps_its_shift() -> None:
+    """The second output of a LayerNormalization is the mean, shift and all."""
+    found = rewritten(
+        "g (float[N,T,4] x) => (float[N,T,4] y, float[N,T,1] m) <float[4] s, float k> { a = Add(x, k) y, m = LayerNormalization(a, s) }"
+    )
+    assert not found.report.modified
+
+
 SHIFTS = [
     pytest.param("float[4,1] k", "Add(x, k)", "InstanceNormalization(a, s, b)", True, id="each channel"),
     pytest.param("float[4] k", "Add(x, k)", "InstanceNormalization(a, s, b)", False, id="along W"),

@@ -204,6 +204,15 @@ def test_deep_chains(node: str) -> None:
     assert len(found.ops.split()) == (LENGTH + 1 if "Identity" in node else 1)
 
 
+def test_a_long_way_through_carriers() -> None:
+    """Ninety operators are not too many for one plan."""
+    chain = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(90))
+    found = rewritten(
+        f"g (float[N,3,1,1] x) => (float[N,4,1,1] y) <float[4,3,1,1] w, float var1> {{ r0 = Conv(x, w) {chain} y = Mul(r90, var1) }}"
+    )
+    assert found.ops.split() == ["Conv", *["Relu"] * 90]
+
+
 DOWN = [
     pytest.param(
         """g (float[N,4,H,W] x, bool p) => (float[N,a,b,c] y) <float[2,4,1,1] w, NORM4> {

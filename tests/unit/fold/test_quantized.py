@@ -118,6 +118,27 @@ def test_a_bias_of_integers(*, each: bool, exact: bool) -> None:
     assert found.weight("b")[0] == first
 
 
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_bias_of_integers_for_two_convs(*, twice: bool) -> None:
+    """What another Conv reads as well is left alone; the one gets a bias of its own."""
+    found = _folded(
+        f"""g (float[N,3,5] x) => (float[N,4,5] y, float[N,4,5] z)
+        <float[4,3,1] w, int32[4] b, float sb, float[4] scale, float[4] bias, float[4] mean, float[4] var> {{
+        v = DequantizeLinear(b, sb) c = Conv(x, w, v) z = Conv{"(x, w, v)" if twice else "(x, w)"}
+        y = BatchNormalization<epsilon = 0.0>(c, scale, bias, mean, var) }}""",
+        {
+            "b": np.array([100, -200, 7, 0], np.int32),
+            "sb": np.array(0.5, np.float32),
+            "scale": np.array([1, 1, 1, 1], np.float32),
+            "bias": np.array([2, -4, 0, 1], np.float32),
+            "mean": np.zeros(4, np.float32),
+            "var": np.ones(4, np.float32),
+        },
+    )
+    assert "BatchNormalization" not in found.ops
+    assert found.weight("b").tolist() == ([100, -200, 7, 0] if twice else [104, -208, 7, 2])
+
+
 def test_a_factor_of_zero_makes_the_integers_the_zero_point() -> None:
     """The scale stays, since a scale of 0 is none."""
     found = _folded(

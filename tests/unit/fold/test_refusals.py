@@ -150,6 +150,12 @@ UP = [
         "it lacks its attribute scale",
     ),
     _case(
+        "no weight at all",
+        'g (float[N,4,H] x) => (float[N,4,H] y) <NORM4> { c = Conv(x, "") [it] y = BN(c) }',
+        "Conv: its weight is missing",
+        legal=False,
+    ),
+    _case(
         "no input at all",
         'g (float[N] x) => (float y) <float k> { [it] y = Add("", k) z = Relu(x) }',
         "its input is missing",

@@ -102,6 +102,30 @@ PADDED = [
         "Conv Pad",
         id="channels padded with zeros, which stay zero",
     ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 1, 0, 0, 0, 0, 0, 0}", "Pad(c, p)")
+        .replace("NORM4", "float[5,1,1] k")
+        .replace("BN(r)", "Mul(r, k)"),
+        "Conv Pad",
+        id="one channel more, before the others",
+    ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 0, 0, 0, 0, 1, 0, 0}", "Pad(c, p)")
+        .replace("NORM4", "float[5,1,1] k")
+        .replace("BN(r)", "Mul(r, k)"),
+        "Conv Pad",
+        id="one channel more, behind the others",
+    ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 0, -1, 0, 0, 0, 0, -1}", "Pad(c, p)"),
+        "Conv Pad",
+        id="cut along other axes",
+    ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 0, 1, 0, 0, 0, -1, 0}", "Pad(c, p)"),
+        None,
+        id="moved by one row: cut at one end, padded at the other",
+    ),
 ]  # fmt: skip
 
 
@@ -162,6 +186,24 @@ def test_padding_carries_down(text: str, ops: str) -> None:
 def test_padding_refuses_down(text: str, words: str) -> None:
     """No single constant would do."""
     assert words in rewritten(text, opset=13).refused["bn"]
+
+
+@pytest.mark.parametrize("widths", ["{0, -1, 0, 0, 0, 0, 0, 0}", "{0, 0, 0, 0, 0, -1, 0, 0}"])
+@pytest.mark.parametrize("mode", ["constant", "edge"])
+def test_channels_that_are_cut_refuse(widths: str, mode: str) -> None:
+    """Negative widths take channels away."""
+    node = f'Pad<mode="{mode}">(c, p)'
+    text = UP.format(f"int64[8] p = {widths}", node).replace("NORM4", "NORM3")
+    found = rewritten(text, opset=13)
+    assert "it cuts or repeats along axes (1,)" in found.refused["bn"]
+
+
+@pytest.mark.parametrize("widths", ["{0, 1, 0, 0, 0, 0, 0, 0}", "{0, 0, 0, 0, 0, 1, 0, 0}"])
+def test_channels_that_are_repeated_refuse(widths: str) -> None:
+    """The first and the second would have to be one channel."""
+    text = UP.format(f"int64[8] p = {widths}", 'Pad<mode="edge">(c, p)')
+    found = rewritten(text.replace("NORM4", "NORM5"), opset=13)
+    assert "it cuts or repeats along axes (1,)" in found.refused["bn"]
 
 
 def test_padding_by_widths_given_at_run_time_refuses() -> None:

@@ -167,6 +167,14 @@ def test_an_affine_of_a_constant_is_evaluated() -> None:
     assert found.ops == "Conv Conv Sub"
 
 
+def test_constants_are_evaluated_one_after_the_other() -> None:
+    """What is read twice is scaled and shifted, and then once more for one of its readers."""
+    found = rewritten(
+        CONSTANT + "{ v = BN(w) u = BN(v) a = Conv(x, u) b = Conv(x, v) y = Mul(a, b) }"
+    )
+    assert found.ops == "Conv Conv Mul"
+
+
 def test_an_evaluated_constant_can_not_be_an_output() -> None:
     """The output has no other maker."""
     found = rewritten(

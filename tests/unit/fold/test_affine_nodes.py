@@ -41,7 +41,12 @@ MERGED = [
 @pytest.mark.parametrize(("text", "ops"), MERGED)
 def test_chains_merge(text: str, ops: str) -> None:
     """A chain becomes one BatchNormalization, Mul or Add."""
-    assert rewritten(HEAD.replace("W]", "4]") + text).ops == ops
+    found = rewritten(HEAD.replace("W]", "4]") + text)
+    assert found.ops == ops
+    assert " merged into " in found.applied
+    names = {tensor.name for tensor in found.original.graph.initializer}
+    if "NORM4" in text and text.count("BN") == 1:
+        assert {tensor.name for tensor in found.proto.graph.initializer} <= names
 
 
 LEFT = [

@@ -127,6 +127,17 @@ def test_a_scale_alone_saves_nothing() -> None:
     assert not found.report.modified
 
 
+def test_a_shift_alone_stays() -> None:
+    """A BatchNormalization that multiplies by one is no better as an Add."""
+    found = rewritten(
+        """g (float[N,4,4] x) => (float[N,4,4] y)
+            <float[4] s, float[4] one = {1, 1, 1, 1}, float[4] zero = {0, 0, 0, 0}, float[4] bias> {
+            n = RMSNormalization(x, s) [bn] y = BatchNormalization<epsilon = 0.0>(n, one, bias, zero, one) }""",
+        opset=23,
+    )
+    assert "RMSNormalization: it has no bias for a shift" in found.refused["bn"]
+
+
 def test_a_mean_that_is_read_keeps_its_shift() -> None:
     """The second output of a LayerNormalization is the mean, shift and all."""
     found = rewritten(

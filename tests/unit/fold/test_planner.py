@@ -204,6 +204,20 @@ def test_deep_chains(node: str) -> None:
     assert len(found.ops.split()) == (LENGTH + 1 if "Identity" in node else 1)
 
 
+@pytest.mark.parametrize(
+    ("readers", "named"),
+    [(2, "Exp 'e0', Exp 'e1'"), (3, "Exp 'e0', Exp 'e1' and 1 more")],
+)
+def test_two_other_readers_are_named(readers: int, named: str) -> None:
+    """And how many there are beyond."""
+    others = " ".join(f"e{i} = Exp(c)" for i in range(readers))
+    sums = ", ".join(f"e{i}" for i in range(readers))
+    found = rewritten(
+        f"g (float[N,3,H] x) => (float[N,4,H] y) <float[4,3,1] w, NORM4> {{ c = Conv(x, w) {others} [bn] n = BN(c) s = Sigmoid(n) y = Sum(s, {sums}) }}"
+    )
+    assert found.refused["bn"].startswith(f"the output of Conv 'c' is also read by {named}; below")
+
+
 def test_a_long_way_through_carriers() -> None:
     """Ninety operators are not too many for one plan."""
     chain = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(90))

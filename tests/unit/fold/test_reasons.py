@@ -17,7 +17,6 @@ UNREACHABLE = {
     "has no input",  # a DequantizeLinear without one
     "it has no branches",  # a sum of nothing
     "its input is no constant",  # asked only about constants
-    "no conv among the branches",  # branches are collected by their Convs
     "the type or the number of dimensions of its input is unknown",  # else refused before
 }
 Words = frozenset[tuple[str, ...]]

@@ -103,6 +103,36 @@ REFUSED = [
     ),
 ]
 
+REFUSED += [
+    pytest.param(
+        HEAD
+        + "int64[3] i = {3, 0, 3}, float[3,1,1] k> { c = Conv(x, w) s = Gather<axis = 1>(c, i) [bn] y = Mul(s, k) }",
+        "it selects a channel twice",
+        id="Gather up: one channel twice, with two scales",
+    ),
+    pytest.param(
+        HEAD
+        + "int64[3] i = {3, 0, 3}, float[3,1,1] k> { c = Conv(x, w) s = Gather<axis = 1>(c, i) [bn] y = Add(s, k) }",
+        "it selects a channel twice",
+        id="Gather up: one channel twice, with two shifts",
+    ),
+    pytest.param(
+        "g (float[N,4,H,W] x, int64[3] i) => (float[N,a,b,c] y) <NORM4, float[2,3,1,1] w> { [bn] n = BN(x) s = Gather<axis = 1>(n, i) y = Conv(s, w) }",
+        "Gather: which channels it selects is unknown",
+        id="Gather down: indices given at run time",
+    ),
+    pytest.param(
+        "g (float[N,4,H] x) => (float[N,a,b,c] y) <int64[2,2] i = {0, 1, 2, 3}, NORM4, float[2,2,1,1] w> { [bn] n = BN(x) s = Gather<axis = 1>(n, i) y = Conv(s, w) }",
+        "Gather: which channels it selects is unknown, or not in one row",
+        id="Gather down: a matrix of indices",
+    ),
+    pytest.param(
+        "g (float[N,4,H] x) => (float[N,2,2,H] y) <int64[2,2] i = {0, 1, 2, 3}, NORM2, float[4,4,1] w> { c = Conv(x, w) s = Gather<axis = 1>(c, i) [bn] y = BN(s) }",
+        "Gather: which channels it selects is unknown, or not in one row",
+        id="Gather up: a matrix of indices",
+    ),
+]
+
 
 @pytest.mark.parametrize(("text", "words"), REFUSED)
 def test_selections_refuse(text: str, words: str) -> None:
@@ -165,6 +195,12 @@ def test_an_affine_of_a_constant_is_evaluated() -> None:
         CONSTANT + "{ [bn] v = BN(w) a = Conv(x, v) b = Conv(x, v) y = Sub(a, b) }", compare=False
     )
     assert found.ops == "Conv Conv Sub"
+
+
+def test_an_evaluated_constant_takes_one_node_away() -> None:
+    """The report counts it."""
+    found = rewritten(CONSTANT + "{ v = BN(w) y = Conv(x, v) }")
+    assert [event.removed for event in found.report.applied] == [1]
 
 
 def test_constants_are_evaluated_one_after_the_other() -> None:

@@ -119,6 +119,16 @@ def test_or_into_none() -> None:
     assert not found.report.modified
 
 
+@pytest.mark.parametrize(("scale", "bias"), [("[4]", "[1]"), ("[1]", "[4]")])
+def test_a_bias_of_another_shape_stays(scale: str, bias: str) -> None:
+    """Scale and bias may each be broadcast; they move where they vary alike."""
+    found = rewritten(
+        f"""g (float[N,T,4] x) => (float[N,T,3] y) <float{scale} s, float{bias} b, float[4,3] u, float[3] a> {{
+            n = LayerNormalization(x, s, b) d = MatMul(n, u) y = Add(d, a) }}"""
+    )
+    assert not found.report.modified
+
+
 def test_a_scale_alone_saves_nothing() -> None:
     """Without a bias no input of the node could go."""
     found = rewritten("""
@@ -153,6 +163,8 @@ SHIFTS = [
     pytest.param("float k", "Add(x, k)", "LayerNormalization(a, s, b)", True, id="uniform"),
     pytest.param("float[4,1] k", "Sub(x, k)", "LayerNormalization(a, s, b)", True, id="each row"),
     pytest.param("float[4] k", "Add(x, k)", "LayerNormalization(a, s, b)", False, id="along what it normalizes"),
+    pytest.param("float[4] k", "Add(x, k)", "LayerNormalization<axis = 2>(a, s, b)", False, id="along the axis that it says"),
+    pytest.param("float[4,1] k", "Add(x, k)", "LayerNormalization<axis = 2>(a, s, b)", True, id="along an axis before"),
 ]  # fmt: skip
 
 

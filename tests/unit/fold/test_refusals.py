@@ -187,6 +187,11 @@ UP = [
 
 DOWN = [
     _case(
+        "Slice beyond the channels of the affine",
+        "g (float[N,5,H] x) => (float[N,a,b] y) <NORM4, int64[1] i = {3}, int64[1] j = {5}, int64[1] one = {1}, float[2,2,1] w> { [it] n = BN(x) s = Slice(n, i, j, one) y = Conv(s, w) }",
+        "it selects beyond the 4 channels of the affine",
+    ),
+    _case(
         "Split into fewer channels",
         "g (float[N,4,H] x, float[N,H] z) => (float[N,a,b] y, float[N,c,d] o) <int64[2] i = {1, 2}, float[2,1,1] v, float[2,2,1] w, NORM4> { [it] n = BN(x) p, q = Split<axis = 1>(n, i) y = Conv(p, v) o = Conv(q, w) }",
         "Split: it parts 3 channels, the affine has others",

@@ -80,6 +80,23 @@ def test_blocks_and_bytes_agree(
     assert whole.tobytes() == expected
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+def test_blocks_of_sums_and_bytes_agree(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So they do where something is added."""
+    random = np.random.default_rng(1)
+    weight = random.normal(size=(7, 3)).astype(np.float32)
+    shape = (7, 1) if axis == 0 else (1, 3)
+    factors, offsets = random.normal(size=shape), random.normal(size=shape)
+    whole = scaled(ScaledWeight(_value(weight), weight.shape, factors, offsets), None)
+    exact = (weight.astype(np.float64) * factors + offsets).astype(np.float32)
+    for block in (1, 6, 1 << 19):
+        monkeypatch.setattr(module, "BLOCK", block)
+        stream = io.BytesIO()
+        whole.tofile(stream)
+        assert stream.getvalue() == exact.tobytes()
+        assert np.array_equal(whole.numpy(), exact)
+
+
 def test_what_is_no_constant_is_an_error() -> None:
     """Scaling asks for content: of the tensor, or handed over."""
     with pytest.raises(ValueError, match="'v' is no constant"):

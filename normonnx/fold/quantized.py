@@ -171,7 +171,7 @@ def _bias(
     """Give a bias new integers under the new scale; floating point where these can't hold it."""
     tensor, factor = wanted
     plain = replace(tensor, dtype=found.dtype, name=f"{tensor.name}_float", instead_of=None)
-    alone = len(value.uses()) == 1 and not value.is_graph_output() and not found.blocked
+    alone = len(value.uses()) == 1 and not value.is_graph_output()
     zero = found.zero_point is None or not np.any(found.zero_point)
     if (
         not alone

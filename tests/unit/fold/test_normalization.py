@@ -66,6 +66,10 @@ def test_group_norm_18_has_a_scale_for_each_group(factors: str, folds: bool) -> 
 
 REFUSED = [
     pytest.param(
+        "g (float[N,4,4] x, float[4] s) => (float[N,4,4] y) <float[4] b, float k> { n = InstanceNormalization(x, s, b) [it] y = Mul(n, k) }",
+        "InstanceNormalization: its scale 's' is an input", 17, id="InstanceNormalization: scale at run time",
+    ),
+    pytest.param(
         "g (float[N,T,4] x) => (float[N,T,4] y) <float[4] s, float[4] k> { n = RMSNormalization(x, s) [it] y = Add(n, k) }",
         "RMSNormalization: it has no bias for a shift", 23, id="RMSNormalization: a shift",
     ),
@@ -135,6 +139,21 @@ def test_a_scale_alone_saves_nothing() -> None:
         g (float[N,T,4] x) => (float[N,T,3] y) <float[4] s, float[4,3] u> {
             n = LayerNormalization(x, s) y = MatMul(n, u) }""")
     assert not found.report.modified
+
+
+def test_a_bias_that_comes_is_named_after_the_scale() -> None:
+    """One that is there keeps its name."""
+    text = "g (float[N,4] x) => (float[N,4] y) <float[4] s, {}float[4] k> {{ n = LayerNormalization(x, s{}) y = Add(n, k) }}"
+    assert rewritten(text.format("", "")).weight("s_bias").shape == (4,)
+    assert rewritten(text.format("float[4] b, ", ", b")).weight("b").shape == (4,)
+
+
+def test_a_norm_of_everything_absorbs() -> None:
+    """From the first axis on."""
+    found = rewritten(
+        "g (float[3,4] x) => (float[3,4] y) <float[3,4] s, float[4] k> { n = LayerNormalization<axis = 0>(x, s) y = Mul(n, k) }"
+    )
+    assert found.ops == "LayerNormalization"
 
 
 def test_a_shift_alone_stays() -> None:

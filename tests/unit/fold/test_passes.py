@@ -9,6 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from normonnx.fold.passes import FoldAffine
+from normonnx.fold.rules import rewrite
 from tests.rewriting import parsed
 
 TEXT = """g (float[N,3,H] x, float[4,3,1] w) => (float[N,4,H] y) <float[4,3,1] v, NORM4, float k> {
@@ -39,6 +40,19 @@ def _left(**options: Any) -> str:  # noqa: ANN401  # those of the pass
 def test_options(options: dict[str, Any], left: str) -> None:
     """What is kept, what the caller may override, and where affines start from."""
     assert _left(**options) == left
+
+
+def test_observers_see_each_rewrite() -> None:
+    """With the model already changed, and in order."""
+    model = ir.from_proto(
+        parsed(
+            TEXT.replace("float[4,3,1] w)", "float[4,3,1] u)").replace("Conv(x, w)", "Conv(x, v)")
+        )
+    )
+    seen: list[tuple[str, int]] = []
+    done = rewrite(model, observer=lambda event: seen.append((event.rule, len(model.graph))))
+    assert [rule for rule, _ in seen] == [event.rule for event in done.applied]
+    assert seen == [("fold-affine", 4), ("fold-affine", 3), ("merge-parallel", 1)]
 
 
 def test_what_stays_is_logged(caplog: pytest.LogCaptureFixture) -> None:

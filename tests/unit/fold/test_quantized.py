@@ -196,6 +196,35 @@ def test_one_factor_for_all_needs_no_axis() -> None:
     assert np.array_equal(found.weight("q"), -Q.T)
 
 
+def test_a_change_of_signs_leaves_the_scales() -> None:
+    """Only the integers are mirrored."""
+    found = _folded(
+        "g (float[N,3,5] x) => (float[N,4,5] y) <int8[4,3,1] q, float[4] s> {"
+        " w = DequantizeLinear<axis = 0>(q, s) c = Conv(x, w) y = Neg(c) }",
+        {"q": Q.reshape(4, 3, 1), "s": np.array([0.5, 1, 2, 4], np.float32)},
+    )
+    assert found.ops == "DequantizeLinear Conv"
+    assert found.weight("s").tolist() == [0.5, 1, 2, 4]
+    assert np.array_equal(found.weight("q"), -Q.reshape(4, 3, 1))
+
+
+def test_zero_points_of_blocks() -> None:
+    """Each block is mirrored about its own."""
+    found = _folded(
+        "g (float[N,4] x) => (float[N,2] y) <int8[4,2] q, float[2,2] s, int8[2,2] z, float[2] k> {"
+        " w = DequantizeLinear<axis = 0, block_size = 2>(q, s, z) c = MatMul(x, w) y = Mul(c, k) }",
+        {
+            "q": np.arange(8, dtype=np.int8).reshape(4, 2),
+            "s": np.array([[1, 2], [3, 4]], np.float32),
+            "z": np.array([[1, 2], [3, 4]], np.int8),
+            "k": np.array([0.5, -2], np.float32),
+        },
+        opset=21,
+    )
+    assert found.ops == "DequantizeLinear MatMul"
+    assert found.weight("q").tolist() == [[0, 3], [2, 1], [4, 3], [6, 1]]
+
+
 def test_blocks_keep_their_scales_apart() -> None:
     """Scales for blocks of the axis summed over, each times the channel's factor."""
     found = _folded(

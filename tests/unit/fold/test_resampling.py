@@ -86,6 +86,15 @@ def test_resizing_refuses(declared: str, node: str, words: str) -> None:
     assert words in found.refused["bn"]
 
 
+@pytest.mark.parametrize("node", ['Resize(c, "", k)', 'Resize(c, "", "", k)'])
+def test_scales_given_at_run_time_refuse(node: str) -> None:
+    """Channels might be resized."""
+    kind = "int64[4] k" if '"", "", k' in node else "float[4] k"
+    text = UP.format("", node).replace(", >", ">").replace(" x)", f" x, {kind})")
+    found = rewritten(text, opset=13, compare=False)
+    assert "which it may resize" in found.refused["bn"]
+
+
 PADS = "int64[8] p = {0, 0, 1, 2, 0, 0, 1, 0}"
 PADDED = [
     pytest.param(UP.format(PADS, 'Pad<mode="reflect">(c, p)'), "Conv Pad", id="reflect"),

@@ -67,6 +67,22 @@ FOLDED = [
         "Gather Gemm",
         id="Gather down: the first token",
     ),
+    pytest.param(
+        DOWN.replace("[N,a,b,c]", "[N,a,b]")
+        + "int64 i = {2}, int64[1] one = {1}, float[2,1,2] w> { n = BN(x) s = Gather<axis = 1>(n, i) f = Flatten<axis = 1>(s) u = Unsqueeze(f, one) y = Conv(u, w) }",
+        "Gather Flatten Unsqueeze Conv",
+        id="Gather down: one channel, of which no axis is left",
+    ),
+    pytest.param(
+        "g (float[N,3,5,4] x, int64[1] from, int64[1] to) => (float[N,a,b,c] y) <float[4,3,1,1] w, int64[1] i = {2}, NORM4> { c = Conv(x, w) s = Slice(c, from, to, i) y = BN(s) }",
+        "Conv Slice",
+        id="Slice up: bounds given at run time, along another axis",
+    ),
+    pytest.param(
+        "g (float[N,4,5,4] x, int64[1] from, int64[1] to) => (float[N,a,b,c] y) <float[2,4,1,1] w, int64[1] i = {-1}, NORM4> { n = BN(x) s = Slice(n, from, to, i) y = Conv(s, w) }",
+        "Slice Conv",
+        id="Slice down: bounds given at run time, along another axis",
+    ),
 ]
 
 
@@ -195,6 +211,12 @@ def test_an_affine_of_a_constant_is_evaluated() -> None:
         CONSTANT + "{ [bn] v = BN(w) a = Conv(x, v) b = Conv(x, v) y = Sub(a, b) }", compare=False
     )
     assert found.ops == "Conv Conv Sub"
+
+
+def test_a_constant_of_other_channels_is_not_evaluated() -> None:
+    """Nor is the model legal."""
+    found = rewritten(CONSTANT.replace("NORM3", "NORM2") + "{ [bn] v = BN(w) y = Conv(x, v) }")
+    assert found.refused["bn"].startswith("the constant 'w' has shape [4, 3, 1, 1], but the affine")
 
 
 def test_an_evaluated_constant_takes_one_node_away() -> None:

@@ -76,6 +76,17 @@ def test_what_a_merge_may_add(body: str, numbers: int, monkeypatch: pytest.Monke
     assert rewritten(text).report.modified
 
 
+@pytest.mark.parametrize("op_type", ["Conv", "MatMul"])
+def test_what_goes_makes_room(op_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that nothing else reads cost nothing, whatever their size."""
+    monkeypatch.setattr(worth, "LARGEST_GROWTH", 0)
+    kernel = ",1" if op_type == "Conv" else ""
+    found = rewritten(
+        f"g (float[N,4,4] x) => (float[N,a,b] y) <float[4,4{kernel}] w, float[4,4{kernel}] v> {{ c = {op_type}(x, w) d = {op_type}(x, v) y = Add(c, d) }}"
+    )
+    assert found.ops == op_type
+
+
 def test_a_weight_that_nothing_else_reads_is_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is replaced, however large."""
     monkeypatch.setattr(worth, "LARGEST_COPY", 0)

@@ -49,6 +49,15 @@ def test_chains_merge(text: str, ops: str) -> None:
         assert {tensor.name for tensor in found.proto.graph.initializer} <= names
 
 
+def test_what_takes_the_place_of_a_division_reads_the_data_first() -> None:
+    """As people write a product."""
+    found = rewritten(
+        HEAD + "<float[4,1,1] k, float[4,1,1] var1> { a = Mul(x, k) y = Div(a, var1) }"
+    )
+    (node,) = found.proto.graph.node
+    assert (node.op_type, node.input[0]) == ("Mul", "x")
+
+
 LEFT = [
     pytest.param(
         "<float k> { a = Mul(x, k) y = Add(a, k) }", id="a scale and a shift take two nodes"

@@ -218,6 +218,17 @@ def test_two_other_readers_are_named(readers: int, named: str) -> None:
     assert found.refused["bn"].startswith(f"the output of Conv 'c' is also read by {named}; below")
 
 
+@pytest.mark.parametrize("other", ["Sigmoid(z)", "Gemm(z, v)"])
+def test_a_scale_goes_alone_only_where_all_lack_a_bias(other: str) -> None:
+    """An Add in place of a BatchNormalization pays where nothing could have taken the shift."""
+    head = "g (float[N,3] x, float[N,4] z) => (float[N,8] y) <float[3,4] w, NORM8{}> {{ "
+    body = f"c = MatMul(x, w) d = {other} j = Concat<axis = 1>(c, d) [bn] y = BN(j) }}"
+    more = ", float[4,4] v" if "v" in other else ""
+    found = rewritten(head.format(more) + body)
+    assert not found.report.modified
+    assert "MatMul: it has no bias for a shift" in found.refused["bn"]
+
+
 def test_a_long_way_through_carriers() -> None:
     """Ninety operators are not too many for one plan."""
     chain = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(90))

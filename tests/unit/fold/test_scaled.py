@@ -101,7 +101,7 @@ def test_mirrored_integers(dtype: type, lowest: int | None) -> None:
     assert found.astype(np.float32).tolist() == [1, 3, 2, 2]
     if lowest is not None:
         array = np.array([lowest, 5]).astype(dtype)
-        most = np.array(0 if lowest else 1).astype(dtype)
+        most: Array = np.array(0 if lowest else 1).astype(dtype)
         refused = mirrored(MirroredIntegers(_value(array), np.array([-1.0, -1.0]), most), array)
         assert isinstance(refused, Refusal)
         assert f"{1} of the integers of 'w' would leave" in refused.reason

@@ -323,5 +323,5 @@ def _is_identity(node: ir.Node) -> bool:
     return (
         node.op_type == "Dropout"
         and len([value for value in node.inputs if value is not None]) < 3  # noqa: PLR2004
-        and not any(value.name and value.uses() for value in node.outputs[1:])
+        and not any(value.uses() for value in node.outputs[1:])
     )

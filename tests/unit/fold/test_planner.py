@@ -205,6 +205,40 @@ def test_deep_chains(node: str) -> None:
     assert len(found.ops.split()) == (LENGTH + 1 if "Identity" in node else 1)
 
 
+@pytest.mark.parametrize(
+    ("readers", "named"),
+    [(2, "Exp 'e0', Exp 'e1'"), (3, "Exp 'e0', Exp 'e1' and 1 more")],
+)
+def test_two_other_readers_are_named(readers: int, named: str) -> None:
+    """And how many there are beyond."""
+    others = " ".join(f"e{i} = Exp(c)" for i in range(readers))
+    sums = ", ".join(f"e{i}" for i in range(readers))
+    found = rewritten(
+        f"g (float[N,3,H] x) => (float[N,4,H] y) <float[4,3,1] w, NORM4> {{ c = Conv(x, w) {others} [bn] n = BN(c) s = Sigmoid(n) y = Sum(s, {sums}) }}"
+    )
+    assert found.refused["bn"].startswith(f"the output of Conv 'c' is also read by {named}; below")
+
+
+@pytest.mark.parametrize("other", ["Sigmoid(z)", "Gemm(z, v)"])
+def test_a_scale_goes_alone_only_where_all_lack_a_bias(other: str) -> None:
+    """An Add in place of a BatchNormalization pays where nothing could have taken the shift."""
+    head = "g (float[N,3] x, float[N,4] z) => (float[N,8] y) <float[3,4] w, NORM8{}> {{ "
+    body = f"c = MatMul(x, w) d = {other} j = Concat<axis = 1>(c, d) [bn] y = BN(j) }}"
+    more = ", float[4,4] v" if "v" in other else ""
+    found = rewritten(head.format(more) + body)
+    assert not found.report.modified
+    assert "MatMul: it has no bias for a shift" in found.refused["bn"]
+
+
+def test_a_long_way_through_carriers() -> None:
+    """Ninety operators are not too many for one plan."""
+    chain = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(90))
+    found = rewritten(
+        f"g (float[N,3,1,1] x) => (float[N,4,1,1] y) <float[4,3,1,1] w, float var1> {{ r0 = Conv(x, w) {chain} y = Mul(r90, var1) }}"
+    )
+    assert found.ops.split() == ["Conv", *["Relu"] * 90]
+
+
 DOWN = [
     pytest.param(
         """g (float[N,4,H,W] x, bool p) => (float[N,a,b,c] y) <float[2,4,1,1] w, NORM4> {

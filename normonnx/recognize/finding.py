@@ -40,6 +40,10 @@ from normonnx.recognize.walk import Known
 
 _STASH: Final = 4  # bytes of the type that LayerNorm gives its mean in
 
+_AFFINES: Final = frozenset(
+    ["BatchNorm", "MaxAbsScaler", "MinMaxScaler", "RobustScaler", "StandardScaler"]
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -84,9 +88,14 @@ class Found:
 
     @property
     def fixed(self) -> bool:
-        """Whether it has no statistic of X; its affine, if it is one, may fold."""
+        """Whether it has no statistic of X."""
         region = self.call.norm.region
         return region.fixed or not region.measures
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is but a scale and a shift, which may fold."""
+        return self.call.norm.name in _AFFINES and not self.call.attributes.get("clip")
 
     @property
     def is_call(self) -> bool:
@@ -101,12 +110,12 @@ class NearMiss:
     Attributes:
         node: Where it ends.
         reason: What is missing, as a sentence.
-        fixed: Whether it would have no statistic of X.
+        is_affine: Whether it is about a scale and a shift, without a statistic.
     """
 
     node: ir.Node
     reason: str
-    fixed: bool = False
+    is_affine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +130,11 @@ class Findings:
     norms: tuple[Found, ...]
     near_misses: tuple[NearMiss, ...]
 
-    def only(self, *, fixed: bool) -> Findings:
-        """Those without a statistic of X, or those with one."""
+    def only(self, *, affine: bool) -> Findings:
+        """Those that are but a scale and a shift, or all others."""
         return Findings(
-            tuple(found for found in self.norms if found.fixed == fixed),
-            tuple(miss for miss in self.near_misses if miss.fixed == fixed),
+            tuple(found for found in self.norms if found.is_affine == affine),
+            tuple(miss for miss in self.near_misses if miss.is_affine == affine),
         )
 
 
@@ -144,7 +153,7 @@ def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
             search.look(graph)
             fixed = FixedSearch(known, search.taken, search.bound)
             fixed.look(graph)
-            missed = [NearMiss(node, reason, fixed=True) for node, reason in fixed.near_misses]
+            missed = [NearMiss(node, reason, is_affine=True) for node, reason in fixed.near_misses]
             norms += _in_order(graph, [*search.norms, *fixed.norms])
             near_misses += _in_order(graph, [*search.near_misses, *missed])
     return Findings(tuple(norms), tuple(near_misses))

@@ -105,6 +105,8 @@ def _stays(node: ir.Node, norm: str) -> str:
     if node.domain and region.fixed:
         kind = f"{node.domain}::{node.op_type}"
         return f"its statistics are constants, but it is a {kind}, which is not folded"
+    if region.fixed:
+        return "its statistics are constants; nothing next to it takes a scale and a shift"
     if not region.measures:
         return "it has no statistics, but it is no scale and shift either"
     return _STAYS

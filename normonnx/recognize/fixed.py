@@ -163,6 +163,8 @@ class FixedSearch(Generic[T]):
             return None
         if producer is not None and _owns(producer, steps[0]):
             return None
+        if fact.cx.number is not None and steps[0].op_type != "Sub":
+            return None  # such as the scale of an attention, and a bias of each head
         lone = [node.op_type for node in steps] == ["Div"]
         both = any(map(adds, steps)) and any(map(multiplies, steps)) and len(steps) > 1
         if not (both or (lone and _is_data(root))):

@@ -19,6 +19,11 @@ BATCH_NORMS = [
     pytest.param(IMAGE + f"<{PAIR}> {{ m = Mul(x, s) y = Add(m, b) }}", 17, id="Mul Add"),
     pytest.param(IMAGE + f"<{PAIR}> {{ m = Mul(s, x) y = Add(b, m) }}", 17, id="the other way"),
     pytest.param(IMAGE + f"<{PAIR}> {{ c = Sub(x, b) y = Div(c, s) }}", 17, id="Sub Div"),
+    pytest.param(
+        IMAGE + "<float[4,1,1] b, float s = {58}> { c = Sub(x, b) y = Div(c, s) }",
+        17,
+        id="one factor",
+    ),
     pytest.param(IMAGE + f"<{PAIR}> {{ c = Sub(b, x) y = Mul(c, s) }}", 17, id="b - x"),
     pytest.param(
         IMAGE + f"<{PAIR}, float[1,4,1,1] g, float[4,1,1] q> "
@@ -160,6 +165,10 @@ NONE = [
     pytest.param(
         TOKENS + f"<float[4,4] w, {ALONG}> {{ c = MatMul(x, w) a = Add(c, b) y = Mul(a, s) }}",
         id="a bias of a MatMul, then a layer scale",
+    ),
+    pytest.param(
+        IMAGE + "<float s = {2}, float[4,1,1] b> { m = Mul(x, s) y = Add(m, b) }",
+        id="an attention's scale and a bias of each head",
     ),
     pytest.param(
         "g (float[N,3,4] x) => (float[N,3,4] y) <float s = {2}, float[3,4] b> "

@@ -70,7 +70,9 @@ def curves_of(known: Known, nodes: Iterable[ir.Node]) -> dict[int, Sequence[Curv
     bent, reached = list[ir.Node](), set[int]()
     for node in nodes:
         if node.op_type == "Tanh":
-            found[id(node.outputs[0])] = list(_tanh(known, node))
+            tanhs = list(_tanh(known, node))
+            if tanhs:
+                found[id(node.outputs[0])] = tanhs
         if not is_pointwise(node):
             continue
         follows = not reached.isdisjoint(id(value) for value in node.inputs)

@@ -113,12 +113,9 @@ class FixedSearch(Generic[T]):
                 yield reading, root, value, nodes
 
     def _bent(self, value: ir.Value, curves: Curves) -> Iterable[Candidate]:
-        facts = dict(self._known.facts(value))
-        own = self._known.own(value)
-        if own is not None:
-            facts[id(value)] = own
-        for key, fact in facts.items():
-            if key not in curves or not isinstance(fact, Combination) or not is_affine(fact):
+        for key in (*self._known.facts(value), id(value)):
+            fact = self._known.fact(value, key) if key in curves else None
+            if not isinstance(fact, Combination) or not is_affine(fact):
                 continue
             for curve in curves[key]:
                 nodes = span(self._known.asked, value, curve.root)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
+import normonnx
+from tests.rewriting import check_same_function, feeds_of, parsed
 from tests.unit.recognize.recognising import recognised
 
 TOKENS = "g (float[N,T,4] x) => (float[N,T,4] y) "
@@ -305,13 +308,18 @@ NO_POWERS = [
         id="another place of the seam",
     ),
     pytest.param(SIGNED + "y = Where(c, u, j) }", id="sides swapped"),
+    pytest.param(
+        SIGNED.replace("Max(s, one)", "Clip(s, one, most)") + "y = Where(c, j, u) }",
+        id="limited within",
+    ),
 ]
 
 
 @pytest.mark.parametrize("nodes", NO_POWERS)
 def test_other_powers(nodes: str) -> None:
     """Powers by feature that are no such transform are nearly one, with that reason."""
-    found = recognised(ROWS + f"<{NUMBERS}, {LAMBDAS}, {REST}> " + nodes)
+    text = ROWS + f"<{NUMBERS}, {LAMBDAS}, {REST}, float most = {{1000000}}> "
+    found = recognised(text + nodes)
     assert found.names in ("", "BoxCox")  # of one side
     assert found.reasons
     assert all("neither Box-Cox nor Yeo-Johnson" in reason for reason in found.reasons)
@@ -324,6 +332,32 @@ def test_a_limit_before_a_power_is_no_part_of_it() -> None:
     found = recognised(text + nodes)
     assert found.names == "BoxCox"
     assert found.only.root.name == "h"
+
+
+CALLS = [
+    pytest.param(
+        TANHS[0].values[0], f"float[1] alpha = {{0.75}}, {AFFINE}", "DynamicTanh", id="tanh"
+    ),
+    pytest.param(
+        CLIPS[0].values[0],
+        f"float[4] low, float[4] f = {{1, 2, 3, 4}}, {NUMBERS}",
+        "MinMaxScaler",
+        id="clip",
+    ),
+    pytest.param(
+        YEO_JOHNSONS[0].values[0], f"{NUMBERS}, {LAMBDAS}, {REST}", "YeoJohnson", id="power"
+    ),
+]
+
+
+@pytest.mark.parametrize(("nodes", "weights", "name"), CALLS)
+def test_it_becomes_one_call(nodes: str, weights: str, name: str) -> None:
+    """The same function, of the same input, and a second run changes nothing."""
+    proto = parsed(ROWS + f"<{weights}> " + nodes)
+    result = normonnx.optimize(proto, style="function")
+    assert [node.op_type for node in result.model.graph] == [name]
+    check_same_function(proto, ir.to_proto(result.model), next(iter(feeds_of(proto))))
+    assert not normonnx.optimize(result.model, style="function").report.modified
 
 
 def test_usual_powers_are_none() -> None:

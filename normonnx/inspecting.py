@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx_ir as ir
 
 from normonnx.catalogue.contents import CATALOGUE
@@ -40,7 +42,7 @@ def inspect_model(model: ModelLike) -> Inspection:
             fate = fates.get(id(node))
             where = names[id(graph)]
             if recognised is not None:
-                norms.append(_recognised(recognised, where, fate))
+                norms.append(_recognised(recognised, where, _fate_of(recognised, fates)))
             elif id(node) in within:
                 continue
             elif norm is not None:
@@ -62,11 +64,18 @@ def inspect_model(model: ModelLike) -> Inspection:
     )
 
 
-def _recognised(found: Found, where: str, fate: Fate | None) -> NormFound:
+def _fate_of(found: Found, fates: Mapping[int, Fate]) -> Fate:
+    """What becomes of a normalization: a scale and a shift fold where all their nodes do."""
+    nodes = found.region.nodes
+    parts = [fates[id(node)] for node in reversed(nodes) if id(node) in fates]
+    if parts and (found.is_affine or len(nodes) == 1):
+        return next((part for part in parts if not part.folded), parts[0])
+    return Fate(found.node, False, _stays(found.node, found.call.norm.name))  # noqa: FBT003
+
+
+def _recognised(found: Found, where: str, fate: Fate) -> NormFound:
     """A normalization with its spelling, place and parameters."""
     node, call = found.node, found.call
-    if len(found.spelling) > 1 or fate is None:
-        fate = Fate(node, False, _stays(node, call.norm.name))  # noqa: FBT003
     return NormFound(
         label(node),
         node.op_type,
@@ -96,6 +105,8 @@ def _stays(node: ir.Node, norm: str) -> str:
     if node.domain and region.fixed:
         kind = f"{node.domain}::{node.op_type}"
         return f"its statistics are constants, but it is a {kind}, which is not folded"
+    if region.fixed:
+        return "its statistics are constants; nothing next to it takes a scale and a shift"
     if not region.measures:
         return "it has no statistics, but it is no scale and shift either"
     return _STAYS

@@ -136,15 +136,22 @@ def run(model: ModelLike, options: Options, judges: Judges) -> OptimizeResult:
 def _rewritten(
     work: ir.Model, options: Options, observer: Callable[[Event], None] | None
 ) -> _Rewrites:
-    """Run the passes in their order: what is recognised first is not folded into pieces."""
-    applied: tuple[Event, ...] = ()
-    refused: tuple[Event, ...] = ()
+    """Run the passes in their order.
+
+    What is recognised first is not folded into pieces; a scale and a shift fold first, and are
+    recognised where they stay.
+    """
     chosen = options.passes or (("recognize",) if options.style == "function" else ())
-    if "recognize" in chosen and options.only is None:
-        first = recognize(
-            work, keep=options.keep, keep_inputs=options.keep_inputs, observer=observer
-        )
-        applied, refused = first.applied, first.refused
+    recognizes = "recognize" in chosen and options.only is None
+
+    def recognized(*, affine: bool) -> _Rewrites:
+        if not recognizes:
+            return _Rewrites((), ())
+        keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
+        done = recognize(work, **keep, affine=affine, observer=observer)
+        return _Rewrites(done.applied, done.refused)
+
+    first = recognized(affine=False)
     found = rewrite(
         work,
         keep=options.keep,
@@ -153,7 +160,11 @@ def _rewritten(
         only=options.only,
         observer=observer,
     )
-    return _Rewrites((*applied, *found.applied), (*refused, *found.refused))
+    last = recognized(affine=True)
+    return _Rewrites(
+        (*first.applied, *found.applied, *last.applied),
+        (*first.refused, *found.refused, *last.refused),
+    )
 
 
 def _blaming(judged: RewritesJudged, applied: Sequence[Event]) -> ValidationReport | None:

@@ -21,6 +21,8 @@ from normonnx.graph.lengths import Lengths, completed, static
 from normonnx.graph.shape_rules import OTHER_OUTPUTS, RULES
 from normonnx.graph.steering import taken_branch
 
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")  # which have no name in common
+
 
 class Ranks:
     """Shapes of the values of one model as far as they are known, evaluated on demand."""
@@ -127,7 +129,7 @@ class Ranks:
         if node.domain == DOMAIN:  # every function of the catalogue keeps the shape of X
             return self._known[id(node.inputs[0])][1] if value is node.outputs[0] else None
         rule = RULES.get(node.op_type)
-        if rule is None or node.domain not in ("", "ai.onnx"):
+        if rule is None or node.domain not in _DOMAINS:
             return None
         index = next(i for i, output in enumerate(node.outputs) if output is value)
         if index and node.op_type not in OTHER_OUTPUTS:

@@ -19,9 +19,11 @@ _EITHER: Final = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
 def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
-    _, one, other = operands
+    always, one, other = operands
     if one is None or other is None:
         return None
+    if always is not None and always.constant is not None and always.constant.size == 1:
+        return (one if always.constant.all() else other).fact
     condition = _condition(ask, node.inputs[0])
     if condition is None:
         return None

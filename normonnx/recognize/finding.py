@@ -6,9 +6,9 @@ chain with it, affine included. Of several roots the oldest that has all it take
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,11 +33,16 @@ from normonnx.recognize.completing import (
     output_of_layer_norm,
 )
 from normonnx.recognize.facts import Combination
+from normonnx.recognize.fixed import FixedSearch
 from normonnx.recognize.fused import Surplus, is_fused, taken_apart
 from normonnx.recognize.regions import Leak, Region, region_of
 from normonnx.recognize.walk import Known
 
 _STASH: Final = 4  # bytes of the type that LayerNorm gives its mean in
+
+_AFFINES: Final = frozenset(
+    ["BatchNorm", "MaxAbsScaler", "MinMaxScaler", "RobustScaler", "StandardScaler"]
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,6 +87,17 @@ class Found:
         return frozenset(each.name for each in self.arguments if not each.is_default)
 
     @property
+    def fixed(self) -> bool:
+        """Whether it has no statistic of X."""
+        region = self.call.norm.region
+        return region.fixed or not region.measures
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is but a scale and a shift, which may fold."""
+        return self.call.norm.name in _AFFINES and not self.call.attributes.get("clip")
+
+    @property
     def is_call(self) -> bool:
         """Whether it is a call of the catalogue's function already."""
         return self.node.domain == DOMAIN
@@ -94,10 +110,12 @@ class NearMiss:
     Attributes:
         node: Where it ends.
         reason: What is missing, as a sentence.
+        is_affine: Whether it is about a scale and a shift, without a statistic.
     """
 
     node: ir.Node
     reason: str
+    is_affine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +129,13 @@ class Findings:
 
     norms: tuple[Found, ...]
     near_misses: tuple[NearMiss, ...]
+
+    def only(self, *, affine: bool) -> Findings:
+        """Those that are but a scale and a shift, or all others."""
+        return Findings(
+            tuple(found for found in self.norms if found.is_affine == affine),
+            tuple(miss for miss in self.near_misses if miss.is_affine == affine),
+        )
 
 
 def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
@@ -126,9 +151,20 @@ def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
             known.walk(graph)
             search = _Search(known)
             search.look(graph)
-            norms += reversed(search.norms)
-            near_misses += reversed(search.near_misses)
+            fixed = FixedSearch(known, search.taken, search.bound)
+            fixed.look(graph)
+            missed = [NearMiss(node, reason, is_affine=True) for node, reason in fixed.near_misses]
+            norms += _in_order(graph, [*search.norms, *fixed.norms])
+            near_misses += _in_order(graph, [*search.near_misses, *missed])
     return Findings(tuple(norms), tuple(near_misses))
+
+
+_Ended = TypeVar("_Ended", "Found", "NearMiss")
+
+
+def _in_order(graph: ir.Graph, found: Iterable[_Ended]) -> list[_Ended]:
+    place = {id(node): index for index, node in enumerate(graph)}
+    return sorted(found, key=lambda each: place.get(id(each.node), 0))
 
 
 class _Search:
@@ -136,7 +172,7 @@ class _Search:
 
     def __init__(self, known: Known) -> None:
         self._known = known
-        self._taken: set[int] = set()
+        self.taken: set[int] = set()
         self.norms: list[Found] = []
         self.near_misses: list[NearMiss] = []
 
@@ -144,19 +180,19 @@ class _Search:
         """At every node, the last first."""
         missed: list[tuple[NearMiss, Region]] = []
         for node in reversed(graph):
-            if id(node) in self._taken or not node.outputs:
+            if id(node) in self.taken or not node.outputs:
                 continue
             outcome = self._at(node, node.outputs[0])
             if isinstance(outcome, Found):
                 self.norms.append(outcome)
-                self._taken |= {id(member) for member in outcome.region.nodes}
+                self.taken |= {id(member) for member in outcome.region.nodes}
             elif outcome is not None:
                 missed.append(outcome)
         for miss, region in missed:
             members = {id(member) for member in region.nodes}
-            if self._taken.isdisjoint(members):
+            if self.taken.isdisjoint(members):
                 self.near_misses.append(miss)
-                self._taken |= members
+                self.taken |= members
 
     def _at(self, node: ir.Node, value: ir.Value) -> Found | tuple[NearMiss, Region] | None:
         missed: tuple[NearMiss, Region, int] | None = None
@@ -186,7 +222,7 @@ class _Search:
         olders = (self._known.fact(root, older) for older in self._known.facts(root))
         if not CATALOGUE[outcome.norm].centered and any(map(is_centered, olders)):
             return None
-        return self._bound(outcome, root, value, lengths)
+        return self.bound(outcome, root, value, lengths)
 
     def _called(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:
         region = Region((node,))
@@ -207,8 +243,13 @@ class _Search:
         value = node.outputs[0]
         return Found(fused.call, root, value, fused.arguments, region, surplus=fused.surplus)
 
-    def _bound(
-        self, reading: Reading, root: ir.Value, value: ir.Value, lengths: Lengths
+    def bound(
+        self,
+        reading: Reading,
+        root: ir.Value,
+        value: ir.Value,
+        lengths: Lengths,
+        region: Region | None = None,
     ) -> Found | Missing:
         """A reading as a call with its arguments, if the graph lets it be one."""
         ask = self._known.asked
@@ -216,7 +257,7 @@ class _Search:
         kind = kinds[1] or kinds[0]
         if kind is None or (kinds[0] is not None and kinds[0] != kind):
             return Missing("its result has another element type than what is normalized")
-        region = region_of(self._known, value, root)
+        region = region or region_of(self._known, value, root)
         extras = self._extras(region, root, value)
         if isinstance(extras, Leak):
             return Missing(_used_outside(extras), 2)

@@ -64,6 +64,11 @@ def region_of(known: Known, value: ir.Value, root: ir.Value) -> Region:
         if branch is not None:  # what the other branch reads is never read
             waiting.extend(list(branch.outputs))
             nodes |= {id(inner): inner for inner in _inner_nodes(node)}
+    return enclosing(known, nodes, value, root)
+
+
+def enclosing(known: Known, nodes: dict[int, ir.Node], value: ir.Value, root: ir.Value) -> Region:
+    """These nodes, by id, as a region between a root and a value."""
     members = tuple(nodes.values())
     leaks = (leak for node in members for leak in _leaks(known, node, nodes, value, root))
     return Region(members, tuple(leaks))

@@ -235,6 +235,42 @@ def test_inspect_says_what_would_fold(proto: onnx.ModelProto) -> None:
     assert proto.SerializeToString() == before
 
 
+TAKEN_APART = """
+    <ir_version: 8, opset_import: ["": 17]>
+    g (float[N, 2, H, W] x) => (float[N, 2, H, W] y)
+    <float[2, 2, 1, 1] weight = {1, 2, 3, 4}, float[2, 1, 1] s = {-2, 3}, float[2, 1, 1] b = {1, 2}> {
+      c = Conv(x, weight)
+      d = Sub(c, b)
+      [first] e = Div(d, s)
+      r = Relu(e)
+      m = Mul(r, s)
+      [second] y = Add(m, b)
+    }"""
+
+
+def test_inspect_says_what_would_fold_of_what_was_taken_apart() -> None:
+    """A scale and a shift are one normalization, which folds where both do."""
+    found = normonnx.inspect(onnx.parser.parse_model(TAKEN_APART))
+    assert [(norm.node, norm.norm, norm.foldable) for norm in found.norms] == [
+        ("first", "BatchNorm", True),
+        ("second", "BatchNorm", False),
+    ]
+    assert "Conv" in found.norms[0].reason
+    assert "its statistics are constants" in found.norms[1].reason
+    assert not found.affines
+
+
+def test_a_scale_and_a_shift_fold_before_they_are_recognised() -> None:
+    """What can't fold becomes one call; a second run changes nothing."""
+    result = normonnx.optimize(
+        onnx.parser.parse_model(TAKEN_APART), style="function", verify="each"
+    )
+    assert [node.op_type for node in result.model.graph] == ["Conv", "Relu", "BatchNorm"]
+    assert result.report.verification is not None
+    assert result.report.verification.passed
+    assert not normonnx.optimize(result.model, style="function").report.modified
+
+
 def test_inspect_names_subgraphs_and_functions() -> None:
     """A normalization inside a function is found there."""
     model = onnx.parser.parse_model("""

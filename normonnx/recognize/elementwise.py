@@ -22,6 +22,7 @@ from normonnx.recognize.facts import (
     Runtime,
     Spread,
     Statistic,
+    Total,
     Window,
 )
 from normonnx.recognize.fields import Field, number
@@ -101,9 +102,12 @@ def _div(ask: Asked, left: Operand, right: Operand) -> Fact | None:
 
 def _over_count(ask: Asked, fact: Fact, operand: Operand) -> Fact | None:
     """A sum over how many elements there are is a mean."""
+    amount = ask.amount(operand.value)
+    if isinstance(fact, Total):
+        same = amount is not None and same_amount(amount, fact.sizes)
+        return replace(fact.mean, frame=fact.frame) if same else None
     if not isinstance(fact, Statistic) or not fact.count or fact.epsilon:
         return None
-    amount = ask.amount(operand.value)
     sizes = [atom.size for atom in fact.over]
     return replace(fact, count=0) if amount and same_amount(amount, sizes) else None
 

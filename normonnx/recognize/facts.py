@@ -2,7 +2,7 @@
 
     Combination   r (cx X + cm M + c0) + c1        M the mean of X over some of its digits
     Quadratic     xx X^2 + xm X M + mm M^2
-    Absolute      gain |X|^power, each element divided by a spread, maybe
+    Absolute      gain |X|^power, each element divided by a spread, maybe; or gain |a X + b M|^power
     Statistic     n^count (square E|X|^power + mean_square M^2) + epsilon
     Spread        max(Statistic^(1 / power), floor) gain + outer; r is one over it
     Average       the mean of a Spread over further digits, plus epsilon
@@ -21,6 +21,7 @@ from typing import Final
 
 import onnx_ir as ir
 
+from normonnx.graph.lengths import Length
 from normonnx.recognize.fields import Field, number
 from normonnx.recognize.frames import Atom, Atoms, Frame
 
@@ -250,12 +251,22 @@ class Quadratic:
 
 @dataclass(frozen=True, slots=True)
 class Absolute:
-    """gain |X / unit|^power, element for element."""
+    """gain |X / unit|^power, element for element; with `inner`, a X + b M in place of X."""
 
     frame: Frame
     power: float
     gain: float = 1.0
     unit: Spread | None = None
+    inner: Combination | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum of what is linear in X over lengths that are not known: their product times a mean."""
+
+    frame: Frame
+    mean: Combination
+    sizes: tuple[Length, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +302,7 @@ Fact = (
     | Quadratic
     | Absolute
     | Statistic
+    | Total
     | Spread
     | Average
     | Response

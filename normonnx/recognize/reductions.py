@@ -23,6 +23,7 @@ from normonnx.recognize.facts import (
     Quadratic,
     Spread,
     Statistic,
+    Total,
 )
 from normonnx.recognize.fields import number
 from normonnx.recognize.frames import Atoms, Frame
@@ -80,6 +81,8 @@ def _sum_of(fact: Fact, reduction: _Reduction) -> Fact | None:
         return algebra.scaled(found, number(float(reduction.count)), reduction.frame)
     if isinstance(found, Statistic) and not isinstance(fact, Statistic):
         return replace(found, count=1)
+    if isinstance(found, Combination):
+        return Total(reduction.frame, found, tuple(reduction.sizes))
     return None
 
 
@@ -121,7 +124,9 @@ def _sum(fact: Fact, reduction: _Reduction) -> Fact | None:
 
 def _largest(fact: Fact, reduction: _Reduction) -> Fact | None:
     """The largest absolute value is the norm of infinite order."""
-    if not isinstance(fact, Absolute) or fact.power != 1.0 or fact.unit is not None:
+    if not isinstance(fact, Absolute) or fact.power != 1.0:
+        return None
+    if fact.unit is not None or fact.inner is not None:
         return None
     statistic = Statistic(reduction.frame, reduction.gone, math.inf, 1.0)
     return Spread(reduction.frame, statistic, gain=fact.gain)

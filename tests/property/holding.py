@@ -120,7 +120,7 @@ def _moved(
     moved.CopyFrom(model)
     for tensor in _tensors_of(moved):
         array = numpy_helper.to_array(tensor)
-        if is_float(array.dtype) and not (array.size == 1 and float(array.reshape(-1)[0]) == 2):
+        if is_float(array.dtype) and not (array.size == 1 and float(array.reshape(-1)[0]) in {1, 2}):
             tensor.CopyFrom(numpy_helper.from_array(_noisy(array, random), tensor.name))
     inputs = {name: _noisy(x, random) if is_float(x.dtype) else x for name, x in feeds.items()}
     return evaluate(ir.from_proto(moved), inputs)

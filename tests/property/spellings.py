@@ -110,9 +110,10 @@ def _declared(value: Value) -> onnx.ValueInfoProto:
 def _model(w: Writer, *outputs: Value) -> onnx.ModelProto:
     extra = [] if w.leaked is None else [w.leaked]
     infos = [_declared(value) for value in (*outputs, *extra)]
-    used = {name for node in w.nodes for name in _read(node)}
+    nodes = _alive(w.nodes, {info.name for info in infos})
+    used = {name for node in nodes for name in _read(node)}
     graph = helper.make_graph(
-        w.nodes,
+        nodes,
         "spelled",
         [info for info in w.inputs if info.name in used],
         infos,
@@ -120,6 +121,16 @@ def _model(w: Writer, *outputs: Value) -> onnx.ModelProto:
     )
     opsets = [helper.make_opsetid("", w.opset)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+def _alive(nodes: Sequence[NodeProto], wanted: set[str]) -> list[NodeProto]:
+    """Nodes that something depends on."""
+    found = list[NodeProto]()
+    for node in reversed(nodes):
+        if not wanted.isdisjoint(node.output):
+            found.insert(0, node)
+            wanted |= set(_read(node))
+    return found
 
 
 def _read(node: NodeProto) -> list[str]:
@@ -141,7 +152,7 @@ def _branching(w: Writer, setting: Setting, y: Value) -> onnx.ModelProto:
         raise ValueError(message)
     outside = [node for node in w.nodes if node.name.startswith("outer_")]
     inside = [node for node in w.nodes if not node.name.startswith("outer_")]
-    branch = helper.make_graph(inside, "then", [], [_declared(y)])
+    branch = helper.make_graph(_alive(inside, {y.name}), "then", [], [_declared(y)])
     same = helper.make_node("Identity", [x.name], ["unchanged"], "outer_identity")
     other = helper.make_graph([same], "else", [], [_declared(Value("unchanged", y.dims, y.kind))])
     w.inputs.append(helper.make_tensor_value_info("flag", TensorProto.BOOL, []))

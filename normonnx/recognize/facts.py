@@ -240,13 +240,19 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class Quadratic:
-    """xx X^2 + xm X M + mm M^2."""
+    """xx X^2 + xm X M + mm M^2; or its mean over `averaged`, where M is over more than that."""
 
     frame: Frame
     over: Atoms
     xx: float
     xm: float
     mm: float
+    averaged: Atoms = NOWHERE
+
+    @property
+    def is_square(self) -> bool:
+        """Whether it is a positive number times X^2."""
+        return self.xx > 0 and not self.xm and not self.mm and not self.averaged
 
 
 @dataclass(frozen=True, slots=True)

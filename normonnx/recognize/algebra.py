@@ -417,7 +417,7 @@ def absolute(fact: Fact) -> Fact | None:
 
 def bounded(fact: Fact, least: float) -> Fact | None:
     """The larger of a value and a number."""
-    if isinstance(fact, Statistic) and fact.count == 0:
+    if isinstance(fact, Statistic) and fact.count is None:
         if least <= max(fact.epsilon, 0.0) and _is_never_negative(fact):
             return fact
         if least <= 0 or fact.epsilon:

@@ -102,14 +102,15 @@ def _div(ask: Asked, left: Operand, right: Operand) -> Fact | None:
 
 def _over_count(ask: Asked, fact: Fact, operand: Operand) -> Fact | None:
     """A sum over how many elements there are is a mean."""
-    amount = ask.amount(operand.value)
-    if isinstance(fact, Total):
-        same = amount is not None and same_amount(amount, fact.sizes)
-        return replace(fact.mean, frame=fact.frame) if same else None
-    if not isinstance(fact, Statistic) or not fact.count or fact.epsilon:
+    if not isinstance(fact, Statistic | Total) or fact.count is None:
         return None
-    sizes = [atom.size for atom in fact.over]
-    return replace(fact, count=0) if amount and same_amount(amount, sizes) else None
+    amount = ask.amount(operand.value)
+    same = (fact.count.digits, fact.count.lengths)
+    if amount is None or not any(same_amount(amount, each) for each in same):
+        return None
+    if isinstance(fact, Total):
+        return replace(fact.mean, frame=fact.frame)
+    return None if fact.epsilon or fact.least is not None else replace(fact, count=None)
 
 
 def _with_scale(ask: Asked, fact: Fact, operand: Operand) -> Fact | None:

@@ -3,7 +3,7 @@
     Combination   r (cx X + cm M + c0) + c1        M the mean of X over some of its digits
     Quadratic     xx X^2 + xm X M + mm M^2
     Absolute      gain |X|^power, each element divided by a spread, maybe; or gain |a X + b M|^power
-    Statistic     n^count (square E|X|^power + mean_square M^2) + epsilon
+    Statistic     n (square E|X|^power + mean_square M^2) + epsilon, n of unknown lengths or 1
     Spread        max(Statistic^(1 / power), floor) gain + outer; r is one over it
     Average       the mean of a Spread over further digits, plus epsilon
     Response      a Spread over its Average; r, too
@@ -32,8 +32,27 @@ NOWHERE: Final[Atoms] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """How many elements a sum is over, as two equal products of lengths.
+
+    Attributes:
+        digits: Lengths of digits of the root.
+        lengths: Of the dimensions that were summed over, in the view that the sum was taken in.
+    """
+
+    digits: tuple[Length, ...]
+    lengths: tuple[Length, ...]
+
+    def times(self, other: Count | None) -> Count:
+        """How many a sum of such sums is over."""
+        if other is None:
+            return self
+        return Count(self.digits + other.digits, self.lengths + other.lengths)
+
+
+@dataclass(frozen=True, slots=True)
 class Statistic:
-    """n^count (square E|X|^power + mean_square E[X]^2) + epsilon, at least `least`.
+    """n (square E|X|^power + mean_square E[X]^2) + epsilon, at least `least`.
 
     Attributes:
         frame: Of the value.
@@ -41,7 +60,7 @@ class Statistic:
         power: 1, 2, another, or infinity for the largest absolute value.
         square: Factor of the mean power.
         mean_square: Factor of the square of the mean; -square makes a variance.
-        count: 1 where it is a sum over unknown lengths, else 0: known lengths are in `square`.
+        count: n where it is a sum over unknown lengths, else None: known ones are in `square`.
         epsilon: What is added.
         least: Lower bound, None without.
         unit: What X was divided by, element for element, before the power.
@@ -53,7 +72,7 @@ class Statistic:
     power: float
     square: float
     mean_square: float = 0.0
-    count: int = 0
+    count: Count | None = None
     epsilon: float = 0.0
     least: float | None = None
     unit: Spread | None = None
@@ -92,7 +111,9 @@ class Spread:
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it the number it is, wherever it stands."""
-        statistic = replace(self.statistic, frame=(), unit=None)
+        count = self.statistic.count
+        digits = None if count is None else Count(count.digits, ())
+        statistic = replace(self.statistic, frame=(), unit=None, count=digits)
         unit = self.statistic.unit
         inner = None if unit is None else unit.key
         return statistic, inner, self.floor, self.guarded, self.outer, self.gain
@@ -272,7 +293,7 @@ class Total:
 
     frame: Frame
     mean: Combination
-    sizes: tuple[Length, ...]
+    count: Count
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,6 +138,7 @@ def local_response(w: Writer, setting: Setting) -> tuple[Value, Spec]:
     setting.precision = "plain"
     x = setting.root(setting.dims(rank, [1]))
     channels, width = size(x.dims[1]), w.one_of(1, 2, 3, 5)
+    width = min(width, channels)
     side = w.one_of(0, 1) if width % 2 == 0 else 0
     below = width // 2 if side or width % 2 else (width - 1) // 2
     alpha, beta, bias = w.one_of(1e-4, 0.5), w.one_of(0.75, 0.5, 1.0), w.one_of(1.0, 2.0)

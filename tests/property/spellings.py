@@ -67,7 +67,8 @@ def spelled(pick: Pick, *, faulty: bool = False) -> Spelled:
     kind = TensorProto.FLOAT if faulty and pick(range(3)) else pick(KINDS)
     w = Writer(pick, opset, fault)
     setting = Setting(w, kind, exact=fault is not None)
-    branched = fault is None and w.chance(6)
+    typed = kind != TensorProto.BFLOAT16 or opset >= 16  # If knows the type
+    branched = fault is None and typed and w.chance(6)
     y, spec = NORMS[name](w, setting)
     specs = [spec]
     if fault is None and not branched and w.chance(10):

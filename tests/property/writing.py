@@ -82,6 +82,11 @@ class Writer:
         self.initializers: dict[str, Array] = {}
         self._count = 0
 
+    @property
+    def aside(self) -> str:
+        """The part that constants belong to."""
+        return "outer" if self.part == "outer" else "side"
+
     def one_of(self, *options: T) -> T:
         """One of some options."""
         found: T = self.pick(options)
@@ -205,7 +210,7 @@ class Writer:
         if node:
             tensor = numpy_helper.from_array(array)
             self.nodes.append(
-                helper.make_node("Constant", [], [name], f"side_{name}", value=tensor)
+                helper.make_node("Constant", [], [name], f"{self.aside}_{name}", value=tensor)
             )
         else:
             self.initializers[name] = array
@@ -214,7 +219,7 @@ class Writer:
     def _side(self, op_type: str, inputs: Sequence[str], **attributes: Any) -> str:  # noqa: ANN401
         name = self.fresh("k")
         self.nodes.append(
-            helper.make_node(op_type, list(inputs), [name], f"side_{name}", **attributes)
+            helper.make_node(op_type, list(inputs), [name], f"{self.aside}_{name}", **attributes)
         )
         return name
 
@@ -325,13 +330,14 @@ class Writer:
         if dims[0] == value.dims[0] and self.chance(70):
             target[0] = 0
         if target.count(-1) > 1 or self.chance(20):
-            return self.op("Reshape", [value, self._computed_shape(value, dims)], dims)
+            source = value if like is None else like
+            return self.op("Reshape", [value, self._computed_shape(source, dims)], dims)
         if -1 not in target and self.chance(40):
             target[self.pick([a for a, n in enumerate(target) if n != 0] or [0])] = -1
         return self.op("Reshape", [value, self.ints(target)], dims)
 
     def _computed_shape(self, value: Value, dims: Sequence[Dim]) -> str:
-        """A shape put together from lengths of the value itself."""
+        """A shape put together from lengths of a value."""
         shape = self._side("Shape", [value.name])
         parts = list[str]()
         for dim in dims:

@@ -63,8 +63,8 @@ class Setting:
     def dims(self, rank: int, known: Sequence[int] = ()) -> tuple[Dim, ...]:
         """Dimensions; those at some places are static."""
         if self.exact:
-            first = self._w.one_of(4, 4, "W") if 0 not in known else 4
-            return (first, *(4,) * (rank - 1))
+            apart = 0 in known or self._w.fails("transposed")
+            return (4 if apart else self._w.one_of(4, 4, "W"), *(4,) * (rank - 1))
         free = self._w.one_of((), ("N",), ("N",), ("N", "H", "W", "T"))
         names = dict(enumerate(("N", "T", "H", "W", "D")))
         return tuple(
@@ -282,6 +282,8 @@ def group_norm(w: Writer, setting: Setting) -> tuple[Value, Spec]:
     groups = w.one_of(1, 2, 2, 3)
     size_of_group = w.one_of(1, 2, 3) if not setting.exact else 4 // (groups if groups < 3 else 2)
     groups = groups if not setting.exact else 4 // size_of_group
+    if w.fails("groups"):
+        groups = size_of_group = 2
     dims[1] = groups * size_of_group
     x = setting.root(dims)
     affine = _affine(w, setting.kind, x.dims, [1])

@@ -23,7 +23,7 @@ def lp_norm(w: Writer, setting: Setting) -> tuple[Value, Spec]:
     if w.fault is not None and w.fault.startswith("exponent"):
         power = 2
     x = setting.root(setting.dims(rank))
-    bound = setting.epsilon(1e-12, 1e-6, 1e-4)
+    bound = w.one_of(1e-12, 1e-6, 1e-4) if setting.working not in NARROW else 1e-3
     if w.fails("bound"):
         bound = w.one_of(0.1, 1.0)
     other = setting.other(x)
@@ -32,7 +32,7 @@ def lp_norm(w: Writer, setting: Setting) -> tuple[Value, Spec]:
         numbers = w.cast(source, wide or source.kind)
         length = w.cast(_guarded(w, numbers, axis, power, bound), source.kind)
         w.leakable.append(length)
-        return _by_length(w, other or source, length)
+        return _by_length(w, source if other is None else w.cast(other, source.kind), length)
 
     w.inverse = False
     y = setting.spell(_before(w, x), inner, None)

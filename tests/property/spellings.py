@@ -72,7 +72,7 @@ def spelled(pick: Pick, *, faulty: bool = False) -> Spelled:
     y, spec = NORMS[name](w, setting)
     specs = [spec]
     if fault is None and not branched and w.chance(10):
-        y, second = NORMS[w.one_of("Last", "LastUncentered")](w, Setting(w, kind, given=y))
+        y, second = NORMS[w.one_of("Last", "LastUncentered")](w, Setting(w, y.kind, given=y))
         specs.append(second)
     if fault == "leak":
         _leak(w)

@@ -44,6 +44,8 @@ def scaled(fact: Fact, factor: Field, frame: Frame) -> Fact | None:
         fields = (fact.cx, fact.cm, fact.c0, fact.c1)
         cx, cm, c0, c1 = (each * factor if not each.is_number(0.0) else each for each in fields)
         return replace(fact, frame=frame, cx=cx, cm=cm, c0=c0, c1=c1)
+    if isinstance(fact, Response):
+        return Combination(frame, ZERO, c0=factor, spread=fact)
     value = factor.number
     if value is None or not math.isfinite(value):
         return None
@@ -159,9 +161,10 @@ def _sum_of_quadratics(one: Quadratic, other: Quadratic, sign: float, frame: Fra
     over = one.over or other.over
     if one.over and other.over and one.over != other.over:
         return None
-    return Quadratic(
-        frame, over, one.xx + sign * other.xx, one.xm + sign * other.xm, one.mm + sign * other.mm
-    )
+    if one.averaged != other.averaged:
+        return None
+    xx, xm, mm = one.xx + sign * other.xx, one.xm + sign * other.xm, one.mm + sign * other.mm
+    return replace(one, frame=frame, over=over, xx=xx, xm=xm, mm=mm)
 
 
 def _sum_of_statistics(
@@ -200,7 +203,8 @@ def product(one: Fact, other: Fact) -> Fact | None:
         if isinstance(first, Absolute) and isinstance(second, Absolute):
             return _powers(first, second, frame)
         if isinstance(first, Spread) and isinstance(second, Spread):
-            return _rescaled(first, second, frame)
+            same = squared(first) if first.like(second) else None
+            return _rescaled(first, second, frame) if same is None else replace(same, frame=frame)
         if isinstance(first, Damping) and isinstance(second, Damping):
             return _damped_twice(first, second, frame)
     if isinstance(one, Combination) and isinstance(other, Combination):
@@ -216,7 +220,7 @@ def _damped_twice(one: Damping, other: Damping, frame: Frame) -> Damping | None:
 
 
 def _times(one: Combination, other: Fact, frame: Frame) -> Fact | None:
-    """Times a constant, one over a spread, or a response."""
+    """Times a constant, one over a spread, or a response, which are Combinations of no X."""
     if isinstance(other, Response):
         return replace(one, frame=frame, spread=other) if one.is_linear and one.is_fixed else None
     if not isinstance(other, Combination):
@@ -244,12 +248,28 @@ def _rescaled(one: Spread, other: Spread, frame: Frame) -> Fact | None:
 
 
 def _powers(one: Absolute, other: Absolute, frame: Frame) -> Fact | None:
+    if one.inner is not None or other.inner is not None:
+        return _square_of_sizes(one, other, frame)
     units = (one.unit, other.unit)
     if any(unit is not None for unit in units) and (
         units[0] is None or units[1] is None or not units[0].like(units[1])
     ):
         return None
-    return Absolute(frame, one.power + other.power, one.gain * other.gain, one.unit)
+    power, gain = one.power + other.power, one.gain * other.gain
+    if power == SQUARE and one.unit is None:
+        return Quadratic(frame, NOWHERE, gain, 0.0, 0.0)
+    return Absolute(frame, power, gain, one.unit)
+
+
+def _square_of_sizes(one: Absolute, other: Absolute, frame: Frame) -> Fact | None:
+    """|a X + b M| |a X + b M|."""
+    if one.inner is None or other.inner is None or (one.power, other.power) != (1.0, 1.0):
+        return None
+    pairs = [(each.inner.cx.number, each.inner.cm.number) for each in (one, other) if each.inner]
+    if pairs[0] != pairs[1] or one.inner.over != other.inner.over:
+        return None
+    square = _quadratic(one.inner, other.inner, frame)
+    return None if square is None else scaled(square, number(one.gain * other.gain), frame)
 
 
 def _over_spread(linear: Combination, inverse: Combination, frame: Frame) -> Fact | None:
@@ -281,12 +301,14 @@ def quotient(one: Fact, other: Fact) -> Fact | None:
     """One value over another."""
     if isinstance(other, Spread):
         inverse = inverted(other)
-        if isinstance(one, Absolute) and one.power == 1.0 and one.unit is None:
+        if isinstance(one, Absolute) and one.power == 1.0 and (one.unit, one.inner) == (None, None):
             frame = broadcast(one.frame, other.frame)
             return None if frame is None else replace(one, frame=frame, unit=other)
         if isinstance(one, Combination) and not one.is_linear:
             return _twice_divided(one, other)
         return product(one, inverse)
+    if isinstance(other, Window):
+        other = Damping(other.frame, other, 1.0)
     if isinstance(other, Damping):
         return product(one, Combination(other.frame, ZERO, spread=other, c0=number(1.0)))
     if isinstance(other, Average) and isinstance(one, Spread) and one.like(other.spread):
@@ -351,8 +373,14 @@ def powered(fact: Fact, exponent: float) -> Fact | None:
         return squared(fact) if exponent == SQUARE else None
     if isinstance(fact, Combination) and exponent == SQUARE:
         return _quadratic(fact, fact, fact.frame)
+    if isinstance(fact, Absolute) and fact.inner is not None:
+        square = exponent == SQUARE and fact.power == 1.0
+        return _square_of_sizes(fact, fact, fact.frame) if square else None
     if isinstance(fact, Absolute) and exponent > 0 and fact.gain > 0:
-        return replace(fact, power=fact.power * exponent, gain=fact.gain**exponent)
+        power, gain = fact.power * exponent, fact.gain**exponent
+        if power == SQUARE and fact.unit is None:
+            return Quadratic(fact.frame, NOWHERE, gain, 0.0, 0.0)
+        return replace(fact, power=power, gain=gain)
     return None
 
 
@@ -380,16 +408,16 @@ def absolute(fact: Fact) -> Fact | None:
     if isinstance(fact, Combination) and fact.is_linear and fact.is_plain and fact.is_fixed:
         gain = fact.cx.number
         return None if gain is None else Absolute(fact.frame, 1.0, abs(gain))
+    if isinstance(fact, Combination) and _is_uniform_pair(fact):
+        return Absolute(fact.frame, 1.0, inner=fact)
     if isinstance(fact, Spread | Statistic | Absolute):
         return fact if not isinstance(fact, Absolute) or fact.gain > 0 else None
-    if isinstance(fact, Quadratic) and not fact.xm and not fact.mm and fact.xx > 0:
-        return fact
-    return None
+    return fact if isinstance(fact, Quadratic) and fact.is_square else None
 
 
 def bounded(fact: Fact, least: float) -> Fact | None:
     """The larger of a value and a number."""
-    if isinstance(fact, Statistic) and fact.count == 0:
+    if isinstance(fact, Statistic) and fact.count is None:
         if least <= max(fact.epsilon, 0.0) and _is_never_negative(fact):
             return fact
         if least <= 0 or fact.epsilon:
@@ -429,16 +457,23 @@ def mean_of_combination(fact: Combination, gone: Atoms, frame: Frame) -> Combina
     return None
 
 
-def mean_of_quadratic(fact: Quadratic, gone: Atoms, frame: Frame) -> Statistic | None:
-    """E[xx X^2 + xm X M + mm M^2]: with M over the same digits, E[X M] is M^2."""
-    if fact.over and fact.over != gone:
+def mean_of_quadratic(fact: Quadratic, gone: Atoms, frame: Frame) -> Fact | None:
+    """E[xx X^2 + xm X M + mm M^2]: with M over the same digits, E[X M] is M^2.
+
+    Where M is over more digits, others have to be averaged over later.
+    """
+    if overlap(fact.averaged, gone):
         return None
-    return Statistic(frame, gone, SQUARE, fact.xx, fact.xm + fact.mm)
+    averaged = joined(fact.averaged, gone)
+    if fact.over and fact.over != averaged:
+        partly = within(averaged, fact.over)
+        return replace(fact, frame=frame, averaged=averaged) if partly else None
+    return Statistic(frame, averaged, SQUARE, fact.xx, fact.xm + fact.mm)
 
 
 def mean_of_powers(fact: Absolute, gone: Atoms, frame: Frame) -> Statistic | None:
     """E|X|^p."""
-    if fact.gain <= 0:
+    if fact.gain <= 0 or fact.inner is not None:
         return None
     return Statistic(frame, gone, fact.power, fact.gain, unit=fact.unit)
 

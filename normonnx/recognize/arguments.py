@@ -130,11 +130,20 @@ def _at_run_time(
     kept = [length for length in have if length != 1]
     if not _agree(kept, [length for length in wanted if length != 1]):
         return None, {}
-    unknown = sum(not isinstance(length, int) for length in wanted)
-    if unknown > 1:
+    shape = _target(have, wanted)
+    if shape is None:
         return None, {}
-    shape = tuple(length if isinstance(length, int) else -1 for length in wanted)
     return Argument(parameter.name, value=value, shape=shape), offset
+
+
+def _target(have: Sequence[Length], wanted: Sequence[Length]) -> tuple[int, ...] | None:
+    """What to reshape to: 0 for a length that stays where it is, -1 for one other unknown one."""
+    places = iter([place for place, length in enumerate(have) if length != 1])
+    shape = list[int]()
+    for at, length in enumerate(wanted):
+        place = -1 if length == 1 else next(places)
+        shape.append(length if isinstance(length, int) else 0 if place == at else -1)
+    return tuple(shape) if shape.count(-1) <= 1 else None
 
 
 def _agree(have: Sequence[Length], wanted: Sequence[Length]) -> bool:
@@ -180,7 +189,8 @@ def _without_offset(ask: Asked, value: ir.Value) -> tuple[ir.Value, dict[str, fl
     """1 + scale is scale with offset 1."""
     base = _through_views(ask, value)
     node = base.producer()
-    if node is None or node.op_type != "Add" or node.domain:
+    sums = node is not None and node.op_type in ("Add", "Sum") and len(node.inputs) == 2  # noqa: PLR2004
+    if node is None or not sums or node.domain:
         return value, {}
     for index in (0, 1):
         constant, other = ask.constants.get(node.inputs[index]), node.inputs[1 - index]

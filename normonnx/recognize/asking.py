@@ -17,7 +17,7 @@ from normonnx.graph.lengths import Length, Lengths, Unknown
 from normonnx.graph.ranks import Ranks
 from normonnx.graph.shape_values import entries
 from normonnx.recognize.facts import Fact
-from normonnx.recognize.fields import Field, field
+from normonnx.recognize.fields import Field, field, number
 from normonnx.recognize.frames import Frame
 
 _DEEPEST: Final = 24
@@ -45,7 +45,9 @@ class Operand:
         if self.constant is None or self.constant.dtype.kind in "bOSU":
             return None
         own = self.value if self.constant.ndim else None
-        return field(self.constant, frame, own)
+        found = field(self.constant, frame, own)
+        single = None if found is None else found.number
+        return found if single is None else number(_unrounded(single, self.constant.dtype))
 
     @property
     def number(self) -> float | None:
@@ -56,6 +58,14 @@ class Operand:
         first = float(numbers[0])
         same = numbers.size == 1 or bool((numbers == numbers[0]).all())
         return first if same else None
+
+
+def _unrounded(value: float, kind: np.dtype[Any]) -> float:
+    """1 / n where a number is that, rounded to its type: a sum times it is the mean itself."""
+    if kind == np.float64 or not math.isfinite(value) or not 0.0 < abs(value) < 1.0:
+        return value
+    whole = 1.0 / round(1.0 / value)
+    return whole if float(np.asarray(whole).astype(kind)) == value else value
 
 
 Operands = Sequence[Operand | None]

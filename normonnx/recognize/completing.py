@@ -16,6 +16,7 @@ import numpy as np
 
 from normonnx.catalogue.norm import Number
 from normonnx.graph.lengths import Lengths
+from normonnx.recognize.asking import same_amount
 from normonnx.recognize.facts import (
     SQUARE,
     ZERO,
@@ -125,7 +126,7 @@ def _centered(fact: Combination, spread: Spread, place: Place) -> Outcome:
 def _why_not_standardized(fact: Combination, spread: Spread) -> str | None:
     """What keeps X from being standardized, None where nothing does."""
     statistic = spread.statistic
-    summed = not _close(statistic.square, 1.0) or statistic.count
+    summed = not _close(statistic.square, 1.0) or statistic.count is not None
     whys = (
         (not _close(statistic.mean_square, -statistic.square), "its statistic is no variance"),
         (summed, f"the variance is multiplied by {statistic.square:g}: {_SUMMED}"),
@@ -293,10 +294,19 @@ def _count(place: Place) -> int | None:
     return math.prod(known) if len(known) == len(sizes) else None
 
 
+def _is_sum(statistic: Statistic, place: Place) -> bool:
+    """Whether it is the sum over all that it is over, and no part of it a mean."""
+    if statistic.count is not None:
+        digits = [atom.size for atom in place.over]
+        return _close(statistic.square, 1.0) and same_amount(statistic.count.digits, digits)
+    count = _count(place)
+    return count is not None and _close(statistic.square, count)
+
+
 def _root_mean_square(
     fact: Combination, statistic: Statistic, spread: Spread, place: Place
 ) -> Outcome:
-    if not _close(statistic.square, 1.0) or statistic.count:
+    if not _close(statistic.square, 1.0) or statistic.count is not None:
         return Missing(f"the mean square is multiplied by {statistic.square:g}: a sum in its place")
     if spread.floor is not None or spread.guarded:
         return Missing("the divisor has both an epsilon and a lower bound")
@@ -340,10 +350,8 @@ def _filter_response(fact: Combination, statistic: Statistic, place: Place) -> O
 
 def _length(fact: Combination, spread: Spread, place: Place) -> Outcome:
     """Divided by a p-norm."""
-    statistic, axes, count = spread.statistic, place.axes, _count(place)
-    summed = statistic.count == 1 or (count is not None and _close(statistic.square, count))
-    if math.isinf(statistic.power):
-        summed = True
+    statistic, axes = spread.statistic, place.axes
+    summed = _is_sum(statistic, place) or math.isinf(statistic.power)
     if statistic.epsilon or not summed:
         return Missing("its statistic is no p-norm: a mean in place of a sum")
     bound = spread.floor
@@ -381,9 +389,7 @@ def _response(fact: Combination, response: Response, lengths: Lengths) -> Outcom
         return Missing("its response is relative to no axis of channels")
     others = [axis for axis in range(1, place.rank) if axis != axes[0]]
     spatial = Place(lengths, statistic.over)
-    count = _count(spatial)
-    summed = statistic.count == 1 or (count is not None and _close(statistic.square, count))
-    if statistic.power != SQUARE or statistic.centered or not summed:
+    if statistic.power != SQUARE or statistic.centered or not _is_sum(statistic, spatial):
         return Missing("its sizes are no norms over all positions")
     if not spatial.is_over(others):
         return Missing("its sizes are not over all positions")

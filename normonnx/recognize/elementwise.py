@@ -22,6 +22,7 @@ from normonnx.recognize.facts import (
     Runtime,
     Spread,
     Statistic,
+    Total,
     Window,
 )
 from normonnx.recognize.fields import Field, number
@@ -101,11 +102,15 @@ def _div(ask: Asked, left: Operand, right: Operand) -> Fact | None:
 
 def _over_count(ask: Asked, fact: Fact, operand: Operand) -> Fact | None:
     """A sum over how many elements there are is a mean."""
-    if not isinstance(fact, Statistic) or not fact.count or fact.epsilon:
+    if not isinstance(fact, Statistic | Total) or fact.count is None:
         return None
     amount = ask.amount(operand.value)
-    sizes = [atom.size for atom in fact.over]
-    return replace(fact, count=0) if amount and same_amount(amount, sizes) else None
+    same = (fact.count.digits, fact.count.lengths)
+    if amount is None or not any(same_amount(amount, each) for each in same):
+        return None
+    if isinstance(fact, Total):
+        return replace(fact.mean, frame=fact.frame)
+    return None if fact.epsilon or fact.least is not None else replace(fact, count=None)
 
 
 def _with_scale(ask: Asked, fact: Fact, operand: Operand) -> Fact | None:

@@ -2,8 +2,8 @@
 
     Combination   r (cx X + cm M + c0) + c1        M the mean of X over some of its digits
     Quadratic     xx X^2 + xm X M + mm M^2
-    Absolute      gain |X|^power, each element divided by a spread, maybe
-    Statistic     n^count (square E|X|^power + mean_square M^2) + epsilon
+    Absolute      gain |X|^power, each element divided by a spread, maybe; or gain |a X + b M|^power
+    Statistic     n (square E|X|^power + mean_square M^2) + epsilon, n of unknown lengths or 1
     Spread        max(Statistic^(1 / power), floor) gain + outer; r is one over it
     Average       the mean of a Spread over further digits, plus epsilon
     Response      a Spread over its Average; r, too
@@ -21,6 +21,7 @@ from typing import Final
 
 import onnx_ir as ir
 
+from normonnx.graph.lengths import Length
 from normonnx.recognize.fields import Field, number
 from normonnx.recognize.frames import Atom, Atoms, Frame
 
@@ -31,8 +32,27 @@ NOWHERE: Final[Atoms] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
+class Count:
+    """How many elements a sum is over, as two equal products of lengths.
+
+    Attributes:
+        digits: Lengths of digits of the root.
+        lengths: Of the dimensions that were summed over, in the view that the sum was taken in.
+    """
+
+    digits: tuple[Length, ...]
+    lengths: tuple[Length, ...]
+
+    def times(self, other: Count | None) -> Count:
+        """How many a sum of such sums is over."""
+        if other is None:
+            return self
+        return Count(self.digits + other.digits, self.lengths + other.lengths)
+
+
+@dataclass(frozen=True, slots=True)
 class Statistic:
-    """n^count (square E|X|^power + mean_square E[X]^2) + epsilon, at least `least`.
+    """n (square E|X|^power + mean_square E[X]^2) + epsilon, at least `least`.
 
     Attributes:
         frame: Of the value.
@@ -40,7 +60,7 @@ class Statistic:
         power: 1, 2, another, or infinity for the largest absolute value.
         square: Factor of the mean power.
         mean_square: Factor of the square of the mean; -square makes a variance.
-        count: 1 where it is a sum over unknown lengths, else 0: known lengths are in `square`.
+        count: n where it is a sum over unknown lengths, else None: known ones are in `square`.
         epsilon: What is added.
         least: Lower bound, None without.
         unit: What X was divided by, element for element, before the power.
@@ -52,7 +72,7 @@ class Statistic:
     power: float
     square: float
     mean_square: float = 0.0
-    count: int = 0
+    count: Count | None = None
     epsilon: float = 0.0
     least: float | None = None
     unit: Spread | None = None
@@ -91,7 +111,9 @@ class Spread:
     @property
     def key(self) -> tuple[object, ...]:
         """What makes it the number it is, wherever it stands."""
-        statistic = replace(self.statistic, frame=(), unit=None)
+        count = self.statistic.count
+        digits = None if count is None else Count(count.digits, ())
+        statistic = replace(self.statistic, frame=(), unit=None, count=digits)
         unit = self.statistic.unit
         inner = None if unit is None else unit.key
         return statistic, inner, self.floor, self.guarded, self.outer, self.gain
@@ -239,23 +261,39 @@ class Combination:
 
 @dataclass(frozen=True, slots=True)
 class Quadratic:
-    """xx X^2 + xm X M + mm M^2."""
+    """xx X^2 + xm X M + mm M^2; or its mean over `averaged`, where M is over more than that."""
 
     frame: Frame
     over: Atoms
     xx: float
     xm: float
     mm: float
+    averaged: Atoms = NOWHERE
+
+    @property
+    def is_square(self) -> bool:
+        """Whether it is a positive number times X^2."""
+        return self.xx > 0 and not self.xm and not self.mm and not self.averaged
 
 
 @dataclass(frozen=True, slots=True)
 class Absolute:
-    """gain |X / unit|^power, element for element."""
+    """gain |X / unit|^power, element for element; with `inner`, a X + b M in place of X."""
 
     frame: Frame
     power: float
     gain: float = 1.0
     unit: Spread | None = None
+    inner: Combination | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """The sum of what is linear in X over lengths that are not known: their product times a mean."""
+
+    frame: Frame
+    mean: Combination
+    count: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +329,7 @@ Fact = (
     | Quadratic
     | Absolute
     | Statistic
+    | Total
     | Spread
     | Average
     | Response

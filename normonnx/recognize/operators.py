@@ -17,6 +17,7 @@ from normonnx.recognize.facts import (
     SQUARE,
     ZERO,
     Combination,
+    Count,
     Fact,
     Runtime,
     Spread,
@@ -279,10 +280,11 @@ def _over_norm(
 ) -> Combination | None:
     gone, lengths = frames.atoms_of(fact.frame, [axis]), ask.lengths(node.inputs[0])
     frame = frames.reduced(fact.frame, [axis], keep=True)
-    size = None if lengths is None else lengths[axis]
-    known = isinstance(size, int)
-    square = float(size) if isinstance(size, int) else 1.0
-    statistic = Statistic(frame, gone, power, square, count=0 if known else 1)
+    if lengths is None:
+        return None
+    size = lengths[axis]
+    square, count = (float(size), None) if isinstance(size, int) else (1.0, Count((size,), (size,)))
+    statistic = Statistic(frame, gone, power, square, count=count)
     return replace(fact, spread=Spread(frame, statistic, guarded=True))
 
 

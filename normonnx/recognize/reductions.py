@@ -19,10 +19,12 @@ from normonnx.recognize.facts import (
     Absolute,
     Average,
     Combination,
+    Count,
     Fact,
     Quadratic,
     Spread,
     Statistic,
+    Total,
 )
 from normonnx.recognize.fields import number
 from normonnx.recognize.frames import Atoms, Frame
@@ -41,6 +43,11 @@ class _Reduction:
         self.repeats = any(not fact.frame[axis] and lengths[axis] != 1 for axis in axes)
 
     @property
+    def amount(self) -> Count:
+        """How many elements, whether known or not."""
+        return Count(tuple(atom.size for atom in self.gone), tuple(self.sizes))
+
+    @property
     def count(self) -> int | None:
         """How many elements; None where that is not known."""
         known = [size for size in self.sizes if isinstance(size, int)]
@@ -55,6 +62,14 @@ def _reduction(ask: Asked, node: ir.Node, fact: Fact) -> _Reduction | None:
     if axes is None or not axes:
         return None
     return _Reduction(fact, axes, lengths, keep=keeps_dims(node))
+
+
+def _sum_of_sums(fact: Total, reduction: _Reduction) -> Fact | None:
+    """Sums over further lengths."""
+    found = algebra.mean_of_combination(fact.mean, reduction.gone, reduction.frame)
+    if found is None or reduction.repeats:
+        return None
+    return Total(reduction.frame, found, reduction.amount.times(fact.count))
 
 
 def _mean_of(fact: Fact, reduction: _Reduction) -> Fact | None:
@@ -75,11 +90,15 @@ def _mean_of(fact: Fact, reduction: _Reduction) -> Fact | None:
 def _sum_of(fact: Fact, reduction: _Reduction) -> Fact | None:
     if reduction.repeats:
         return None
+    if isinstance(fact, Total):
+        return _sum_of_sums(fact, reduction)
     found = _mean_of(fact, reduction)
     if reduction.count is not None and found is not None:
         return algebra.scaled(found, number(float(reduction.count)), reduction.frame)
-    if isinstance(found, Statistic) and not isinstance(fact, Statistic):
-        return replace(found, count=1)
+    if isinstance(found, Statistic):
+        return replace(found, count=reduction.amount.times(found.count))
+    if isinstance(found, Combination):
+        return Total(reduction.frame, found, reduction.amount)
     return None
 
 
@@ -121,7 +140,9 @@ def _sum(fact: Fact, reduction: _Reduction) -> Fact | None:
 
 def _largest(fact: Fact, reduction: _Reduction) -> Fact | None:
     """The largest absolute value is the norm of infinite order."""
-    if not isinstance(fact, Absolute) or fact.power != 1.0 or fact.unit is not None:
+    if not isinstance(fact, Absolute) or fact.power != 1.0:
+        return None
+    if fact.unit is not None or fact.inner is not None:
         return None
     statistic = Statistic(reduction.frame, reduction.gone, math.inf, 1.0)
     return Spread(reduction.frame, statistic, gain=fact.gain)

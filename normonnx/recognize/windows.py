@@ -39,9 +39,7 @@ _MATRIX: Final = 2
 
 def _squares(fact: Fact | None) -> Quadratic | None:
     """X^2 itself."""
-    if not isinstance(fact, Quadratic) or fact.xm or fact.mm or fact.xx <= 0:
-        return None
-    return fact
+    return fact if isinstance(fact, Quadratic) and fact.is_square else None
 
 
 def _one_atom(frame: Frame, axis: int) -> Atom | None:

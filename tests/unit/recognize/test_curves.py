@@ -209,7 +209,10 @@ def test_an_activation_with_an_upper_bound_is_no_scaler() -> None:
     )
     assert found.names == "BatchNorm"
     nodes = "{ h = MatMul(x, w) i = Add(h, c) m = Mul(i, s) a = Add(m, b) y = Clip(a, zero, two) }"
-    assert recognised(text.replace("float[4] b", "float[4] b, float[4] c") + nodes).names == "BatchNorm"
+    assert (
+        recognised(text.replace("float[4] b", "float[4] b, float[4] c") + nodes).names
+        == "BatchNorm"
+    )
 
 
 SIGNED = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from onnx import TensorProto
 
-from tests.property.writing import NARROW, Array, Value, Writer, broadcast, dtype_of, size
+from tests.property.writing import NARROW, Array, NotDrawnError, Value, Writer, broadcast, dtype_of, size
 
 MIXED = ("axes", "subset", "transposed", "subtrahend")  # faults that the centered is blamed for
 
@@ -112,6 +112,9 @@ def average(w: Writer, x: Value, how: Moments) -> tuple[Value, tuple[int, ...]]:
         axes = how.spoiled
     if w.fails("subset"):
         axes = axes[1:]
+    if not axes:
+        message = "there is no other axis"
+        raise NotDrawnError(message)
     found = mean(w, source, axes)
     w.leakable.append(found)
     return (turned(w, found, x, how) if w.fails("transposed") else found), axes
@@ -126,7 +129,7 @@ def turned(w: Writer, found: Value, x: Value, how: Moments) -> Value:
                 order[gone], order[kept] = kept, gone
                 return w.transpose(found, order)
     message = "no two axes are of equal length"
-    raise ValueError(message)
+    raise NotDrawnError(message)
 
 
 def centered(w: Writer, x: Value, m: Value) -> Value:

@@ -18,6 +18,12 @@ class BranchNorm2d(nn.BatchNorm2d):
     gain = 0.25
 
 
+class BranchNorm1d(nn.BatchNorm1d):
+    """The same for rows of features."""
+
+    gain = 0.25
+
+
 class BranchNorm3d(nn.BatchNorm3d):
     """The same for volumes."""
 

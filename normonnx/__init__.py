@@ -18,7 +18,7 @@ from normonnx.core.errors import (
     UnsupportedOperatorError,
     UsageError,
 )
-from normonnx.core.events import Event, OptimizeReport
+from normonnx.core.events import Event, Obstacle, OptimizeReport
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
 from normonnx.core.verdicts import (
     BackendRun,
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     import torch
 
     from normonnx.catalogue.contents import Catalogue
-    from normonnx.pipeline import OptimizeResult
+    from normonnx.pipeline import Judges, OptimizeResult
     from normonnx.validation.answers import Limits
+    from normonnx.validation.rewrites import Rewrites
 
     Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
     Inputs = str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]]
@@ -61,6 +62,7 @@ __all__ = [
     "NodePlacement",
     "NormFound",
     "NormonnxError",
+    "Obstacle",
     "OptimizeReport",
     "Statistics",
     "Tolerance",
@@ -155,8 +157,9 @@ def optimize(  # noqa: PLR0913
         keep: Names of nodes or values that must stay as they are, or patterns such as 'head.*'.
         keep_inputs: IR version 3 only: initializers that you override at run time.
         passes: Names of passes to run, see `normonnx list passes`; None for all.
-        verify: "final" checks the result against the original in float64, "each" after every
-            rewrite; None does not check. The outcome is in `report.verification`.
+        verify: "final" checks the result against the original in float64; "each" also checks every
+            rewrite over the nodes that it changed, and names one that is wrong; None does not
+            check. The outcome is in `report.verification`, and `report.checked` counts rewrites.
 
     Returns:
         OptimizeResult(model, report).
@@ -176,7 +179,7 @@ def optimize(  # noqa: PLR0913
         passes=None if passes is None else tuple(passes),
         verify=verify,
     )
-    return run(model, options, _verifier)
+    return run(model, options, _judges())
 
 
 def fold_batch_norm(
@@ -204,7 +207,7 @@ def fold_batch_norm(
     options = Options(
         keep=tuple(keep), keep_inputs=tuple(keep_inputs), only=BATCH_NORM, verify=verify
     )
-    return run(model, options, _verifier)
+    return run(model, options, _judges())
 
 
 def inspect(model: Model) -> Inspection:
@@ -397,10 +400,22 @@ def compare(  # noqa: PLR0913
     )
 
 
+def _judges() -> Judges:
+    from normonnx.pipeline import Judges
+
+    return Judges(_verifier, _overseer)
+
+
 def _verifier(original: ir.Model, rewritten: ir.Model) -> ValidationReport:
     from normonnx.validation.judge import equivalence
 
     return equivalence(original, rewritten)
+
+
+def _overseer(original: ir.Model, work: ir.Model) -> Rewrites:
+    from normonnx.validation.rewrites import Rewrites
+
+    return Rewrites(original, work)
 
 
 def _refuse_unbuilt(options: Mapping[str, tuple[object, object]]) -> None:

@@ -1,7 +1,7 @@
 """From a model to an optimized one: which passes run, in which order, and what they report.
 
 The pipeline never judges its own work: where a result is to be verified, it is handed a callable
-that compares two models.
+that compares two models, and where each rewrite is, one that makes an overseer.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import difflib
 import fnmatch
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 import onnx_ir as ir
 
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
-from normonnx.core.verdicts import ValidationReport, Verdict
+from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
 from normonnx.fold.rules import rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
@@ -38,6 +38,29 @@ BATCH_NORM: Final = ("BatchNormalization",)
 Style = Literal["function"]
 Verify = Literal["final", "each"]
 Verifier = Callable[[ir.Model, ir.Model], ValidationReport]
+
+
+class Overseer(Protocol):
+    """Judges the rewrites of one model, each over the nodes that it changed."""
+
+    def note(self) -> None:
+        """Look at what the last rewrite changed."""
+
+    def judged(self) -> RewritesJudged:
+        """Judge all that was noted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """What the work is judged by.
+
+    Attributes:
+        final: Compares the original, then what became of it.
+        each: Makes an overseer of the original and its copy, before the first rewrite.
+    """
+
+    final: Verifier
+    each: Callable[[ir.Model, ir.Model], Overseer]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,18 +97,7 @@ class _Rewrites:
     refused: tuple[Event, ...]
 
 
-_NOTHING: Final = _Rewrites((), ())
-
-
-class _RewriteFailedError(Exception):
-    """A rewrite did not pass its check; carries the report."""
-
-    def __init__(self, report: ValidationReport) -> None:
-        super().__init__()
-        self.report = report
-
-
-def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResult:
+def run(model: ModelLike, options: Options, judges: Judges) -> OptimizeResult:
     """Optimize a model; what was passed in stays as it is.
 
     Raises:
@@ -99,13 +111,14 @@ def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResul
     work = own_model(original) if copied else original
     options = _with_names(work, options)
     before, opset = count_operators(work), checks.opset_of(work)
-    verification = None
-    try:
-        found = _rewritten(work, options, _each(work, original, options, verifier))
-    except _RewriteFailedError as failure:
-        verification, found = failure.report, _NOTHING
+    overseer = judges.each(original, work) if options.verify == "each" else None
+    found = _rewritten(work, options, None if overseer is None else lambda _: overseer.note())
+    judged = None if overseer is None else overseer.judged()
+    verification = None if judged is None else _blaming(judged, found.applied)
     if verification is None and options.verify is not None:
-        verification = verifier(original, work)
+        verification = judges.final(original, work)
+    if verification is not None and judged is not None:
+        verification = replace(verification, notes=(*verification.notes, _coverage(judged)))
     report = OptimizeReport(
         applied=found.applied,
         refused=found.refused,
@@ -115,6 +128,7 @@ def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResul
         opset_after=checks.opset_of(work),
         target=options.target,
         verification=verification,
+        checked=None if judged is None else judged.checked,
     )
     return OptimizeResult(work, report)
 
@@ -122,15 +136,22 @@ def run(model: ModelLike, options: Options, verifier: Verifier) -> OptimizeResul
 def _rewritten(
     work: ir.Model, options: Options, observer: Callable[[Event], None] | None
 ) -> _Rewrites:
-    """Run the passes in their order: what is recognised first is not folded into pieces."""
-    applied: tuple[Event, ...] = ()
-    refused: tuple[Event, ...] = ()
+    """Run the passes in their order.
+
+    What is recognised first is not folded into pieces; a scale and a shift fold first, and are
+    recognised where they stay.
+    """
     chosen = options.passes or (("recognize",) if options.style == "function" else ())
-    if "recognize" in chosen and options.only is None:
-        first = recognize(
-            work, keep=options.keep, keep_inputs=options.keep_inputs, observer=observer
-        )
-        applied, refused = first.applied, first.refused
+    recognizes = "recognize" in chosen and options.only is None
+
+    def recognized(*, affine: bool) -> _Rewrites:
+        if not recognizes:
+            return _Rewrites((), ())
+        keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
+        done = recognize(work, **keep, affine=affine, observer=observer)
+        return _Rewrites(done.applied, done.refused)
+
+    first = recognized(affine=False)
     found = rewrite(
         work,
         keep=options.keep,
@@ -139,32 +160,37 @@ def _rewritten(
         only=options.only,
         observer=observer,
     )
-    return _Rewrites((*applied, *found.applied), (*refused, *found.refused))
-
-
-def _each(
-    work: ir.Model, original: ir.Model, options: Options, verifier: Verifier
-) -> Callable[[Event], None] | None:
-    """Check the model after every rewrite, if that is asked for."""
-    if options.verify != "each":
-        return None
-
-    def observe(event: Event) -> None:
-        report = verifier(original, work)
-        if report.verdict is Verdict.MISMATCH:
-            raise _RewriteFailedError(_blaming(report, event))
-
-    return observe
-
-
-def _blaming(report: ValidationReport, event: Event) -> ValidationReport:
-    comparisons = tuple(
-        replace(found, reason=f"after this rewrite: {event.reason}; {found.reason}".rstrip("; "))
-        if found.verdict is Verdict.MISMATCH
-        else found
-        for found in report.comparisons
+    last = recognized(affine=True)
+    return _Rewrites(
+        (*first.applied, *found.applied, *last.applied),
+        (*first.refused, *found.refused, *last.refused),
     )
-    return replace(report, comparisons=comparisons)
+
+
+def _blaming(judged: RewritesJudged, applied: Sequence[Event]) -> ValidationReport | None:
+    """What was found wrong, naming the rewrites; None where nothing was."""
+    if not judged.wrong:
+        return None
+    comparisons = [
+        replace(
+            found,
+            reason=f"after this rewrite: {applied[number].reason}; {found.reason}".rstrip("; "),
+        )
+        for number, report in judged.wrong
+        for found in report.comparisons
+        if found.verdict is Verdict.MISMATCH
+    ]
+    return replace(judged.wrong[0][1], comparisons=tuple(comparisons))
+
+
+def _coverage(judged: RewritesJudged) -> str:
+    """How many rewrites were checked by themselves."""
+    if not judged.total:
+        return "there was no rewrite to check by itself"
+    said = f"{judged.checked} of {judged.total} rewrites were checked over the nodes they changed"
+    if judged.checked == judged.total:
+        return said
+    return f"{said}; only the check of the whole model speaks for the others"
 
 
 def count_operators(model: ir.Model) -> dict[str, int]:
@@ -183,7 +209,7 @@ def _check_options(options: Options) -> None:
     for name in options.passes or ():
         _check_choice("pass", name, PASSES)
     if options.style not in (None, "function"):
-        message = f"style {options.style!r} is not available yet; expected 'function' or None"
+        message = f"style={options.style!r} is not available yet; expected 'function' or None"
         raise UsageError(message)
     if options.verify not in (None, "final", "each"):
         message = f"verify {options.verify!r} is unknown; expected 'final', 'each' or None"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,21 @@ from normonnx.runtime.oracle import evaluate
 from tests.rewriting import Rewritten, feeds_of, graphs_of, rewritten
 
 FLOATS: Final = st.sampled_from(["float", "float", "float16", "bfloat16", "double"])
-UNTIMED: Final = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
+
+
+def examples(usual: int) -> settings:
+    """The same examples each time, as many as usual; NORMONNX_FOLD_EXAMPLES asks for new ones."""
+    wanted = os.environ.get("NORMONNX_FOLD_EXAMPLES")
+    return settings(
+        deadline=None,
+        max_examples=int(wanted or usual),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        derandomize=wanted is None,
+        print_blob=True,
+    )
+
+
+UNTIMED: Final = examples(60)
 
 
 @dataclass

@@ -285,7 +285,8 @@ def _moved(model: onnx.ModelProto, feeds: Feeds, random: np.random.Generator) ->
     """
     moved = onnx.ModelProto()
     moved.CopyFrom(model)
-    fixed = {name for node in moved.graph.node if node.op_type == "Resize" for name in node.input}
+    resizes = [node for node in moved.graph.node if node.op_type in ("Resize", "Upsample")]
+    fixed = {name for node in resizes for name in node.input}
     for tensor in _tensors_of(moved):
         array = numpy_helper.to_array(tensor)
         if is_float(array.dtype) and tensor.name not in fixed:  # scales decide about shapes

@@ -19,6 +19,7 @@ import onnx_ir as ir
 from normonnx.core.errors import UsageError
 from normonnx.core.regions import Region as Region  # noqa: PLC0414  # the files of this room
 from normonnx.core.regions import Share as Share  # noqa: PLC0414  # have all from here
+from normonnx.core.version import DOMAIN as DOMAIN  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from normonnx.catalogue.call import NormCall
@@ -31,7 +32,6 @@ Integer = int  # methods below hide the types' own names
 Integers = list[int]
 Floating = float
 Floats = list[float]
-DOMAIN: Final = "normonnx"
 FUNCTIONS_SINCE: Final = 13  # lowest opset of the functions: ReduceSum takes axes as an input
 ONNX_EPSILON: Final = float(np.float32(1e-5))  # what ONNX's operators add where nothing is said
 FLOAT, DOUBLE = int(ir.DataType.FLOAT), int(ir.DataType.DOUBLE)

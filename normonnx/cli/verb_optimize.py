@@ -35,6 +35,11 @@ _WORTH_WRITING: Final = (Verdict.PASS, Verdict.INCONCLUSIVE)
     help="Where the model will run; `normonnx list targets` names them.",
 )
 @click.option(
+    "--style",
+    type=click.Choice(["function", "native", "primitive"]),
+    help="function: each normalization, however spelled, as one call of its ONNX function.",
+)
+@click.option(
     "--keep",
     multiple=True,
     metavar="NAME",
@@ -52,7 +57,7 @@ _WORTH_WRITING: Final = (Verdict.PASS, Verdict.INCONCLUSIVE)
     type=click.Choice(list(_VERIFY)),
     default="final",
     show_default=True,
-    help="Check the result, or each rewrite, against the original in float64; or don't.",
+    help="Check the result, or also each rewrite by itself, in float64; or don't check.",
 )
 @click.option("--explain", is_flag=True, help="Print every rewrite and every refusal.")
 @click.option("--dry-run", is_flag=True, help="Do everything but write the result.")
@@ -63,6 +68,7 @@ def optimize(  # noqa: PLR0913  # one parameter for each option
     *,
     output: Path | None,
     target: str,
+    style: Literal["function", "native", "primitive"] | None,
     keep: tuple[str, ...],
     keep_inputs: tuple[str, ...],
     verify: str,
@@ -86,6 +92,7 @@ def optimize(  # noqa: PLR0913  # one parameter for each option
         result = normonnx.optimize(
             model,
             target=target,
+            style=style,
             keep=keep,
             keep_inputs=keep_inputs,
             verify=_VERIFY[verify],

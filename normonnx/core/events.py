@@ -9,6 +9,19 @@ from normonnx.core.verdicts import ValidationReport
 
 
 @dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What stops a scale and shift on its way up or down.
+
+    Attributes:
+        reason: Why it goes no further, as a sentence for users.
+        node: Name of the node where that is; its first output's name where the node has none.
+    """
+
+    reason: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One rewrite that was applied, or one that was refused.
 
@@ -20,6 +33,9 @@ class Event:
         removed: Number of nodes that the rewrite removed.
         added: Number of nodes that the rewrite added.
         nodes: Names of the nodes that went, as for `node`.
+        up: What stops it on the way to what makes its input, where it is a scale and shift that
+            stays; None where that way was not asked.
+        down: The same on the way to what reads its output.
     """
 
     rule: str
@@ -29,6 +45,8 @@ class Event:
     removed: int = 0
     added: int = 0
     nodes: tuple[str, ...] = ()
+    up: Obstacle | None = None
+    down: Obstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +61,8 @@ class OptimizeReport:
         target: The target asked for.
         verification: Outcome of checking the result against the original in float64;
             None when no check was asked for.
+        checked: Number of rewrites that were each proven right over the nodes that they changed;
+            None when that was not asked for.
     """
 
     applied: tuple[Event, ...] = ()
@@ -53,6 +73,7 @@ class OptimizeReport:
     opset_after: int = 0
     target: str = "portable"
     verification: ValidationReport | None = None
+    checked: int | None = None
 
     @property
     def modified(self) -> bool:

@@ -275,3 +275,18 @@ class ValidationReport:
     def passed(self) -> bool:
         """True only when something was compared and everything that was compared is right."""
         return self.verdict is Verdict.PASS and bool(self.comparisons)
+
+
+@dataclass(frozen=True, slots=True)
+class RewritesJudged:
+    """The rewrites of a model, each judged over the nodes that it changed.
+
+    Attributes:
+        total: Number of rewrites.
+        checked: Of those that were proven right. The others could not be compared.
+        wrong: Number, from 0, and report of each that was found wrong.
+    """
+
+    total: int = 0
+    checked: int = 0
+    wrong: tuple[tuple[int, ValidationReport], ...] = ()

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.fold.combination import CombinedTensor
@@ -67,7 +65,8 @@ class Applier:
                 array = self.surroundings.constants.get(tensor.value)
             return fitting(tensor, array)
         if isinstance(tensor, MirroredIntegers):
-            found = mirrored(tensor, self._content(tensor.value))
+            content = np.asarray(self.surroundings.constants.get(tensor.value))
+            found = mirrored(tensor, content)
             return found if isinstance(found, Refusal) else tensors.of_array(found)
         if isinstance(tensor, SummedWeight):
             tensor = NewConstant(
@@ -87,11 +86,6 @@ class Applier:
         new = tensors.of_array(small)
         new.external = external
         return new
-
-    def _content(self, value: ir.Value) -> npt.NDArray[Any]:
-        if value.const_value is not None:
-            return np.asarray(value.const_value.numpy())
-        return np.asarray(self.surroundings.constants.get(value))
 
     def _edit(self, edit: Edit, made: _TensorOf) -> None:
         if isinstance(edit, SetInput):

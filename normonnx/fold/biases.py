@@ -33,9 +33,8 @@ def bias_after(
         return ()
     bias = affine.shift if old is None else affine.scale * old + affine.shift
     value = node.inputs[_BIAS] if old is not None else None
-    dtype = _dtype(surroundings, value, weight)
     name = (value.name if value is not None else f"{weight.value.name}_bias") or "bias"
-    return (SetInput(node, _BIAS, NewConstant(bias, dtype, name, instead_of=value)),)
+    return (SetInput(node, _BIAS, NewConstant(bias, weight.dtype, name, instead_of=value)),)
 
 
 def bias_before(
@@ -60,8 +59,7 @@ def bias_before(
     value = node.inputs[_BIAS] if old is not None else None
     plus: FloatArray = np.zeros(shape) if old is None else old.reshape(shape)
     name = (value.name if value is not None else f"{weight.value.name}_bias") or "bias"
-    dtype = _dtype(surroundings, value, weight)
-    new = SummedWeight(product, axes, plus, (channels,), dtype, name, instead_of=value)
+    new = SummedWeight(product, axes, plus, (channels,), weight.dtype, name, instead_of=value)
     return (SetInput(node, _BIAS, new),)
 
 
@@ -80,10 +78,3 @@ def old_bias(
     if old.size != channels:
         return Refusal(f"{node.op_type}: its bias has shape {list(old.shape)}, expected (M)")
     return old.reshape(-1).astype(np.float64)
-
-
-def _dtype(
-    surroundings: Surroundings, value: ir.Value | None, weight: Weight
-) -> np.dtype[np.generic]:
-    kind = surroundings.kind(value)
-    return weight.dtype if kind is None else kind[1]

@@ -45,11 +45,6 @@ class Convolution:
         """Number of input channels C."""
         return self.weight.shape[1] * self.group
 
-    @property
-    def bias_value(self) -> ir.Value | None:
-        """The bias input."""
-        return self.node.inputs[2] if self.bias is not None else None
-
 
 def is_convolution(node: ir.Node | None) -> bool:
     """Whether a node is a Conv."""

@@ -123,8 +123,8 @@ def _bias_after(
     value = node.inputs[_BIAS] if old is not None else None
     shift, scale = (_aligned(vector, along.axes) for vector in (along.shift, along.scale))
     bias = shift if old is None else scale * old + shift
-    new = NewConstant(bias, *_named(surroundings, node, weight), instead_of=value)
-    return _set_bias(node, new)
+    name = _bias_name(node, weight)
+    return _set_bias(node, NewConstant(bias, weight.dtype, name, instead_of=value))
 
 
 def _bias_before(
@@ -137,7 +137,7 @@ def _bias_before(
     old = _old_bias(surroundings, node)
     if isinstance(old, Refusal):
         return old
-    dtype, name = _named(surroundings, node, weight)
+    dtype, name = weight.dtype, _bias_name(node, weight)
     value = node.inputs[_BIAS] if old is not None else None
     if shape[0] == 1 and (old is None or old.ndim < _MATRIX or old.shape[0] == 1):
         plus: FloatArray = np.zeros(()) if old is None else old.reshape(-1)
@@ -164,14 +164,10 @@ def _old_bias(surroundings: Surroundings, node: ir.Node) -> FloatArray | Refusal
     return np.asarray(beta * old.astype(np.float64))
 
 
-def _named(
-    surroundings: Surroundings, node: ir.Node, weight: Weight
-) -> tuple[np.dtype[np.generic], str]:
-    """Element type and name of the new bias."""
+def _bias_name(node: ir.Node, weight: Weight) -> str:
+    """What to call the new bias: as the old one, even where that is not read."""
     value = node.inputs[_BIAS] if is_given(node, _BIAS) else None
-    kind = surroundings.kind(value) if float_of(node, "beta", 1.0) != 0 else None
-    name = (value.name if value is not None else "") or f"{weight.value.name}_bias"
-    return (weight.dtype if kind is None else kind[1]), name
+    return (value.name if value is not None else "") or f"{weight.value.name}_bias"
 
 
 def _set_bias(node: ir.Node, new: NewConstant | SummedWeight) -> tuple[Edit, ...]:

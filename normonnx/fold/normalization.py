@@ -113,19 +113,16 @@ def _absorbed(
         product = scale * old.astype(np.float64)
         new = NewConstant(product, weight.dtype, name, instead_of=weight.value, is_factor=True)
         edits.append(SetInput(node, 1, new))
-    bias = np.zeros(weight.shape)
-    kind, value = None, None
+    bias, value = np.zeros(weight.shape), None
     if is_given(node, 2):
         value = node.inputs[2]
         array = constants.get(value)
-        kind = planner.surroundings.kind(value)
-        if array is None or kind is None:
+        if array is None:
             return Refusal(f"{node.op_type}: {planner.surroundings.why_not_constant(value, 'B')}")
         bias = array.astype(np.float64)
     if value is not None or np.any(shift):
         name = (value.name if value is not None else f"{weight.value.name}_bias") or "bias"
-        dtype = weight.dtype if kind is None else kind[1]
-        moved = NewConstant(scale * bias + shift, dtype, name, instead_of=value)
+        moved = NewConstant(scale * bias + shift, weight.dtype, name, instead_of=value)
         edits.append(SetInput(node, 2, moved))
     return Draft(tuple(edits), into=(node,))
 

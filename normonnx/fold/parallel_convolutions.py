@@ -233,14 +233,10 @@ def _together(anchor: Branch, layout: _Layout, branch: Branch) -> _Layout | Refu
 
 
 def _plan(tree: SumTree, members: Sequence[Branch], layout: _Layout) -> Plan | Refusal:
-    anchor, others = members[0], members[1:]
-    keeper = anchor.convolution
-    if keeper is None:
-        return Refusal("no Conv among the branches", quiet=True)
+    others = members[1:]
     found = [member.convolution for member in members if member.convolution is not None]
-    too_large = growth(
-        [one.node for one in found], [one.weight for one in found], layout.weights(anchor.shape)
-    )
+    keeper, added = found[0], layout.weights(members[0].shape)
+    too_large = growth([one.node for one in found], [one.weight for one in found], added)
     if too_large is not None:
         return too_large
     structure, dead = tree.without([other.leaf for other in others])

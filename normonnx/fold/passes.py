@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.core.events import Event
+from normonnx.core.events import Event, Obstacle
 from normonnx.fold.apply import Applier
 from normonnx.fold.plan import Plan, Refusal
 from normonnx.fold.planner import Planner
@@ -27,11 +27,21 @@ _Ask = Callable[[Planner, ir.Node], Plan | Refusal | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fate:
-    """What became of one node: whether it was folded away, and where to or why not."""
+    """What became of one node: whether it was folded away, and where to or why not.
+
+    Attributes:
+        node: The node.
+        folded: Whether it went.
+        reason: Where to, or why not.
+        up: What stops it on the way up, where it stays.
+        down: The same on the way down.
+    """
 
     node: ir.Node
     folded: bool
     reason: str
+    up: Obstacle | None = None
+    down: Obstacle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,8 @@ def _swept_once(applier: Applier, name: str, rule: Rule, observer: Observer | No
     graphs = list(walk.all_graphs(applier.surroundings.model))
     for node in _nodes(graphs, backwards=True):
         found = rule(applier.surroundings, node)
+        if found is None or _is_dead(node):
+            continue
         if isinstance(found, Plan):
             event = _event(node, found, name)
             problem = applier.apply(found)
@@ -126,18 +138,22 @@ def _swept_once(applier: Applier, name: str, rule: Rule, observer: Observer | No
                     observer(event)
                 continue
             found = problem
-        if isinstance(found, Refusal) and not found.quiet:
+        if not found.quiet:
             refused.append(Event(name, label(node), node.op_type, found.reason))
     return Folding(tuple(applied), tuple(reversed(refused)), tuple(fates))
 
 
 def _nodes(graphs: Iterable[ir.Graph], *, backwards: bool) -> Iterator[ir.Node]:
-    """The nodes that are still there, and still read, when it is their turn."""
+    """The nodes that are still there when it is their turn."""
     for graph in graphs:
         for node in list(reversed(graph)) if backwards else list(graph):
-            # What is dead would be removed by an edit below before its own turn.
-            if node.graph is graph and any(v.uses() or v.is_graph_output() for v in node.outputs):
+            if node.graph is graph:
                 yield node
+
+
+def _is_dead(node: ir.Node) -> bool:
+    """Whether nothing reads a node: an edit below would remove it before its own turn."""
+    return not any(value.uses() or value.is_graph_output() for value in node.outputs)
 
 
 @dataclass(slots=True)
@@ -150,7 +166,7 @@ class _Work:
     observer: Observer | None
     applied: list[Event] = field(default_factory=list)
     folded: list[Fate] = field(default_factory=list)
-    refusals: dict[ir.Node, list[Refusal]] = field(default_factory=dict)
+    refusals: dict[ir.Node, dict[str, Refusal]] = field(default_factory=dict)  # by way
     planner: Planner | None = None  # of the model as it is now
     graphs: list[ir.Graph] | None = None
 
@@ -170,10 +186,13 @@ class _Work:
                 continue
             self.planner = self.planner or Planner(self.surroundings)
             found = ask(self.planner, node)
+            if found is None or _is_dead(node):
+                continue
             if isinstance(found, Plan):
                 found = self._applied(node, found)
             if isinstance(found, Refusal):
-                self.refusals.setdefault(node, []).append(found)
+                way = "up" if backwards else "down"
+                self.refusals.setdefault(node, {})[way] = found
         self.applier.editor.finish()
         if len(self.applied) > before:
             self.graphs = None
@@ -205,15 +224,21 @@ class _Work:
         """What was done, and for each node that stays the reasons of the last two sweeps."""
         refused, fates = [], []
         for node in (node for graph in self._all_graphs() for node in graph):
-            refusals = self.refusals.get(node, [])
+            refusals = self.refusals.get(node, {})
+            told = list(refusals.values())
             if not _is_norm(node):  # of others, a way that nobody would expect is not told
-                refusals = [refusal for refusal in refusals if not refusal.quiet]
-            if not refusals:
+                told = [refusal for refusal in told if not refusal.quiet]
+            if not told:
                 continue
-            reason = "; below, ".join(dict.fromkeys(refusal.reason for refusal in refusals))
-            refused.append(Event(RULE, label(node), node.op_type, reason))
-            fates.append(Fate(node, False, reason))  # noqa: FBT003
+            reason = "; below, ".join(dict.fromkeys(refusal.reason for refusal in told))
+            up, down = (_obstacle(refusals.get(way), node) for way in ("up", "down"))
+            refused.append(Event(RULE, label(node), node.op_type, reason, up=up, down=down))
+            fates.append(Fate(node, False, reason, up, down))  # noqa: FBT003
         return Folding(tuple(self.applied), tuple(refused), (*self.folded, *fates))
+
+
+def _obstacle(refusal: Refusal | None, node: ir.Node) -> Obstacle | None:
+    return None if refusal is None else Obstacle(refusal.reason, label(refusal.node or node))
 
 
 def _event(node: ir.Node, found: Plan, rule: str) -> Event:

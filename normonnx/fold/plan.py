@@ -7,7 +7,7 @@ whole or not at all (`apply`), and no slot may be edited twice.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,11 +36,17 @@ class Refusal:
         reason: A sentence for users.
         quiet: True where nobody would expect a rewrite, so that it isn't worth a line of a report.
         lacks_bias: True where the scale alone would be taken.
+        node: The node that it is about; None until the planner says which one it asked.
     """
 
     reason: str
     quiet: bool = False
     lacks_bias: bool = False
+    node: ir.Node | None = None
+
+    def at(self, node: ir.Node | None) -> Refusal:
+        """The same, about a node unless it is about one already."""
+        return self if self.node is not None else replace(self, node=node)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

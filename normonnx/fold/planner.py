@@ -53,6 +53,15 @@ class Planner:
 
     def plan_up(self, node: ir.Node) -> Plan | Refusal | None:
         """The plan that moves the affine of `node` up; a Refusal, or None when it is no affine."""
+        found = self._up_from(node)
+        return found.at(node) if isinstance(found, Refusal) else found
+
+    def plan_down(self, node: ir.Node) -> Plan | Refusal | None:
+        """The plan that moves the affine of `node` down; as `plan_up`."""
+        found = self._down_from(node)
+        return found.at(node) if isinstance(found, Refusal) else found
+
+    def _up_from(self, node: ir.Node) -> Plan | Refusal | None:
         source = self._source_of(node)
         if source is None or isinstance(source, Refusal):
             return source
@@ -65,8 +74,7 @@ class Planner:
         split = self._leaving_an_add(source) if found.lacks_bias else None
         return split if isinstance(split, Plan) else found
 
-    def plan_down(self, node: ir.Node) -> Plan | Refusal | None:
-        """The plan that moves the affine of `node` down; as `plan_up`."""
+    def _down_from(self, node: ir.Node) -> Plan | Refusal | None:
         source = self._source_of(node)
         if source is None:
             return self._own_affine_down(node)
@@ -89,9 +97,9 @@ class Planner:
         while True:
             producer = self.surroundings.sole_producer(node, index)
             if isinstance(producer, Refusal):
-                return producer
+                return producer.at(_producer(node.inputs[index]) or node)
             if self.surroundings.is_kept(producer):
-                return Refusal(f"{described(producer)} is kept as asked for")
+                return Refusal(f"{described(producer)} is kept as asked for", node=producer)
             if not _is_identity(producer):
                 break
             node, index = producer, 0
@@ -103,9 +111,10 @@ class Planner:
         if affine.is_identity:
             return Draft()
         if value.is_graph_output():
-            return Refusal(f"its output {value.name!r} is an output of the graph", quiet=True)
+            found = Refusal(f"its output {value.name!r} is an output of the graph", quiet=True)
+            return found.at(value.producer())
         if not value.uses():
-            return Refusal(f"nothing reads {value.name!r}", quiet=True)
+            return Refusal(f"nothing reads {value.name!r}", quiet=True, node=value.producer())
         return joined(self._answers_below(value, affine))
 
     def _answers_below(self, value: ir.Value, affine: ChannelAffine) -> Iterable[Draft | Refusal]:
@@ -115,9 +124,10 @@ class Planner:
             if not reads_content(node, use.idx):
                 continue
             if node.graph is not graph:
-                yield Refusal(f"{described(node)}, which reads it, stands in another graph")
+                reason = f"{described(node)}, which reads it, stands in another graph"
+                yield Refusal(reason, node=node)
             elif self.surroundings.is_kept(node):
-                yield Refusal(f"{described(node)} is kept as asked for")
+                yield Refusal(f"{described(node)} is kept as asked for", node=node)
             elif _is_identity(node):
                 yield self._asked("through", (node, 0), affine)
             else:
@@ -133,14 +143,16 @@ class Planner:
         if key in self._answers:
             return self._answers[key]
         if self._depth >= _DEEPEST:
-            return Refusal(f"nothing within {_DEEPEST} operators takes it", quiet=True)
+            return Refusal(f"nothing within {_DEEPEST} operators takes it", quiet=True, node=node)
         if not affine.is_finite:
-            return Refusal("its scale or shift would be infinite or NaN")
+            return Refusal("its scale or shift would be infinite or NaN", node=node)
         self._depth += 1
         try:
             answer = self._answer(way, node, index, affine)
         finally:
             self._depth -= 1
+        if isinstance(answer, Refusal):
+            answer = answer.at(node)
         self._answers[key] = answer
         return answer
 
@@ -298,6 +310,10 @@ def _position(node: ir.Node, value: ir.Value | None) -> int:
     return next(i for i, output in enumerate(node.outputs) if output is value)
 
 
+def _producer(value: ir.Value | None) -> ir.Node | None:
+    return None if value is None else value.producer()
+
+
 def _is_identity(node: ir.Node) -> bool:
     """Identity, or Dropout in inference: its third input, since version 12, is false or absent."""
     if node.domain not in STANDARD:
@@ -307,5 +323,5 @@ def _is_identity(node: ir.Node) -> bool:
     return (
         node.op_type == "Dropout"
         and len([value for value in node.inputs if value is not None]) < 3  # noqa: PLR2004
-        and not any(value.name and value.uses() for value in node.outputs[1:])
+        and not any(value.uses() for value in node.outputs[1:])
     )

@@ -59,7 +59,7 @@ def settled(surroundings: Surroundings, draft: Draft) -> Draft | Refusal:
             factors[id(edit.node)] = edit.tensor.factors.reshape(-1)
         elif isinstance(edit.tensor, NewConstant):
             factor = factors.get(id(edit.node), np.ones(()))
-            made = _bias(found, old, edit, factor)
+            made = _bias(found, old, edit, (edit.tensor, factor))
         else:
             return Refusal(f"{old.name!r} is stored as integers, which can't hold a sum")
         if isinstance(made, Refusal):
@@ -166,14 +166,12 @@ def _set_constant(
 
 
 def _bias(
-    found: Stored, value: ir.Value, edit: SetInput, factor: FloatArray
-) -> list[Edit] | Refusal:
+    found: Stored, value: ir.Value, edit: SetInput, wanted: tuple[NewConstant, FloatArray]
+) -> list[Edit]:
     """Give a bias new integers under the new scale; floating point where these can't hold it."""
-    tensor = edit.tensor
-    if not isinstance(tensor, NewConstant):
-        return Refusal(f"{value.name!r} is stored as integers, which can't hold a sum")
+    tensor, factor = wanted
     plain = replace(tensor, dtype=found.dtype, name=f"{tensor.name}_float", instead_of=None)
-    alone = len(value.uses()) == 1 and not value.is_graph_output() and not found.blocked
+    alone = len(value.uses()) == 1 and not value.is_graph_output()
     zero = found.zero_point is None or not np.any(found.zero_point)
     if (
         not alone

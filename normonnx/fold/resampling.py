@@ -193,7 +193,7 @@ def _padded_entries(
     affine: ChannelAffine, pads: list[tuple[int, int]]
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     """Which entries of the affine, as long as the padded value, meet the constant."""
-    if any(sum(pad) for axis, pad in enumerate(pads) if axis not in affine.axes):
+    if any(max(pad) > 0 for axis, pad in enumerate(pads) if axis not in affine.axes):
         return np.ones(affine.scale.shape, np.bool_)
     found = np.zeros(affine.scale.shape, np.bool_)
     for position, axis in enumerate(affine.axes):

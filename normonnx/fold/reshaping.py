@@ -144,12 +144,7 @@ def _groups(source: Lengths, target: Lengths) -> list[_Group]:
     back.reverse()
     ends = (back[0][0].start, back[0][1].start) if back else (len(source), len(target))
     front = _matched(source[: ends[0]], target[: ends[1]])
-    done = (front[-1][0].stop, front[-1][1].stop) if front else (0, 0)
-    middle: list[_Group] = []
-    rest = source[done[0] : ends[0]], target[done[1] : ends[1]]
-    if same_product(*rest) and (rest[0] or rest[1]):
-        middle = [(range(done[0], ends[0]), range(done[1], ends[1]))]
-    return [*front, *middle, *back]
+    return [*front, *back]
 
 
 def _matched(source: Sequence[Length], target: Sequence[Length]) -> list[_Group]:

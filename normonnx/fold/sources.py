@@ -59,20 +59,25 @@ def statistics_of(surroundings: Surroundings, node: ir.Node) -> Statistics | Ref
     refusal = _uses_batch_statistics(surroundings, node)
     if refusal is not None:
         return refusal
-    arrays: list[FloatArray] = []
+    arrays: list[npt.NDArray[Any]] = []
     for role, value in zip(_PARAMETERS, node.inputs[1:5], strict=True):
         array = surroundings.constants.get(value)
         if array is None:
             return Refusal(surroundings.why_not_constant(value, role))
         if array.ndim != 1:
             return Refusal(f"its {role} has shape {list(array.shape)}, expected one dimension (C)")
-        arrays.append(array.astype(np.float64))
-    scale, bias, mean, var = arrays
+        arrays.append(array)
     if len({array.size for array in arrays}) > 1:
         return Refusal("its scale, B, mean and var differ in length")
-    for role, array in zip(_PARAMETERS, arrays, strict=True):
-        if not np.all(np.isfinite(array)):
-            return Refusal(f"its {role} holds NaN or infinity in {_channels(~np.isfinite(array))}")
+    table = np.array(arrays, dtype=np.float64)
+    if not np.isfinite(table).all():
+        role, bad = next(
+            (role, ~np.isfinite(row))
+            for role, row in zip(_PARAMETERS, table, strict=True)
+            if not np.isfinite(row).all()
+        )
+        return Refusal(f"its {role} holds NaN or infinity in {_channels(bad)}")
+    scale, bias, mean, var = table
     shifted = var + _epsilon(node)
     if np.any(shifted <= 0):
         return Refusal(f"var + epsilon is not positive in {_channels(shifted <= 0)}")

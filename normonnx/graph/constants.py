@@ -15,13 +15,14 @@ write scale and bias as Expand(1, Shape<start=1, end=2>(x)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from normonnx.core.version import DOMAIN
 from normonnx.graph import folding
 
 LARGEST_COMPUTED: Final = 1 << 24  # elements
@@ -204,7 +205,8 @@ def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
 class ElementTypes:
     """Element types of the values of one model, remembered: chains may be long."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: Callable[[ir.Value], Sequence[ir.Value]]) -> None:
+        self._given = given  # what is given for the parameter of a function
         self._known: dict[int, tuple[ir.Value, np.dtype[Any] | None]] = {}
 
     def get(self, value: ir.Value | None) -> np.dtype[Any] | None:
@@ -216,9 +218,11 @@ class ElementTypes:
                 found = self._known[id(value)][1]
                 break
             passed.append(value)
+            arguments = self._given(value)
             found, value = _declared_type(value)
             if found is not None:
                 break
+            value = arguments[0] if value is None and arguments else value
         for each in passed:
             self._known[id(each)] = (each, found)
         return found
@@ -229,6 +233,8 @@ def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | No
     if value.dtype is not None and value.dtype is not ir.DataType.UNDEFINED:
         return _numpy_type(value.dtype), None
     node = value.producer()
+    if node is not None and node.domain == DOMAIN and value is node.outputs[0]:
+        return None, node.inputs[0]
     if node is None or node.domain not in ("", "ai.onnx"):
         return None, None
     if node.op_type == "Constant":
@@ -241,7 +247,11 @@ def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | No
         return None, node.inputs[1]
     if node.op_type not in _KEEPS_TYPE or not node.inputs:
         return None, None
-    return None, node.inputs[0]
+    weight = node.inputs[1] if node.op_type in _WEIGHED and len(node.inputs) > 1 else None
+    return None, weight if weight is not None and weight.is_initializer() else node.inputs[0]
+
+
+_WEIGHED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # of one type
 
 
 _KEEPS_TYPE: Final = frozenset(

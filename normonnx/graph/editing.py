@@ -6,7 +6,7 @@ leaves without a reader is removed; what had no reader before is not touched.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -75,8 +75,19 @@ class Editor:
         *,
         attributes: Iterable[ir.Attr] = (),
         outputs: int = 1,
+        extras: Mapping[int, ir.Value] | None = None,
     ) -> ir.Node:
-        """Put a node of any domain in place of another, under the same names."""
+        """Put a node of any domain in place of another, under the same names.
+
+        Args:
+            node: Goes, with whatever is read by nothing then.
+            domain: Of the new node.
+            op_type: Of the new node.
+            attributes: Of the new node.
+            inputs: Values, or new constants with a name to give them.
+            outputs: How many the new node has; the first takes the place of the old one's first.
+            extras: Other values whose place outputs take, by the number of the output.
+        """
         values = [
             operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
             for operand in inputs
@@ -91,24 +102,50 @@ class Editor:
             doc_string=node.doc_string,
         )
         new.metadata_props.update(node.metadata_props)
-        old, output = node.outputs[0], new.outputs[0]
+        old = node.outputs[0]
+        graph = node.graph
+        if graph is not None:
+            graph.insert_before(node, new)
+        for index, value in (extras or {}).items():
+            self.pass_on(value, new.outputs[index])
+        output = new.outputs[0]
         output.type, output.shape = old.type, old.shape
-        if node.graph is not None:
-            node.graph.insert_before(node, new)
         name = old.name
         self._take_over(node, output)
         output.name = name
+        self._drop_unread(list((extras or {}).values()))
+        if extras and graph is not None:
+            graph.sort()  # what reads them may have stood ahead of the node
         return new
 
-    def add_before(
-        self, node: ir.Node, op_type: str, inputs: Sequence[Operand], name: str
+    def pass_on(self, old: ir.Value, new: ir.Value) -> None:
+        """Let one value be read wherever another was, under its name."""
+        graph, name = old.graph, old.name
+        new.type, new.shape = old.type, old.shape
+        for position, value in enumerate(graph.outputs if graph is not None else ()):
+            if value is old and graph is not None:
+                graph.outputs[position] = new
+        old.replace_all_uses_with(new)
+        old.name = None
+        new.name = name
+
+    def add_before(  # noqa: PLR0913
+        self,
+        node: ir.Node,
+        op_type: str,
+        inputs: Sequence[Operand],
+        name: str,
+        *,
+        domain: str = "",
+        attributes: Iterable[ir.Attr] = (),
+        outputs: int = 1,
     ) -> ir.Value:
-        """A new node of the default domain ahead of another; its output, of a name like `name`."""
+        """A new node ahead of another; its first output, of a name like `name`."""
         values = [
             operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
             for operand in inputs
         ]
-        new = ir.Node("", op_type, values, name="")
+        new = ir.Node(domain, op_type, values, attributes, num_outputs=outputs, name="")
         if node.graph is not None:
             node.graph.insert_before(node, new)
         new.outputs[0].name = self._unique(name)

@@ -8,16 +8,20 @@ resort.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
+from normonnx.core.version import DOMAIN
 from normonnx.graph import folding
+from normonnx.graph.arguments import Arguments
 from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.inference import inferred
 from normonnx.graph.lengths import Lengths, completed, static
 from normonnx.graph.shape_rules import OTHER_OUTPUTS, RULES
 from normonnx.graph.steering import taken_branch
+
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")  # which have no name in common
 
 
 class Ranks:
@@ -26,6 +30,7 @@ class Ranks:
     def __init__(self, model: ir.Model, constants: Constants) -> None:
         self._model = model
         self.constants = constants
+        self.arguments = Arguments(model)
         self._known: dict[int, tuple[ir.Value, Lengths | None]] = {}
         self._uncertain: dict[int, tuple[ir.Value, Lengths | None]] = {}
         self._inferred: Mapping[str, Dims] | None = None
@@ -82,17 +87,38 @@ class Ranks:
             seen.add(id(current))
             waiting.append((current, True))
             node = current.producer()
-            if node is not None and node.op_type in RULES:
+            waiting += [(v, False) for v in self._elsewhere(current)]
+            if node is not None and (node.op_type in RULES or node.domain == DOMAIN):
                 waiting += [(v, False) for v in node.inputs if v is not None]
                 branch = taken_branch(node, self.constants) if node.op_type == "If" else None
                 if branch is not None:
                     waiting += [(v, False) for v in branch.outputs]
         return order
 
+    def _elsewhere(self, value: ir.Value) -> Sequence[ir.Value]:
+        """Values of other graphs that are as long: what a function is given, and what it gives."""
+        given = self.arguments.given(value)
+        if given or value.producer() is None:
+            return given
+        result = self.arguments.result(value)
+        return () if result is None else (result,)
+
+    def _common(self, values: Sequence[ir.Value]) -> Lengths | None:
+        """The lengths that several values share; unknown where they differ."""
+        shapes = [self._known.get(id(each), (each, None))[1] or _promised(each) for each in values]
+        known = [lengths for lengths in shapes if lengths is not None]
+        if len(known) != len(values) or len({len(lengths) for lengths in known}) != 1:
+            return None
+        columns = zip(*known, strict=True)
+        return completed([each[0] if len(set(each)) == 1 else None for each in columns])
+
     def _by_rule(self, value: ir.Value) -> Lengths | None:
         node = value.producer()
         if value.const_value is not None and node is None:
             return tuple(value.const_value.shape.numpy())
+        elsewhere = self._elsewhere(value)
+        if elsewhere:
+            return self._common(elsewhere)
         if node is None:
             dims = _declared(value) if value.is_graph_input() else None
             return None if dims is None else completed(dims)
@@ -100,8 +126,10 @@ class Ranks:
             constant = self.constants.get(value)
             if constant is not None:
                 return constant.shape
+        if node.domain == DOMAIN:  # every function of the catalogue keeps the shape of X
+            return self._known[id(node.inputs[0])][1] if value is node.outputs[0] else None
         rule = RULES.get(node.op_type)
-        if rule is None or node.domain not in ("", "ai.onnx"):
+        if rule is None or node.domain not in _DOMAINS:
             return None
         index = next(i for i, output in enumerate(node.outputs) if output is value)
         if index and node.op_type not in OTHER_OUTPUTS:
@@ -116,6 +144,11 @@ class Ranks:
             self._inferred = _inferred_shapes(self._model)
         found = self._inferred.get(value.name or "")
         return found if found is not None else _declared(value)
+
+
+def _promised(value: ir.Value) -> Lengths | None:
+    dims = _declared(value)
+    return None if dims is None else completed(dims)
 
 
 def _declared(value: ir.Value) -> Dims | None:

@@ -38,12 +38,14 @@ class Argument:
         array: A new constant; None where it is a value of the graph.
         value: That value.
         shape: What the value is reshaped to first; None where it fits.
+        is_default: Whether the graph gives nothing for it.
     """
 
     name: str
     array: npt.NDArray[Any] | None = None
     value: ir.Value | None = None
     shape: tuple[int, ...] | None = None
+    is_default: bool = False
 
 
 Bound = tuple[Mapping[str, Any], tuple[Argument, ...], Mapping[str, Any]]
@@ -62,7 +64,7 @@ def arguments_of(
         found = reading.parameters.get(parameter.name)
         if found is None:
             default = np.asarray([parameter.default], kind)
-            arguments.append(Argument(parameter.name, default))
+            arguments.append(Argument(parameter.name, default, is_default=True))
             continue
         if isinstance(found, Runtime):
             wanted = expected_shape(parameter, dims, int(axis) if isinstance(axis, int) else -1)

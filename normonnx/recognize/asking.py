@@ -77,7 +77,7 @@ class Asked:
     def __init__(self, constants: Constants, ranks: Ranks) -> None:
         self.constants = constants
         self.ranks = ranks
-        self._types = ElementTypes()
+        self._types = ElementTypes(ranks.arguments.given)
 
     def lengths(self, value: ir.Value | None) -> Lengths | None:
         """The shape of a value."""

@@ -19,9 +19,11 @@ _EITHER: Final = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
 def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
-    _, one, other = operands
+    always, one, other = operands
     if one is None or other is None:
         return None
+    if always is not None and always.constant is not None and always.constant.size == 1:
+        return (one if always.constant.all() else other).fact
     condition = _condition(ask, node.inputs[0])
     if condition is None:
         return None
@@ -61,7 +63,7 @@ def _condition(ask: Asked, value: ir.Value | None) -> tuple[str, ir.Value, float
     holds = True
     for _ in range(4):
         node = None if value is None else value.producer()
-        if node is None or value is None or node.inputs[0] is None:
+        if node is None or not node.inputs or node.inputs[0] is None:
             return None
         if node.op_type == "Not":
             holds, value = not holds, node.inputs[0]

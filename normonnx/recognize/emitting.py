@@ -92,8 +92,9 @@ def _opset(model: ir.Model, node: ir.Node) -> int:
 
 def _event(found: Found) -> Event:
     call, nodes = found.call, found.region.nodes
-    what = f"{found.spelling[0]}" if len(nodes) == 1 else f"{len(nodes)} nodes"
-    reason = f"{what} from {found.root.name!r} on: one {DOMAIN}::{call.norm.name}"
+    what = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
+    verb = "normalizes" if len(nodes) == 1 else "normalize"
+    reason = f"{what} that {verb} {found.root.name!r} became {DOMAIN}::{call.norm.name}"
     names = tuple(label(node) for node in reversed(nodes))
     return Event(RULE, label(found.node), found.node.op_type, reason, len(nodes), 1, names)
 
@@ -101,17 +102,61 @@ def _event(found: Found) -> Event:
 def _put(model: ir.Model, editor: Editor, found: Found) -> None:
     node, norm = found.node, found.call.norm
     opset = _opset(model, node)
-    inputs: list[Operand] = [found.root]
+    x = _before(editor, found)
+    inputs: list[Operand] = [x]
     inputs += [_operand(editor, node, argument) for argument in found.arguments]
     _declare(model, node, norm.name, opset)
+    extras = dict(found.extras)
+    attributes = call_attributes(found.call, opset).values()
+    if found.surplus.channels_last or found.surplus.activation:
+        name = f"{node.outputs[0].name}_{norm.name}"
+        y = editor.add_before(
+            node,
+            norm.name,
+            inputs,
+            name,
+            domain=DOMAIN,
+            attributes=attributes,
+            outputs=len(norm.outputs),
+        )
+        _after(editor, found, y)
+        return
     editor.put(
         node,
         DOMAIN,
         norm.name,
         inputs,
-        attributes=call_attributes(found.call, opset).values(),
+        attributes=attributes,
         outputs=len(norm.outputs),
+        extras=extras,
     )
+
+
+def _before(editor: Editor, found: Found) -> ir.Value:
+    """What is normalized: a fused operator adds to it first, and has channels last."""
+    node, x, name = found.node, found.root, f"{found.root.name}_sum"
+    for addend in found.surplus.addends:
+        x = editor.add_before(node, "Add", [x, addend], name)
+    if found.surplus.total is not None:
+        editor.pass_on(found.surplus.total, x)
+    if found.surplus.channels_last:
+        rank = len(found.call.shape)
+        perm = ir.AttrInt64s("perm", [0, rank - 1, *range(1, rank - 1)])
+        x = editor.add_before(node, "Transpose", [x], f"{x.name}_first", attributes=[perm])
+    return x
+
+
+def _after(editor: Editor, found: Found, y: ir.Value) -> None:
+    """The activation and the order of axes that a fused operator leaves."""
+    node, rank = found.node, len(found.call.shape)
+    perm = [ir.AttrInt64s("perm", [0, *range(2, rank), 1])]
+    if found.surplus.activation and found.surplus.channels_last:
+        y = editor.add_before(node, "Transpose", [y], f"{y.name}_last", attributes=perm)
+    if found.surplus.activation:
+        gate = editor.add_before(node, "Sigmoid", [y], f"{y.name}_gate")
+        editor.put(node, "", "Mul", [y, gate])
+    else:
+        editor.put(node, "", "Transpose", [y], attributes=perm)
 
 
 def _operand(editor: Editor, node: ir.Node, argument: Argument) -> Operand:

@@ -6,9 +6,9 @@ chain with it, affine included. Of several roots the oldest that has all it take
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,24 @@ from normonnx.graph.lengths import Lengths
 from normonnx.graph.ranks import Ranks
 from normonnx.recognize.arguments import Argument, arguments_of
 from normonnx.recognize.calls import call_of, norm_called
-from normonnx.recognize.completing import Missing, Reading, complete, is_centered
+from normonnx.recognize.completing import (
+    Missing,
+    Reading,
+    complete,
+    is_centered,
+    output_of_layer_norm,
+)
 from normonnx.recognize.facts import Combination
-from normonnx.recognize.regions import Region, region_of
+from normonnx.recognize.fixed import FixedSearch
+from normonnx.recognize.fused import Surplus, is_fused, taken_apart
+from normonnx.recognize.regions import Leak, Region, region_of
 from normonnx.recognize.walk import Known
+
+_STASH: Final = 4  # bytes of the type that LayerNorm gives its mean in
+
+_AFFINES: Final = frozenset(
+    ["BatchNorm", "MaxAbsScaler", "MinMaxScaler", "RobustScaler", "StandardScaler"]
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +55,8 @@ class Found:
         output: The result.
         arguments: For each parameter of the norm, what to give it.
         region: The nodes that it is made of.
+        extras: Values that it gives besides the result, by the place among the norm's outputs.
+        surplus: What else the operator does that it is, where that is one of ONNX Runtime's.
     """
 
     call: NormCall
@@ -48,6 +64,8 @@ class Found:
     output: ir.Value
     arguments: tuple[Argument, ...]
     region: Region
+    extras: Mapping[int, ir.Value] = field(default_factory=dict)
+    surplus: Surplus = field(default_factory=Surplus)
 
     @property
     def node(self) -> ir.Node:
@@ -64,6 +82,22 @@ class Found:
         return tuple(node.op_type for node in reversed(self.region.nodes))
 
     @property
+    def given(self) -> frozenset[str]:
+        """Names of the parameters that the graph gives; the others have their defaults."""
+        return frozenset(each.name for each in self.arguments if not each.is_default)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it has no statistic of X."""
+        region = self.call.norm.region
+        return region.fixed or not region.measures
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is but a scale and a shift, which may fold."""
+        return self.call.norm.name in _AFFINES and not self.call.attributes.get("clip")
+
+    @property
     def is_call(self) -> bool:
         """Whether it is a call of the catalogue's function already."""
         return self.node.domain == DOMAIN
@@ -76,10 +110,12 @@ class NearMiss:
     Attributes:
         node: Where it ends.
         reason: What is missing, as a sentence.
+        is_affine: Whether it is about a scale and a shift, without a statistic.
     """
 
     node: ir.Node
     reason: str
+    is_affine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +129,13 @@ class Findings:
 
     norms: tuple[Found, ...]
     near_misses: tuple[NearMiss, ...]
+
+    def only(self, *, affine: bool) -> Findings:
+        """Those that are but a scale and a shift, or all others."""
+        return Findings(
+            tuple(found for found in self.norms if found.is_affine == affine),
+            tuple(miss for miss in self.near_misses if miss.is_affine == affine),
+        )
 
 
 def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
@@ -108,9 +151,20 @@ def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
             known.walk(graph)
             search = _Search(known)
             search.look(graph)
-            norms += reversed(search.norms)
-            near_misses += reversed(search.near_misses)
+            fixed = FixedSearch(known, search.taken, search.bound)
+            fixed.look(graph)
+            missed = [NearMiss(node, reason, is_affine=True) for node, reason in fixed.near_misses]
+            norms += _in_order(graph, [*search.norms, *fixed.norms])
+            near_misses += _in_order(graph, [*search.near_misses, *missed])
     return Findings(tuple(norms), tuple(near_misses))
+
+
+_Ended = TypeVar("_Ended", "Found", "NearMiss")
+
+
+def _in_order(graph: ir.Graph, found: Iterable[_Ended]) -> list[_Ended]:
+    place = {id(node): index for index, node in enumerate(graph)}
+    return sorted(found, key=lambda each: place.get(id(each.node), 0))
 
 
 class _Search:
@@ -118,7 +172,7 @@ class _Search:
 
     def __init__(self, known: Known) -> None:
         self._known = known
-        self._taken: set[int] = set()
+        self.taken: set[int] = set()
         self.norms: list[Found] = []
         self.near_misses: list[NearMiss] = []
 
@@ -126,24 +180,26 @@ class _Search:
         """At every node, the last first."""
         missed: list[tuple[NearMiss, Region]] = []
         for node in reversed(graph):
-            if id(node) in self._taken or not node.outputs:
+            if id(node) in self.taken or not node.outputs:
                 continue
             outcome = self._at(node, node.outputs[0])
             if isinstance(outcome, Found):
                 self.norms.append(outcome)
-                self._taken |= {id(member) for member in outcome.region.nodes}
+                self.taken |= {id(member) for member in outcome.region.nodes}
             elif outcome is not None:
                 missed.append(outcome)
         for miss, region in missed:
             members = {id(member) for member in region.nodes}
-            if self._taken.isdisjoint(members):
+            if self.taken.isdisjoint(members):
                 self.near_misses.append(miss)
-                self._taken |= members
+                self.taken |= members
 
     def _at(self, node: ir.Node, value: ir.Value) -> Found | tuple[NearMiss, Region] | None:
         missed: tuple[NearMiss, Region, int] | None = None
         if norm_called(node) is not None:
             return self._called(node)
+        if is_fused(node):
+            return self._fused(node)
         for key, fact in self._known.facts(value).items():
             if not isinstance(fact, Combination) or fact.spread is None:
                 continue
@@ -166,10 +222,10 @@ class _Search:
         olders = (self._known.fact(root, older) for older in self._known.facts(root))
         if not CATALOGUE[outcome.norm].centered and any(map(is_centered, olders)):
             return None
-        return self._bound(outcome, root, value, lengths)
+        return self.bound(outcome, root, value, lengths)
 
     def _called(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:
-        region = Region((node,), None, None, is_output=False)
+        region = Region((node,))
         call, root = call_of(self._known.asked, node), node.inputs[0]
         if isinstance(call, str) or root is None:
             return NearMiss(node, str(call)), region
@@ -179,8 +235,21 @@ class _Search:
         )
         return Found(call, root, node.outputs[0], arguments, region)
 
-    def _bound(
-        self, reading: Reading, root: ir.Value, value: ir.Value, lengths: Lengths
+    def _fused(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:
+        region = Region((node,))
+        fused, root = taken_apart(self._known.asked, node), node.inputs[0]
+        if isinstance(fused, str) or root is None:
+            return NearMiss(node, str(fused)), region
+        value = node.outputs[0]
+        return Found(fused.call, root, value, fused.arguments, region, surplus=fused.surplus)
+
+    def bound(
+        self,
+        reading: Reading,
+        root: ir.Value,
+        value: ir.Value,
+        lengths: Lengths,
+        region: Region | None = None,
     ) -> Found | Missing:
         """A reading as a call with its arguments, if the graph lets it be one."""
         ask = self._known.asked
@@ -188,17 +257,42 @@ class _Search:
         kind = kinds[1] or kinds[0]
         if kind is None or (kinds[0] is not None and kinds[0] != kind):
             return Missing("its result has another element type than what is normalized")
-        region = region_of(self._known, value, root)
-        if region.leaking is not None:
-            return Missing(_leaks(region), 2)
+        region = region or region_of(self._known, value, root)
+        extras = self._extras(region, root, value)
+        if isinstance(extras, Leak):
+            return Missing(_used_outside(extras), 2)
         ends = self._known.asked.lengths(value)
         if ends is None or not _fits(lengths, ends):
             return Missing("its result is larger than what is normalized")
         reading = reading.spelled(_suggested(region))
+        if extras:
+            reading = reading.spelled({"LayerNorm"})
+            if reading.norm != "LayerNorm" or kind.itemsize < _STASH:
+                return Missing(_used_outside(region.leaks[0]), 2)
         found = arguments_of(self._known.asked, reading, lengths, kind)
         if isinstance(found, Missing):
             return found
-        return _call(reading, found, (root, value), (lengths, kind), region)
+        if extras and any(isinstance(each, tuple) for each in found[0].values()):
+            return Missing(
+                _used_outside(region.leaks[0]), 2
+            )  # what reads its mean may give its scale
+        call = _call(reading, found, (root, value), (lengths, kind), region)
+        return replace(call, extras=extras) if isinstance(call, Found) else call
+
+    def _extras(
+        self, region: Region, root: ir.Value, value: ir.Value
+    ) -> Mapping[int, ir.Value] | Leak:
+        """What is read outside and LayerNorm gives as well; else the leak that it doesn't give."""
+        found: dict[int, ir.Value] = {}
+        y = self._known.fact(value, id(root))
+        for leak in region.leaks:
+            fact = self._known.fact(leak.value, id(root))
+            place = output_of_layer_norm(y, fact)
+            if place is None and leak.value in region.nodes[0].outputs[1:]:
+                place = region.nodes[0].outputs.index(leak.value)  # it is a LayerNormalization
+            if place is None or found.setdefault(place, leak.value) is not leak.value:
+                return leak
+        return found
 
 
 def _suggested(region: Region) -> set[str]:
@@ -234,11 +328,9 @@ def _call(
     return Found(call, ends[0], ends[1], arguments, region)
 
 
-def _leaks(region: Region) -> str:
-    inside = region.leaking
-    name = "" if inside is None else f"{inside.op_type} {inside.name or inside.outputs[0].name!r}"
-    if region.is_output or region.leak is None:
+def _used_outside(leak: Leak) -> str:
+    name = f"{leak.node.op_type} {leak.node.name or leak.value.name!r}"
+    if leak.reader is None:
         return f"the result of {name} is an output of the graph"
-    outside = region.leak
-    other = f"{outside.op_type} {outside.name or outside.outputs[0].name!r}"
+    other = f"{leak.reader.op_type} {leak.reader.name or leak.reader.outputs[0].name!r}"
     return f"the result of {name} is used by {other}, too"

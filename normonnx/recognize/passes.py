@@ -30,6 +30,7 @@ def recognize(
     *,
     keep: Collection[str] = (),
     keep_inputs: Collection[str] = (),
+    affine: bool | None = None,
     observer: Observer | None = None,
 ) -> Recognition:
     """Make each normalization one call of its function `normonnx::NAME`, in place.
@@ -38,9 +39,14 @@ def recognize(
         model: Changed in place.
         keep: Names of nodes or values that must stay as they are.
         keep_inputs: IR version 3 only: initializers that the caller will override, so no constants.
+        affine: True for those that are but a scale and a shift and may have been folded before;
+            False for all others; None for both.
         observer: Called after each rewrite, with the model already changed.
     """
-    return Recognition(*emit(model, find(model, keep_inputs), keep=keep, observer=observer))
+    findings = find(model, keep_inputs)
+    if affine is not None:
+        findings = findings.only(affine=affine)
+    return Recognition(*emit(model, findings, keep=keep, observer=observer))
 
 
 class RecognizeNorms(ir.passes.InPlacePass):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,19 +19,31 @@ _COMPARING: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Leak:
+    """A value from within that is read outside.
+
+    Attributes:
+        value: The value.
+        node: Within, which gives it.
+        reader: Outside, which reads it; None where it is an output of the graph.
+    """
+
+    value: ir.Value
+    node: ir.Node
+    reader: ir.Node | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Region:
     """Nodes between a root and a value.
 
     Attributes:
         nodes: From the result backwards.
-        leak: A node outside that reads a value from within, None without.
-        leaking: The node within whose value that is.
+        leaks: What is read outside besides the result.
     """
 
     nodes: tuple[ir.Node, ...]
-    leak: ir.Node | None
-    leaking: ir.Node | None
-    is_output: bool
+    leaks: tuple[Leak, ...] = ()
 
 
 def region_of(known: Known, value: ir.Value, root: ir.Value) -> Region:
@@ -51,12 +64,14 @@ def region_of(known: Known, value: ir.Value, root: ir.Value) -> Region:
         if branch is not None:  # what the other branch reads is never read
             waiting.extend(list(branch.outputs))
             nodes |= {id(inner): inner for inner in _inner_nodes(node)}
+    return enclosing(known, nodes, value, root)
+
+
+def enclosing(known: Known, nodes: dict[int, ir.Node], value: ir.Value, root: ir.Value) -> Region:
+    """These nodes, by id, as a region between a root and a value."""
     members = tuple(nodes.values())
-    for node in members:
-        leak = _leak(known, node, nodes, value, root)
-        if leak is not None:
-            return Region(members, leak[0], node, leak[1])
-    return Region(members, None, None, is_output=False)
+    leaks = (leak for node in members for leak in _leaks(known, node, nodes, value, root))
+    return Region(members, tuple(leaks))
 
 
 def _inner_nodes(node: ir.Node) -> list[ir.Node]:
@@ -92,9 +107,9 @@ def _is_mask(known: Known, node: ir.Node) -> bool:
     return False
 
 
-def _leak(
+def _leaks(
     known: Known, node: ir.Node, nodes: dict[int, ir.Node], value: ir.Value, root: ir.Value
-) -> tuple[ir.Node | None, bool] | None:
+) -> Iterator[Leak]:
     """Who reads a value from within besides the normalization itself."""
     for output in node.outputs:
         if output is value:
@@ -103,8 +118,7 @@ def _leak(
         if isinstance(fact, Combination) and fact.is_view:
             continue  # the same numbers as the root's: they may stay
         if output.is_graph_output() and node.graph is value.graph:
-            return None, True
+            yield Leak(output, node, None)
         for use in output.uses():
             if id(use.node) not in nodes and reads_content(use.node, use.idx):
-                return use.node, False
-    return None
+                yield Leak(output, node, use.node)

@@ -18,6 +18,7 @@ from normonnx.graph.steering import taken_branch
 from normonnx.recognize import frames
 from normonnx.recognize.asking import Asked, Operand
 from normonnx.recognize.choosing import CHOOSING
+from normonnx.recognize.convolving import CONVOLVING
 from normonnx.recognize.elementwise import ELEMENTWISE
 from normonnx.recognize.facts import Combination, Fact
 from normonnx.recognize.operators import OPERATORS
@@ -30,7 +31,7 @@ _MOST_ROOTS: Final = 24
 TRANSFERS: Final[Mapping[tuple[str, str], Transfer]] = {
     **{
         ("", name): transfer
-        for table in (CHOOSING, ELEMENTWISE, REDUCTIONS, VIEWS, WINDOWS)
+        for table in (CHOOSING, ELEMENTWISE, REDUCTIONS, VIEWS, WINDOWS, CONVOLVING)
         for name, transfer in table.items()
     },
     **OPERATORS,

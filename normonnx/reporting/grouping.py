@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from normonnx.core.events import Event
-from normonnx.core.inspection import AffineFound, NormFound
+from normonnx.core.inspection import AffineFound, NearMiss, NormFound
 from normonnx.core.verdicts import Comparison, Verdict, conclusion
 
 _QUOTED: Final = re.compile(r"""\s*(?<!\w)('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)""")
@@ -52,14 +52,21 @@ class Group:
         return self.example if self.count == 1 else self.kind
 
 
-def group(found: Iterable[Event | NormFound | AffineFound]) -> tuple[Group, ...]:
+Said = Event | NormFound | AffineFound | NearMiss
+
+
+def group(found: Iterable[Said]) -> tuple[Group, ...]:
     """One group for each operator and kind of reason, the largest first."""
-    gathered = _gather(found, lambda item: (item.op_type, kind_of(item.reason)))
+    gathered = _gather(found, lambda item: (_called(item), kind_of(item.reason)))
     groups = [
         Group(op_type, kind, items[0].reason, tuple(item.node for item in items))
         for (op_type, kind), items in gathered.items()
     ]
     return tuple(sorted(groups, key=lambda one: -one.count))
+
+
+def _called(item: Said) -> str:
+    return item.spelled if isinstance(item, NormFound) else item.op_type
 
 
 @dataclass(frozen=True, slots=True)

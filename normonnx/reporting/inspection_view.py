@@ -45,6 +45,14 @@ def _blocks(
         yield terminal.indented(terminal.table((">", "operator", "folds", "why", "nodes"), rows))
     if not found.norms:
         yield terminal.line("no normalization found")
+    if found.near_misses:
+        yield terminal.heading(f"nearly a normalization: {len(found.near_misses)}")
+        missing = [
+            (str(one.count), one.op_type, one.reason, _whose(one.nodes))
+            for one in group(found.near_misses)
+        ]
+        titles = (">", "ends in", "what is missing", "nodes")
+        yield terminal.indented(terminal.table(titles, missing))
     if every_node:
         yield _listing(found)
 
@@ -64,10 +72,26 @@ def _whose(nodes: tuple[str, ...]) -> str:
     return listed(nodes, most=1)
 
 
+def _placed(one: NormFound | AffineFound) -> str:
+    """Its reason; before that its place and parameters, where it was recognised."""
+    if isinstance(one, AffineFound) or not one.spelling:
+        return one.reason
+    shown = [f"{name} {_shown(value)}" for name, value in one.attributes.items()]
+    sizes = [f"{name} {_shown(shape)}" for name, shape in one.parameters.items()]
+    what = f"{one.norm} of {one.normalizes!r} {_shown(one.shape)}"
+    return f"{', '.join([what, *shown, *sizes])}; {one.reason}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join('?' if each is None else str(each) for each in value)})"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _listing(found: Inspection) -> RenderableType:
     everything: tuple[NormFound | AffineFound, ...] = (*found.norms, *found.affines)
     rows = [
-        (one.node, one.op_type, "yes" if one.foldable else "no", one.reason) for one in everything
+        (one.node, one.spelled, "yes" if one.foldable else "no", _placed(one)) for one in everything
     ]
     title = terminal.heading(f"{count(len(rows), 'node')} in full")
     return terminal.stacked(

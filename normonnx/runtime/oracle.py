@@ -98,6 +98,7 @@ def evaluate(  # noqa: PLR0913
     keep: Collection[str] = (),
     narrow: bool = False,
     watch: Watch | None = None,
+    inside: bool = False,
 ) -> dict[str, Any]:
     """Evaluate a model in float64.
 
@@ -111,6 +112,7 @@ def evaluate(  # noqa: PLR0913
             as a runtime must; otherwise such types are no narrower than float64 here.
         watch: Called after each node of the main graph with the node, what it read and what it
             gave; what it returns, unless None, takes the place of what the node gave.
+        inside: Call it after each node of subgraphs and functions as well.
 
     Returns:
         Graph outputs and `keep` by name; floating-point arrays are float64.
@@ -120,7 +122,8 @@ def evaluate(  # noqa: PLR0913
         UnsupportedOperatorError: An operator is custom, or a value would not fit into memory.
     """
     with blas.quietly():
-        return _evaluated(_Run(model, perturb, narrow=narrow, watch=watch), feeds, keep)
+        run = _Run(model, perturb, narrow=narrow, watch=watch, inside=inside)
+        return _evaluated(run, feeds, keep)
 
 
 def _evaluated(run: _Run, feeds: Mapping[str, Any], keep: Collection[str]) -> dict[str, Any]:
@@ -149,9 +152,11 @@ class _Run:
         *,
         narrow: bool,
         watch: Watch | None = None,
+        inside: bool = False,
     ) -> None:
         self.model = model
         self._watch = watch
+        self._inside = inside
         self._perturb = perturb
         self._precision = Precision() if narrow or perturb is not None else None
         self._narrow = narrow
@@ -172,7 +177,7 @@ class _Run:
             results = self._node(node, inputs, scope)
             if self._precision is not None:
                 results = self._in_type(node, results)
-            if self._watch is not None and graph is self.model.graph:
+            if self._watch is not None and (self._inside or graph is self.model.graph):
                 seen = self._watch(node, inputs, results)
                 results = results if seen is None else seen
             for value, result in zip(node.outputs, results, strict=False):

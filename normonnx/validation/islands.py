@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.graph import walk
 from normonnx.graph.constants import element_type
 from normonnx.graph.inference import inferred
 from normonnx.validation.sketch import Array
@@ -61,14 +62,16 @@ class Types:
     """Types of the values of a model: declared, inferred, or handed on."""
 
     def __init__(self, model: ir.Model) -> None:
-        graph = inferred(model).graph
-        values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
-        self._known = {v.name: v.dtype for v in values if v.name and v.dtype is not None}
+        found = inferred(model)
+        graphs = walk.all_graphs(found)  # the main one first: its names are no others'
+        values = [v for graph in graphs for v in (*graph.inputs, *_made(graph)) if v.name]
+        self._known = {v.name: v.dtype for v in reversed(values) if v.dtype is not None}
+        self._shapes = {v.name: v.shape for v in reversed(values) if v.shape is not None}
 
     def given(self, value: ir.Value, array: Any) -> Array:  # noqa: ANN401  # what the oracle gave
         """What the oracle computed for a value, in the type that a runtime has there."""
         found = np.asarray(array)
-        kind = self._kind(value)
+        kind = self.known(value)
         if kind is None:
             return found.astype(np.float32) if found.dtype.kind == "f" else found
         with np.errstate(all="ignore"):
@@ -76,13 +79,22 @@ class Types:
 
     def of(self, value: ir.Value) -> np.dtype[Any]:
         """The type of a value; float32 where nothing is known."""
-        return self._kind(value) or np.dtype(np.float32)
+        return self.known(value) or np.dtype(np.float32)
 
-    def _kind(self, value: ir.Value) -> np.dtype[Any] | None:
+    def shape(self, value: ir.Value) -> ir.Shape | None:
+        """The shape of a value; None where nothing is known."""
+        return value.shape if value.shape is not None else self._shapes.get(value.name or "")
+
+    def known(self, value: ir.Value) -> np.dtype[Any] | None:
+        """The type of a value; None where nothing is known."""
         kind = value.dtype or self._known.get(value.name or "")
         if kind in (None, ir.DataType.UNDEFINED):
             return element_type(value)
         return np.dtype(kind.numpy())
+
+
+def _made(graph: ir.Graph) -> list[ir.Value]:
+    return [value for node in graph for value in node.outputs]
 
 
 def is_weight(value: ir.Value) -> bool:

@@ -143,6 +143,22 @@ def equivalence(
         truths = truths_of(original, None, {}, settings)
     except (UnsupportedOperatorError, UsageError) as error:  # no inputs, so nothing to compare
         return report(_unknown(original, _EQUIVALENT, str(error)), (), settings)
+    return _equivalence_on(original, rewritten, truths, settings)
+
+
+def equivalence_on(original: ir.Model, rewritten: ir.Model, case: drawing.Case) -> ValidationReport:
+    """As `equivalence`, on inputs that are given."""
+    settings = judging(0, None, kernels=False)
+    try:
+        truth = truth_of(original, case, settings, draws=1)
+    except (UnsupportedOperatorError, InvalidModelError) as error:
+        return report(_unknown(original, _EQUIVALENT, str(error)), (), settings)
+    return _equivalence_on(original, rewritten, [truth], settings)
+
+
+def _equivalence_on(
+    original: ir.Model, rewritten: ir.Model, truths: Sequence[Truth], settings: Settings
+) -> ValidationReport:
     judged = report(_rewritten(original, rewritten, truths, settings), (), settings)
     return located(judged, Subject(Path(), rewritten, truths), original, settings, Limits())
 

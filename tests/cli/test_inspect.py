@@ -34,6 +34,18 @@ def test_json_holds_the_whole_inspection(cli: Cli, models: Models) -> None:
     assert found["inspection"]["nodes"] == {"BatchNormalization": 1, "Conv": 1, "Relu": 1}
 
 
+def test_json_tells_both_ways_of_what_stays(cli: Cli, models: Models) -> None:
+    """A reason and a node for each; nothing for what folds."""
+    found = cli("inspect", models.kept, "--json", "-").json["inspection"]["norms"][0]
+    assert found["foldable"] is False
+    for way in ("up", "down"):
+        assert set(found[way]) == {"reason", "node"}
+        assert found[way]["reason"] in found["reason"]
+    assert found["up"]["node"] == "r"
+    found = cli("inspect", models.conv_bn, "--json", "-").json["inspection"]["norms"][0]
+    assert (found["up"], found["down"]) == (None, None)
+
+
 def test_nothing_is_changed(cli: Cli, models: Models) -> None:
     """Inspecting writes no file and leaves the model as it was."""
     before = {path.name: path.read_bytes() for path in models.folder.iterdir()}

@@ -42,6 +42,17 @@ def test_json_holds_report_and_verdict(cli: Cli, models: Models) -> None:
     assert found["report"]["verification"]["passed"] is True
 
 
+def test_json_tells_both_ways_of_what_stays(cli: Cli, models: Models) -> None:
+    """And how many rewrites were checked by themselves, where that was asked for."""
+    ran = cli("optimize", models.kept, "--dry-run", "--explain", "--json", "-").json["report"]
+    (event,) = ran["refused"]
+    assert event["up"]["node"] == "r"
+    assert event["down"]["reason"] in event["reason"]
+    assert ran["checked"] is None
+    ran = cli("optimize", models.conv_bn, "--dry-run", "--verify", "each", "--json", "-").json
+    assert ran["report"]["checked"] == 1
+
+
 def test_json_goes_to_a_file_beside_the_text(cli: Cli, models: Models) -> None:
     """A file name leaves the text on stdout."""
     report = models.folder / "report.json"

@@ -87,6 +87,21 @@ class Growing:
             array = np.full_like(array, self.random.normal())
         return self.constant(array, dtype)
 
+    def weight(self, shape: Sequence[int], dtype: int) -> str:
+        """A weight; now and then one that is stored as integers."""
+        if dtype != TensorProto.FLOAT or self.opset < 13 or not self.chance(15):
+            return self.numbers(shape, dtype)
+        axis = self.draw(st.integers(-1, len(shape) - 1))  # -1: one scale for all
+        length = shape[axis] if axis >= 0 else 1
+        lowest = self.pick(-128, -127, -100)
+        integers = self.random.integers(lowest, 127, shape, np.int8, endpoint=True)
+        scale = 2.0 ** self.random.integers(-9, -3, length).astype(np.float32)
+        inputs = [self.constant(integers), self.constant(scale if axis >= 0 else scale[0])]
+        if self.chance(40):
+            zero = np.full(length, self.random.integers(-20, 20), np.int8)
+            inputs.append(self.constant(zero if axis >= 0 else zero[0]))
+        return self.add("DequantizeLinear", inputs, shape, dtype, axis=max(axis, 0)).name
+
     def add(
         self,
         op_type: str,
@@ -191,7 +206,7 @@ def _conv(graph: Growing, x: Value) -> Value | None:
     pads = [graph.pick(0, 0, 1) if k > 1 else 0 for k in kernel] * 2
     if graph.chance(60):
         pads = [0] * len(pads)
-    weight = graph.numbers((outputs, x.shape[1] // group, *kernel), x.dtype)
+    weight = graph.weight((outputs, x.shape[1] // group, *kernel), x.dtype)
     inputs = [x.name, weight]
     if graph.chance(40):
         inputs.append(graph.numbers((outputs,), x.dtype))
@@ -211,7 +226,7 @@ def _conv_transpose(graph: Growing, x: Value) -> Value | None:
     kernel = [graph.pick(1, 1, 2) for _ in x.shape[2:]]
     if graph.chance(40):
         kernel = [1] * len(kernel)
-    weight = graph.numbers((x.shape[1], outputs, *kernel), x.dtype)
+    weight = graph.weight((x.shape[1], outputs, *kernel), x.dtype)
     inputs = [x.name, weight]
     if graph.chance(40):
         inputs.append(graph.numbers((group * outputs,), x.dtype))
@@ -232,7 +247,7 @@ def _gemm(graph: Growing, x: Value) -> Value | None:
     outer = graph.draw(st.integers(1, 4))
     weight = (outer, inner) if at_left else (inner, outer)
     shape = (outer, rows) if at_left else (rows, outer)
-    constant = graph.numbers(weight[::-1] if flags[other] else weight, x.dtype)
+    constant = graph.weight(weight[::-1] if flags[other] else weight, x.dtype)
     inputs = [constant, x.name] if at_left else [x.name, constant]
     if graph.chance(60) or graph.opset < 11:
         bias = graph.pick((), (1,), (shape[1],), (1, shape[1]), (shape[0], 1), shape)
@@ -248,9 +263,9 @@ def _matmul(graph: Growing, x: Value) -> Value | None:
     outer = graph.draw(st.integers(1, 4))
     batch = x.shape[:-2] if graph.chance(15) else ()
     if graph.chance(30):
-        weight = graph.numbers((*batch, outer, x.shape[-2]), x.dtype)
+        weight = graph.weight((*batch, outer, x.shape[-2]), x.dtype)
         return graph.add("MatMul", [weight, x.name], (*x.shape[:-2], outer, x.shape[-1]), x.dtype)
-    weight = graph.numbers((*batch, x.shape[-1], outer), x.dtype)
+    weight = graph.weight((*batch, x.shape[-1], outer), x.dtype)
     return graph.add("MatMul", [x.name, weight], (*x.shape[:-1], outer), x.dtype)
 
 
@@ -411,7 +426,9 @@ def _sum(graph: Growing, x: Value) -> Value | None:
 def _pool(graph: Growing, x: Value) -> Value | None:
     if len(x.shape) < 3:
         return None
-    op_type = graph.pick("AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool")
+    op_type = graph.pick(
+        "AveragePool", "MaxPool", "GlobalAveragePool", "GlobalMaxPool", "GlobalMaxPool"
+    )
     if op_type.startswith("Global"):
         return graph.add(op_type, [x.name], (*x.shape[:2], *[1] * (len(x.shape) - 2)), x.dtype)
     kernel = [min(2, n) for n in x.shape[2:]]
@@ -480,7 +497,7 @@ def _pad(graph: Growing, x: Value) -> Value | None:
 def _norm(graph: Growing, x: Value) -> Value | None:
     known = {17: ["LayerNormalization"], 21: ["GroupNormalization"], 23: ["RMSNormalization"]}
     names = ["InstanceNormalization"]
-    names += [name for since, found in known.items() if graph.opset >= since for name in found]
+    names += [n for since, found in known.items() if graph.opset >= since for n in found * 2]
     op_type = graph.pick(*names)
     rank = len(x.shape)
     if op_type in ("LayerNormalization", "RMSNormalization"):
@@ -556,21 +573,37 @@ def _two_readers(graph: Growing, x: Value) -> Value | None:
     return graph.values[-1]
 
 
+def _split_readers(graph: Growing, x: Value) -> Value | None:
+    """A Split both of whose outputs are read by a linear operator."""
+    if _split(graph, x) is None:
+        return None
+    for part in graph.values[-2:]:
+        made = _conv(graph, part) if graph.chance(50) else None
+        if made is None:
+            made = _matmul(graph, part)
+    return made
+
+
 AFFINES: Final[list[Step]] = [*[_affine] * 3, *[_batch_norm] * 4]
 LINEAR: Final[list[Step]] = [
-    *[_conv] * 4, *[_matmul] * 3, *[_gemm] * 3, _conv_transpose, _norm, _embedding
+    *[_conv] * 4, *[_matmul] * 3, *[_gemm] * 3, _conv_transpose, _norm, _norm, _embedding
 ]  # fmt: skip
 CARRIERS: Final[Sequence[Step]] = [
     _affine, _cast, _expand, _flatten, _gather, _pad, _pool, _prelu, _reduce, _reshape, _resize,
     _second_branch, _shuffle, _slice, _split, _squeeze, _transpose, _unary, _unsqueeze,
 ]  # fmt: skip
 ALL: Final[Sequence[Step]] = [
-    *AFFINES, *AFFINES, *AFFINES, *LINEAR, *LINEAR, *CARRIERS, *[_sum] * 3, *[_concat] * 2, _branching, _two_readers,
+    *AFFINES, *AFFINES, *AFFINES, *LINEAR, *LINEAR, *CARRIERS, *[_sum] * 3, *[_concat] * 2, _branching, _two_readers, _split_readers,
 ]  # fmt: skip
 # What is drawn, one after another; up to how many of each.
 SHAPES: Final[Mapping[str, Sequence[tuple[Sequence[Step], int]]]] = {
     "up": [(LINEAR, 1), (CARRIERS, 2), (AFFINES, 2)],
-    "down": [(AFFINES, 1), (CARRIERS, 2), ([*LINEAR, _two_readers], 1), (AFFINES, 1)],
+    "down": [
+        (AFFINES, 1),
+        (CARRIERS, 2),
+        ([*LINEAR, _two_readers, _split_readers, _split_readers], 1),
+        (AFFINES, 1),
+    ],
     "wild": [(ALL, 7)],
 }
 
@@ -579,7 +612,7 @@ SHAPES: Final[Mapping[str, Sequence[tuple[Sequence[Step], int]]]] = {
 def graphs(draw: st.DrawFn) -> onnx.ModelProto:
     """A model of a few operators, legal and small."""
     random = np.random.default_rng(draw(st.integers(0, 2**31)))
-    opset = draw(st.sampled_from([9, 11, 13, 17, 18, 21, 23]))
+    opset = draw(st.sampled_from([9, 11, 13, 17, 18, 21, 21, 23, 23, 23]))
     graph = Growing(draw, opset, random)
     rank = draw(st.sampled_from([2, 3, 4, 4]))
     shape = tuple(draw(st.sampled_from([2, 3, 4, 4, 1])) for _ in range(rank))

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import os
-
 import onnx
-from hypothesis import HealthCheck, assume, given, note, settings
+from hypothesis import assume, given, note
 from hypothesis import strategies as st
 
+from tests.drawing import examples
 from tests.property.drawn_graphs import graphs
 from tests.rewriting import rewritten
 
-EXAMPLES = int(os.environ.get("NORMONNX_FOLD_EXAMPLES", "150"))
 
-
-@settings(
-    deadline=None,
-    max_examples=EXAMPLES,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-    derandomize=EXAMPLES <= 150,
-    print_blob=True,
-)
+@examples(150)
 @given(graphs(), st.integers(0, 99))
 def test_graphs(model: onnx.ModelProto, seed: int) -> None:
     """Legal, the same signature, the same function in float64, and nothing left for a second run."""

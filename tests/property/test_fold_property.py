@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drawing import UNTIMED
 from tests.rewriting import rewritten
 
 FLOATS = st.sampled_from(["float", "float", "float16", "bfloat16"])
-UNTIMED = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
 
 
 @st.composite

@@ -6,14 +6,11 @@ import math
 import re
 from collections.abc import Sequence
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.drawing import UNTIMED
 from tests.rewriting import rewritten
-
-UNTIMED = settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True
-)
 
 
 @st.composite

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import onnx
 import onnx_ir as ir
 import pytest
 
 import normonnx
-from normonnx.core.verdicts import Comparison, ValidationReport, Verdict
-from normonnx.pipeline import Options, run
+from normonnx.core.verdicts import Comparison, RewritesJudged, ValidationReport, Verdict
+from normonnx.pipeline import Judges, Options, Verifier, run
 
 TWO_NORMS = """
 <ir_version: 8, opset_import: ["": 17], producer_name: "tester", producer_version: "7">
@@ -33,6 +35,30 @@ def proto() -> onnx.ModelProto:
 def _verdict(verdict: Verdict) -> ValidationReport:
     comparison = Comparison("equivalent", "oracle", "random", "y", verdict, reason="off")
     return ValidationReport(verdict, (comparison,))
+
+
+class _Overseer:
+    """Counts what it is told of, and answers what it was made with."""
+
+    def __init__(self, answer: RewritesJudged) -> None:
+        self.answer = answer
+        self.noted = 0
+
+    def note(self) -> None:
+        """One more rewrite."""
+        self.noted += 1
+
+    def judged(self) -> RewritesJudged:
+        """The answer."""
+        return self.answer
+
+
+def _judges(final: Verifier, answer: RewritesJudged = RewritesJudged()) -> Judges:  # noqa: B008
+    return Judges(final, lambda *_: _Overseer(answer))
+
+
+def _never(*_: ir.Model) -> ValidationReport:
+    pytest.fail("called")
 
 
 def test_report_says_what_was_done_and_what_was_not(proto: onnx.ModelProto) -> None:
@@ -71,28 +97,66 @@ def test_verifier_gets_the_original_and_the_result(proto: onnx.ModelProto) -> No
         seen.append((original.graph.num_nodes(), rewritten.graph.num_nodes()))
         return _verdict(Verdict.PASS)
 
-    result = run(proto, Options(verify="final"), verifier)
+    result = run(proto, Options(verify="final"), _judges(verifier))
     assert seen == [(4, 3)]
     assert result.report.verification is not None
     assert result.report.verification.passed
 
 
 def test_each_blames_the_rewrite_that_fails(proto: onnx.ModelProto) -> None:
-    """With verify="each" a mismatch stops the work and names the rewrite."""
-    result = run(proto, Options(verify="each"), lambda *_: _verdict(Verdict.MISMATCH))
+    """With verify="each" one wrong rewrite is named, and the whole model is not looked at."""
+    answer = RewritesJudged(1, 0, ((0, _verdict(Verdict.MISMATCH)),))
+    result = run(proto, Options(verify="each"), _judges(_never, answer))
     verification = result.report.verification
     assert verification is not None
     assert verification.verdict is Verdict.MISMATCH
+    assert "after this rewrite: " in verification.comparisons[0].reason
     assert "'first' folded into Conv 'conv'" in verification.comparisons[0].reason
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (RewritesJudged(), "there was no rewrite"),
+        (RewritesJudged(1, 1), "1 of 1 rewrites were checked over the nodes they changed"),
+        (
+            RewritesJudged(1, 0),
+            "0 of 1 .*; only the check of the whole model speaks for the others",
+        ),
+    ],
+)
+def test_each_says_how_many_rewrites_were_checked(
+    proto: onnx.ModelProto, answer: RewritesJudged, words: str
+) -> None:
+    """And the result as a whole is checked, whatever they say."""
+    judges = _judges(lambda *_: _verdict(Verdict.PASS), answer)
+    report = run(proto, Options(verify="each"), judges).report
+    assert report.verification is not None
+    assert report.verification.passed
+    assert re.search(words, report.verification.notes[-1])
+    assert report.checked == answer.checked
+
+
+def test_each_is_told_of_every_rewrite(proto: onnx.ModelProto) -> None:
+    """The overseer is made before the first of them, of the original and its copy."""
+    made: list[tuple[int, int]] = []
+    overseer = _Overseer(RewritesJudged())
+
+    def each(original: ir.Model, work: ir.Model) -> _Overseer:
+        made.append((original.graph.num_nodes(), work.graph.num_nodes()))
+        return overseer
+
+    judges = Judges(lambda *_: _verdict(Verdict.PASS), each)
+    report = run(proto, Options(verify="each"), judges).report
+    assert made == [(4, 4)]
+    assert overseer.noted == len(report.applied) == 1
+
+
 def test_without_verify_nothing_is_compared(proto: onnx.ModelProto) -> None:
-    """The verifier is not called unless asked for."""
-
-    def verifier(*_: ir.Model) -> ValidationReport:
-        pytest.fail("called")
-
-    assert run(proto, Options(), verifier).report.verification is None
+    """No judge is called unless asked for."""
+    report = run(proto, Options(), _judges(_never)).report
+    assert report.verification is None
+    assert report.checked is None
 
 
 def test_kept_nodes_stay(proto: onnx.ModelProto) -> None:
@@ -169,6 +233,42 @@ def test_inspect_says_what_would_fold(proto: onnx.ModelProto) -> None:
     assert (found.opset, found.ir_version, found.producer) == (17, 8, "tester 7")
     assert found.foldable == 1
     assert proto.SerializeToString() == before
+
+
+TAKEN_APART = """
+    <ir_version: 8, opset_import: ["": 17]>
+    g (float[N, 2, H, W] x) => (float[N, 2, H, W] y)
+    <float[2, 2, 1, 1] weight = {1, 2, 3, 4}, float[2, 1, 1] s = {-2, 3}, float[2, 1, 1] b = {1, 2}> {
+      c = Conv(x, weight)
+      d = Sub(c, b)
+      [first] e = Div(d, s)
+      r = Relu(e)
+      m = Mul(r, s)
+      [second] y = Add(m, b)
+    }"""
+
+
+def test_inspect_says_what_would_fold_of_what_was_taken_apart() -> None:
+    """A scale and a shift are one normalization, which folds where both do."""
+    found = normonnx.inspect(onnx.parser.parse_model(TAKEN_APART))
+    assert [(norm.node, norm.norm, norm.foldable) for norm in found.norms] == [
+        ("first", "BatchNorm", True),
+        ("second", "BatchNorm", False),
+    ]
+    assert "Conv" in found.norms[0].reason
+    assert "its statistics are constants" in found.norms[1].reason
+    assert not found.affines
+
+
+def test_a_scale_and_a_shift_fold_before_they_are_recognised() -> None:
+    """What can't fold becomes one call; a second run changes nothing."""
+    result = normonnx.optimize(
+        onnx.parser.parse_model(TAKEN_APART), style="function", verify="each"
+    )
+    assert [node.op_type for node in result.model.graph] == ["Conv", "Relu", "BatchNorm"]
+    assert result.report.verification is not None
+    assert result.report.verification.passed
+    assert not normonnx.optimize(result.model, style="function").report.modified
 
 
 def test_inspect_names_subgraphs_and_functions() -> None:

@@ -41,7 +41,21 @@ MERGED = [
 @pytest.mark.parametrize(("text", "ops"), MERGED)
 def test_chains_merge(text: str, ops: str) -> None:
     """A chain becomes one BatchNormalization, Mul or Add."""
-    assert rewritten(HEAD.replace("W]", "4]") + text).ops == ops
+    found = rewritten(HEAD.replace("W]", "4]") + text)
+    assert found.ops == ops
+    assert " merged into " in found.applied
+    names = {tensor.name for tensor in found.original.graph.initializer}
+    if "NORM4" in text and text.count("BN") == 1:
+        assert {tensor.name for tensor in found.proto.graph.initializer} <= names
+
+
+def test_what_takes_the_place_of_a_division_reads_the_data_first() -> None:
+    """As people write a product."""
+    found = rewritten(
+        HEAD + "<float[4,1,1] k, float[4,1,1] var1> { a = Mul(x, k) y = Div(a, var1) }"
+    )
+    (node,) = found.proto.graph.node
+    assert (node.op_type, node.input[0]) == ("Mul", "x")
 
 
 LEFT = [

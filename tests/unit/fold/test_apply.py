@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from normonnx.graph.tensors import StreamedTensor
 from tests.rewriting import rewritten
 
 HEAD = "g (float[N,3,H,W] x) => (float[N,4,H,W] y) "
@@ -15,6 +16,18 @@ def test_names_survive() -> None:
     found = rewritten(HEAD + "<float[4,3,1,1] w, NORM4> { [conv] c = Conv(x, w) [bn] y = BN(c) }")
     (node,) = found.proto.graph.node
     assert (node.name, list(node.input), list(node.output)) == ("conv", ["x", "w", "w_bias"], ["y"])
+
+
+def test_constants_stay_in_the_file() -> None:
+    """However often a weight and a bias are rewritten, they go where the file had them."""
+    found = rewritten(
+        HEAD.replace("[N,3", "[N,4")
+        + "<float[4,4,1,1] w, float[4] b, NORM4, float k> { n = Add(x, k) m = Mul(n, k) c = Conv(m, w, b) y = BN(c) }"
+    )
+    assert found.ops == "Conv"
+    assert len(found.report.applied) > 1
+    held = [value.const_value for value in found.model.graph.initializers.values()]
+    assert not any(isinstance(tensor, StreamedTensor) and tensor.external for tensor in held)
 
 
 def test_unnamed_nodes_stay_unnamed() -> None:

@@ -55,6 +55,13 @@ FOLDED = [
         "Split Conv Conv",
         id="Split down: each its slice",
     ),
+    pytest.param(
+        """g (float[N,4,H,W] x) => (float[N,a,b,c] y, float[N,d,e,f] z)
+            <float[2,1,1,1] v, int64[2] s = {1, 3}, float[4,1,1] k = {2, 1, 1, 1}> {
+            n = Mul(x, k) p, q = Split<axis = 1>(n, s) y = Conv(p, v) z = Sigmoid(q) }""",
+        "Split Conv Sigmoid",
+        id="Split down: a slice that changes nothing may go anywhere",
+    ),
 ]
 
 

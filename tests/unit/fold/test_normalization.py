@@ -66,6 +66,10 @@ def test_group_norm_18_has_a_scale_for_each_group(factors: str, folds: bool) -> 
 
 REFUSED = [
     pytest.param(
+        "g (float[N,4,4] x, float[4] s) => (float[N,4,4] y) <float[4] b, float k> { n = InstanceNormalization(x, s, b) [it] y = Mul(n, k) }",
+        "InstanceNormalization: its scale 's' is an input", 17, id="InstanceNormalization: scale at run time",
+    ),
+    pytest.param(
         "g (float[N,T,4] x) => (float[N,T,4] y) <float[4] s, float[4] k> { n = RMSNormalization(x, s) [it] y = Add(n, k) }",
         "RMSNormalization: it has no bias for a shift", 23, id="RMSNormalization: a shift",
     ),
@@ -119,11 +123,55 @@ def test_or_into_none() -> None:
     assert not found.report.modified
 
 
+@pytest.mark.parametrize(("scale", "bias"), [("[4]", "[1]"), ("[1]", "[4]")])
+def test_a_bias_of_another_shape_stays(scale: str, bias: str) -> None:
+    """Scale and bias may each be broadcast; they move where they vary alike."""
+    found = rewritten(
+        f"""g (float[N,T,4] x) => (float[N,T,3] y) <float{scale} s, float{bias} b, float[4,3] u, float[3] a> {{
+            n = LayerNormalization(x, s, b) d = MatMul(n, u) y = Add(d, a) }}"""
+    )
+    assert not found.report.modified
+
+
 def test_a_scale_alone_saves_nothing() -> None:
     """Without a bias no input of the node could go."""
     found = rewritten("""
         g (float[N,T,4] x) => (float[N,T,3] y) <float[4] s, float[4,3] u> {
             n = LayerNormalization(x, s) y = MatMul(n, u) }""")
+    assert not found.report.modified
+
+
+def test_a_bias_that_comes_is_named_after_the_scale() -> None:
+    """One that is there keeps its name."""
+    text = "g (float[N,4] x) => (float[N,4] y) <float[4] s, {}float[4] k> {{ n = LayerNormalization(x, s{}) y = Add(n, k) }}"
+    assert rewritten(text.format("", "")).weight("s_bias").shape == (4,)
+    assert rewritten(text.format("float[4] b, ", ", b")).weight("b").shape == (4,)
+
+
+def test_a_norm_of_everything_absorbs() -> None:
+    """From the first axis on."""
+    found = rewritten(
+        "g (float[3,4] x) => (float[3,4] y) <float[3,4] s, float[4] k> { n = LayerNormalization<axis = 0>(x, s) y = Mul(n, k) }"
+    )
+    assert found.ops == "LayerNormalization"
+
+
+def test_a_shift_alone_stays() -> None:
+    """A BatchNormalization that multiplies by one is no better as an Add."""
+    found = rewritten(
+        """g (float[N,4,4] x) => (float[N,4,4] y)
+            <float[4] s, float[4] one = {1, 1, 1, 1}, float[4] zero = {0, 0, 0, 0}, float[4] bias> {
+            n = RMSNormalization(x, s) [bn] y = BatchNormalization<epsilon = 0.0>(n, one, bias, zero, one) }""",
+        opset=23,
+    )
+    assert "RMSNormalization: it has no bias for a shift" in found.refused["bn"]
+
+
+def test_a_mean_that_is_read_keeps_its_shift() -> None:
+    """The second output of a LayerNormalization is the mean, shift and all."""
+    found = rewritten(
+        "g (float[N,T,4] x) => (float[N,T,4] y, float[N,T,1] m) <float[4] s, float k> { a = Add(x, k) y, m = LayerNormalization(a, s) }"
+    )
     assert not found.report.modified
 
 
@@ -134,6 +182,8 @@ SHIFTS = [
     pytest.param("float k", "Add(x, k)", "LayerNormalization(a, s, b)", True, id="uniform"),
     pytest.param("float[4,1] k", "Sub(x, k)", "LayerNormalization(a, s, b)", True, id="each row"),
     pytest.param("float[4] k", "Add(x, k)", "LayerNormalization(a, s, b)", False, id="along what it normalizes"),
+    pytest.param("float[4] k", "Add(x, k)", "LayerNormalization<axis = 2>(a, s, b)", False, id="along the axis that it says"),
+    pytest.param("float[4,1] k", "Add(x, k)", "LayerNormalization<axis = 2>(a, s, b)", True, id="along an axis before"),
 ]  # fmt: skip
 
 

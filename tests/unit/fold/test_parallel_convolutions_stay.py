@@ -191,6 +191,14 @@ def test_overridable_weights_refuse() -> None:
     assert "'w' is a graph input, whose default the caller may override" in found.refused["sum"]
 
 
+def test_weights_that_are_all_inputs() -> None:
+    """Of several Convs none of which is known, the first is told about; of a single one nothing."""
+    two = "g (float[N,2,H] x, float[2,2,1] w, float[2,2,1] v) => (float[N,2,H] y) { c = Conv(x, w) d = Conv(x, v) [sum] y = Add(c, d) }"
+    assert "its weight 'w' is an input of the graph" in rewritten(two).refused["sum"]
+    one = "g (float[N,2,H] x, float[2,2,1] w) => (float[N,2,H] y) { c = Conv(x, w) [sum] y = Add(c, x) }"
+    assert not rewritten(one).refused
+
+
 @pytest.mark.parametrize(
     ("first", "second", "fits"),
     [("4e4", "4e4", False), ("4e4", "-4e4", True), ("6e4", "1", True)],

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 import normonnx
+from normonnx.core.events import Obstacle
 from normonnx.fold import worth
 from tests.rewriting import parsed, rewritten
 
@@ -204,6 +205,40 @@ def test_deep_chains(node: str) -> None:
     assert len(found.ops.split()) == (LENGTH + 1 if "Identity" in node else 1)
 
 
+@pytest.mark.parametrize(
+    ("readers", "named"),
+    [(2, "Exp 'e0', Exp 'e1'"), (3, "Exp 'e0', Exp 'e1' and 1 more")],
+)
+def test_two_other_readers_are_named(readers: int, named: str) -> None:
+    """And how many there are beyond."""
+    others = " ".join(f"e{i} = Exp(c)" for i in range(readers))
+    sums = ", ".join(f"e{i}" for i in range(readers))
+    found = rewritten(
+        f"g (float[N,3,H] x) => (float[N,4,H] y) <float[4,3,1] w, NORM4> {{ c = Conv(x, w) {others} [bn] n = BN(c) s = Sigmoid(n) y = Sum(s, {sums}) }}"
+    )
+    assert found.refused["bn"].startswith(f"the output of Conv 'c' is also read by {named}; below")
+
+
+@pytest.mark.parametrize("other", ["Sigmoid(z)", "Gemm(z, v)"])
+def test_a_scale_goes_alone_only_where_all_lack_a_bias(other: str) -> None:
+    """An Add in place of a BatchNormalization pays where nothing could have taken the shift."""
+    head = "g (float[N,3] x, float[N,4] z) => (float[N,8] y) <float[3,4] w, NORM8{}> {{ "
+    body = f"c = MatMul(x, w) d = {other} j = Concat<axis = 1>(c, d) [bn] y = BN(j) }}"
+    more = ", float[4,4] v" if "v" in other else ""
+    found = rewritten(head.format(more) + body)
+    assert not found.report.modified
+    assert "MatMul: it has no bias for a shift" in found.refused["bn"]
+
+
+def test_a_long_way_through_carriers() -> None:
+    """Ninety operators are not too many for one plan."""
+    chain = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(90))
+    found = rewritten(
+        f"g (float[N,3,1,1] x) => (float[N,4,1,1] y) <float[4,3,1,1] w, float var1> {{ r0 = Conv(x, w) {chain} y = Mul(r90, var1) }}"
+    )
+    assert found.ops.split() == ["Conv", *["Relu"] * 90]
+
+
 DOWN = [
     pytest.param(
         """g (float[N,4,H,W] x, bool p) => (float[N,a,b,c] y) <float[2,4,1,1] w, NORM4> {
@@ -241,6 +276,62 @@ def test_what_stops_a_fold_downwards(text: str, words: str) -> None:
     assert not found.report.modified
     assert words in found.refused["bn"]
     assert found.refused["bn"].startswith("its input 'x' is an input of the graph; below, ")
+
+
+@pytest.mark.parametrize(
+    ("text", "up", "down"),
+    [
+        pytest.param(
+            """g (float[N,4,H,W] x) => (float[N,4,H,W] y) <NORM4> {
+                [r] a = Relu(x) [i] b = Identity(a) [bn] n = BN(b) [s] y = Sigmoid(n) }""",
+            ("Relu 'r' before it can't take", "r"),
+            ("Sigmoid 's' after it can't take", "s"),
+            id="the operators that refuse, not what is passed over",
+        ),
+        pytest.param(
+            """g (float[N,4,H,W] x) => (float[N,4,H,W] y, float[N,4,H,W] z) <float[4,4,1,1] w, NORM4> {
+                [c] a = Conv(x, w) [bn] y = BN(a) [t] z = Tanh(a) }""",
+            ("the output of Conv 'c' is also read by Tanh 't'", "c"),
+            ("its output 'y' is an output of the graph", "bn"),
+            id="a value that others read, and an output",
+        ),
+        pytest.param(
+            """g (float[N,4,H,W] x) => (float[N,4,H,W] y) <float[4,4,3,3] w, NORM4> {
+                [bn] n = BN(x) [m] m = MaxPool<kernel_shape = [1, 1]>(n) [c] k = Conv<pads = [1,1,1,1]>(m, w) y = Abs(k) }""",
+            ("its input 'x' is an input of the graph", "bn"),
+            ("MaxPool", "m"),
+            id="a carrier that lets only some pass",
+        ),
+        pytest.param(
+            """g (float[N,4,H,W] x, float[4] v) => (float[N,4,H,W] y) <float[4] scale, float[4] bias, float[4] mean> {
+                [bn] n = BatchNormalization(x, scale, bias, mean, v) y = Abs(n) }""",
+            ("not a constant", "bn"),
+            ("not a constant", "bn"),
+            id="no affine at all",
+        ),
+    ],
+)
+def test_both_ways_are_told_apart(text: str, up: tuple[str, str], down: tuple[str, str]) -> None:
+    """What stops it above and below, each with the node where that is."""
+    (event,) = [e for e in rewritten(text, compare=False).report.refused if e.node == "bn"]
+    for found, (words, node) in ((event.up, up), (event.down, down)):
+        assert found is not None
+        assert words in found.reason
+        assert found.node == node
+        assert found.reason in event.reason
+
+
+def test_of_others_only_what_is_worth_a_line_is_told_in_words() -> None:
+    """Both ways are there as data all the same."""
+    found = rewritten(
+        """g (float[N,4,H,W] x) => (float[N,4,H,W] y) <float[4,1,1] k, float[4,4,1,1] w> {
+            [mul] n = Mul(x, k) [c] a = Conv(n, w) y = Abs(a) }""",
+        keep=["c"],
+    )
+    (event,) = [event for event in found.report.refused if event.node == "mul"]
+    assert event.reason == "Conv 'c' is kept as asked for"
+    assert event.up == Obstacle("its input 'x' is an input of the graph", "mul")
+    assert event.down == Obstacle(event.reason, "c")
 
 
 def test_a_weight_that_would_not_fit_refuses_downwards() -> None:

@@ -49,6 +49,15 @@ def test_gemm_absorbs(attributes: str, bias: str, data: str, weight: str, affine
         assert "beta" not in found.attributes("Gemm")
 
 
+def test_a_new_bias_is_one_row() -> None:
+    """Of one dimension, as everybody writes it."""
+    found = rewritten(
+        "g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[3] h> { n = Add(x, h) y = Gemm(n, w) }"
+    )
+    assert found.ops == "Gemm"
+    assert found.weight("w_bias").shape == (4,)
+
+
 def test_gemm_with_computed_bias_of_beta_zero() -> None:
     """With beta 0 the bias is not read, so it may be anything, and it goes, with what computed it."""
     found = rewritten("""

@@ -118,6 +118,48 @@ def test_a_bias_of_integers(*, each: bool, exact: bool) -> None:
     assert found.weight("b")[0] == first
 
 
+@pytest.mark.parametrize("zero", [0, 3])
+def test_a_bias_of_integers_with_a_zero_point(zero: int) -> None:
+    """It gets one for each channel, like the scale, where it is 0; another makes no bias of integers."""
+    found = _folded(
+        "g (float[N,3,5] x) => (float[N,4,5] y) <int8[4,3,1] q, float r, int32[4] b, float s, int32 z, float[4,1] k> {"
+        " w = DequantizeLinear(q, r) v = DequantizeLinear(b, s, z) c = Conv(x, w, v) y = Mul(c, k) }",
+        {
+            "r": np.array(0.125, np.float32),
+            "b": np.array([100, -200, 7, 0], np.int32),
+            "s": np.array(0.5, np.float32),
+            "z": np.array(zero, np.int32),
+            "k": np.array([[2], [0.5], [4], [1]], np.float32),
+        },
+    )
+    assert found.ops.count("DequantizeLinear") == (1 if zero else 2)
+    if not zero:
+        assert found.weight("z").tolist() == [0, 0, 0, 0]
+        assert found.weight("s").tolist() == [1.0, 0.25, 2.0, 0.5]
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_bias_of_integers_for_two_convs(*, twice: bool) -> None:
+    """What another Conv reads as well is left alone; the one gets a bias of its own."""
+    found = _folded(
+        f"""g (float[N,3,5] x) => (float[N,4,5] y, float[N,4,5] z)
+        <float[4,3,1] w, int32[4] b, float sb, float[4] scale, float[4] bias, float[4] mean, float[4] var> {{
+        v = DequantizeLinear(b, sb) c = Conv(x, w, v) z = Conv{"(x, w, v)" if twice else "(x, w)"}
+        y = BatchNormalization<epsilon = 0.0>(c, scale, bias, mean, var) }}""",
+        {
+            "b": np.array([100, -200, 7, 0], np.int32),
+            "sb": np.array(0.5, np.float32),
+            "scale": np.array([1, 1, 1, 1], np.float32),
+            "bias": np.array([2, -4, 0, 1], np.float32),
+            "mean": np.zeros(4, np.float32),
+            "var": np.ones(4, np.float32),
+        },
+    )
+    assert "BatchNormalization" not in found.ops
+    assert found.weight("sb").shape == ()
+    assert found.weight("b").tolist() == ([100, -200, 7, 0] if twice else [104, -208, 7, 2])
+
+
 def test_a_factor_of_zero_makes_the_integers_the_zero_point() -> None:
     """The scale stays, since a scale of 0 is none."""
     found = _folded(
@@ -152,6 +194,35 @@ def test_one_factor_for_all_needs_no_axis() -> None:
     assert found.ops == "DequantizeLinear MatMul"
     assert float(found.weight("s")) == 1.5
     assert np.array_equal(found.weight("q"), -Q.T)
+
+
+def test_a_change_of_signs_leaves_the_scales() -> None:
+    """Only the integers are mirrored."""
+    found = _folded(
+        "g (float[N,3,5] x) => (float[N,4,5] y) <int8[4,3,1] q, float[4] s> {"
+        " w = DequantizeLinear<axis = 0>(q, s) c = Conv(x, w) y = Neg(c) }",
+        {"q": Q.reshape(4, 3, 1), "s": np.array([0.5, 1, 2, 4], np.float32)},
+    )
+    assert found.ops == "DequantizeLinear Conv"
+    assert found.weight("s").tolist() == [0.5, 1, 2, 4]
+    assert np.array_equal(found.weight("q"), -Q.reshape(4, 3, 1))
+
+
+def test_zero_points_of_blocks() -> None:
+    """Each block is mirrored about its own."""
+    found = _folded(
+        "g (float[N,4] x) => (float[N,2] y) <int8[4,2] q, float[2,2] s, int8[2,2] z, float[2] k> {"
+        " w = DequantizeLinear<axis = 0, block_size = 2>(q, s, z) c = MatMul(x, w) y = Mul(c, k) }",
+        {
+            "q": np.arange(8, dtype=np.int8).reshape(4, 2),
+            "s": np.array([[1, 2], [3, 4]], np.float32),
+            "z": np.array([[1, 2], [3, 4]], np.int8),
+            "k": np.array([0.5, -2], np.float32),
+        },
+        opset=21,
+    )
+    assert found.ops == "DequantizeLinear MatMul"
+    assert found.weight("q").tolist() == [[0, 3], [2, 1], [4, 3], [6, 1]]
 
 
 def test_blocks_keep_their_scales_apart() -> None:
@@ -230,6 +301,40 @@ def test_what_is_refused(name: str) -> None:
     found = rewritten(_model(text, constants, more.get("opset", 17)))
     assert "Mul" in found.ops
     assert any(reason in said for said in found.refused.values()), found.refused
+
+
+def test_a_bias_of_rows_becomes_floating_point() -> None:
+    """Integers express one row of biases, and here each row has a scale of its own."""
+    found = _folded(
+        "g (float[4,3] x) => (float[4,4] y) <float[3,4] w, int32[4,4] b, float[4] s, float[4] k> {"
+        " c = DequantizeLinear<axis = 0>(b, s) d = Gemm(x, w, c) y = Mul(d, k) }",
+        {
+            "b": np.arange(16, dtype=np.int32).reshape(4, 4) * 100,
+            "s": np.array([0.5, 1, 2, 4], np.float32),
+            "k": np.array([2, 2, 2, 2], np.float32),
+        },
+    )
+    assert found.ops == "Gemm"
+
+
+BEFORE = {
+    "Conv": ("float[N,4,5]", "[3,4,1]", "[4,1]", "Conv(n, w)"),
+    "ConvTranspose": ("float[N,4,5]", "[4,3,1]", "[4,1]", "ConvTranspose(n, w)"),
+    "Gemm": ("float[N,4]", "[4,3]", "[4]", "Gemm(n, w)"),
+    "MatMul": ("float[N,4]", "[4,3]", "[4]", "MatMul(n, w)"),
+}
+
+
+@pytest.mark.parametrize("op_type", BEFORE)
+def test_factors_of_the_input_stay(op_type: str) -> None:
+    """Kernels for integers have no scale for each channel that is summed over."""
+    data, weight, factor, node = BEFORE[op_type]
+    found = _folded(
+        f"g ({data} x) => (float[N,{'a,b' if data.count(',') > 1 else 'a'}] y) <int8{weight} q, float s, float{factor} k> {{"
+        f" w = DequantizeLinear(q, s) n = Mul(x, k) y = {node} }}",
+        {"s": np.array(0.5, np.float32)},
+    )
+    assert not found.report.modified
 
 
 def test_a_weight_that_is_kept_stays() -> None:

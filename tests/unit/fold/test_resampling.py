@@ -29,6 +29,16 @@ def test_resizing_carries(declared: str, node: str, opset: int) -> None:
     assert found.ops.split() == ["Conv", node.split("<", maxsplit=1)[0].split("(", maxsplit=1)[0]]
 
 
+@pytest.mark.parametrize(
+    ("scales", "folds"), [("1.0,1.0,2.0,2.0", True), ("1.0,2.0,1.0,1.0", False)]
+)
+def test_scales_of_older_opsets(scales: str, folds: bool) -> None:  # noqa: FBT001
+    """Before opset 9 they are an attribute of Upsample."""
+    text = UP.format("", f"Upsample<scales=[{scales}]>(c)").replace(", >", ">")
+    found = rewritten(text if folds else text.replace("NORM4", "NORM8"), opset=8, compare=False)
+    assert found.report.modified == folds
+
+
 def test_sizes_computed_from_the_shape() -> None:
     """Batch and channels of the sizes are those of the input, whatever they are."""
     found = rewritten(
@@ -76,6 +86,15 @@ def test_resizing_refuses(declared: str, node: str, words: str) -> None:
     assert words in found.refused["bn"]
 
 
+@pytest.mark.parametrize("node", ['Resize(c, "", k)', 'Resize(c, "", "", k)'])
+def test_scales_given_at_run_time_refuse(node: str) -> None:
+    """Channels might be resized."""
+    kind = "int64[4] k" if '"", "", k' in node else "float[4] k"
+    text = UP.format("", node).replace(", >", ">").replace(" x)", f" x, {kind})")
+    found = rewritten(text, opset=13, compare=False)
+    assert "which it may resize" in found.refused["bn"]
+
+
 PADS = "int64[8] p = {0, 0, 1, 2, 0, 0, 1, 0}"
 PADDED = [
     pytest.param(UP.format(PADS, 'Pad<mode="reflect">(c, p)'), "Conv Pad", id="reflect"),
@@ -102,6 +121,34 @@ PADDED = [
         "Conv Pad",
         id="channels padded with zeros, which stay zero",
     ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 1, 0, 0, 0, 0, 0, 0}", "Pad(c, p)")
+        .replace("NORM4", "float[5,1,1] k")
+        .replace("BN(r)", "Mul(r, k)"),
+        "Conv Pad",
+        id="one channel more, before the others",
+    ),
+    pytest.param(
+        UP.format("int64[8] p = {0, 0, 0, 0, 0, 1, 0, 0}", "Pad(c, p)")
+        .replace("NORM4", "float[5,1,1] k")
+        .replace("BN(r)", "Mul(r, k)"),
+        "Conv Pad",
+        id="one channel more, behind the others",
+    ),
+    pytest.param(
+        """g (float[N,3,5,4] x) => (float[N,6,20] y) <float[4,3,1,1] w, int64[4] f = {0, 2, 2, -1}, int64[3] t = {0, 6, -1},
+            int64[8] p = {0, 0, 0, 0, 0, 1, 0, 0}, float v = {0.5}, float[6,1] k = {1, 2, 3, 4, 5, 5}> {
+            c = Conv(x, w) g = Reshape(c, f) q = Pad(g, p, v) r = Reshape(q, t) y = Mul(r, k) }""",
+        "Conv Reshape Pad Reshape",
+        id="groups of channels padded at the end, where they share one factor",
+    ),
+    pytest.param(
+        """g (float[N,3,5,4] x) => (float[N,6,20] y) <float[4,3,1,1] w, int64[4] f = {0, 2, 2, -1}, int64[3] t = {0, 6, -1},
+            int64[8] p = {0, 0, 1, 0, 0, 0, 0, 0}, float v = {0.5}, float[6,1] k = {5, 1, 2, 5, 3, 4}> {
+            c = Conv(x, w) g = Reshape(c, f) q = Pad(g, p, v) r = Reshape(q, t) y = Mul(r, k) }""",
+        "Conv Reshape Pad Reshape",
+        id="groups padded within at the start, where they share one factor",
+    ),
 ]  # fmt: skip
 
 
@@ -113,6 +160,35 @@ def test_padding_carries_up(text: str, ops: str | None) -> None:
         assert "would have to differ from channel to channel" in found.refused["bn"]
     else:
         assert found.ops == ops
+
+
+def test_cuts_carry() -> None:
+    """Negative widths along other axes pad with nothing."""
+    cut = UP.format("int64[8] p = {0, 0, -1, 0, 0, 0, 0, -1}", "Pad(c, p)")
+    assert rewritten(cut, opset=13, compare=False).ops == "Conv Pad"
+
+
+def test_a_cut_at_one_end_does_not_make_up_for_the_other() -> None:
+    """Rows that move by one are padded at one end all the same."""
+    moved = UP.format("int64[8] p = {0, 0, 1, 0, 0, 0, -1, 0}", "Pad(c, p)")
+    found = rewritten(moved, opset=13, compare=False)
+    assert not found.report.modified
+    assert "would have to differ from channel to channel" in found.refused["bn"]
+
+
+UNKNOWN_VALUE = [
+    UP.format(PADS, "Pad(c, p, v)").replace(" x)", " x, float v)"),
+    UP.format(PADS + ", float v = {inf}", "Pad(c, p, v)"),
+    """g (float[N,4,5,4] x, float v) => (float[N,a,b,c] y) <float[2,4,1,1] w, NORM4, int64[8] p = {0, 0, 1, 2, 0, 0, 1, 0}> {
+        [bn] n = BN(x) r = Pad(n, p, v) y = Conv(r, w) }""",
+]
+
+
+@pytest.mark.parametrize("text", UNKNOWN_VALUE)
+def test_an_unknown_value_can_not_follow(text: str) -> None:
+    """It is given at run time, or is none that could be scaled."""
+    found = rewritten(text, opset=13)
+    assert "Pad: the value it pads with is not a known, finite constant" in found.refused["bn"]
 
 
 def test_padding_of_older_opsets() -> None:
@@ -162,6 +238,24 @@ def test_padding_carries_down(text: str, ops: str) -> None:
 def test_padding_refuses_down(text: str, words: str) -> None:
     """No single constant would do."""
     assert words in rewritten(text, opset=13).refused["bn"]
+
+
+@pytest.mark.parametrize("widths", ["{0, -1, 0, 0, 0, 0, 0, 0}", "{0, 0, 0, 0, 0, -1, 0, 0}"])
+@pytest.mark.parametrize("mode", ["constant", "edge"])
+def test_channels_that_are_cut_refuse(widths: str, mode: str) -> None:
+    """Negative widths take channels away."""
+    node = f'Pad<mode="{mode}">(c, p)'
+    text = UP.format(f"int64[8] p = {widths}", node).replace("NORM4", "NORM3")
+    found = rewritten(text, opset=13)
+    assert "it cuts or repeats along axes (1,)" in found.refused["bn"]
+
+
+@pytest.mark.parametrize("widths", ["{0, 1, 0, 0, 0, 0, 0, 0}", "{0, 0, 0, 0, 0, 1, 0, 0}"])
+def test_channels_that_are_repeated_refuse(widths: str) -> None:
+    """The first and the second would have to be one channel."""
+    text = UP.format(f"int64[8] p = {widths}", 'Pad<mode="edge">(c, p)')
+    found = rewritten(text.replace("NORM4", "NORM5"), opset=13)
+    assert "it cuts or repeats along axes (1,)" in found.refused["bn"]
 
 
 def test_padding_by_widths_given_at_run_time_refuses() -> None:

@@ -204,6 +204,39 @@ def test_shapes_refuse(text: str, words: str) -> None:
     assert words in found.refused["bn"]
 
 
+UNIFORM = {
+    "Expand": "Expand(r, i)",
+    "Gather": "Gather<axis = 1>(r, i)",
+    "Reshape": "Reshape(r, i)",
+    "Slice": "Slice(r, i, i)",
+    "Squeeze": "Squeeze(r, i)",
+    "Sum": "Sum(r, r2)",
+    "Transpose": "Transpose(r)",
+    "Unsqueeze": "Unsqueeze(r, i)",
+    "ReduceMean": "ReduceMean(r, i)",
+}
+# The shape of x is given at run time, and so is what the operator does.
+ANYHOW = "g (float[N] z, int64[N] s, int64[T] i) => (float[a,b,c] y, int64[T] j) <float[4,4,1] w> {{ j = Abs(i) x = Reshape(z, s) {} }}"
+
+
+@pytest.mark.parametrize("op_type", UNIFORM)
+def test_what_is_uniform_is_carried_up_whatever_the_shapes(op_type: str) -> None:
+    """The number of dimensions need not be known."""
+    other = "r2 = Conv(x, v)" if op_type == "Sum" else ""
+    text = ANYHOW.format(f"r = Conv(x, w) {other} q = {UNIFORM[op_type]} y = Neg(q)")
+    found = rewritten(
+        text.replace("> {", ", float[4,4,1] v> {") if other else text, opset=18, compare=False
+    )
+    assert "Neg" not in found.ops
+
+
+@pytest.mark.parametrize("op_type", [op for op in UNIFORM if op != "Sum"])
+def test_what_is_uniform_is_carried_down_whatever_the_shapes(op_type: str) -> None:
+    """The number of dimensions need not be known."""
+    text = ANYHOW.format(f"r = Neg(x) q = {UNIFORM[op_type]} y = Conv(q, w)")
+    assert "Neg" not in rewritten(text, opset=18, compare=False).ops
+
+
 N, H, W = Unknown(), Unknown(), Unknown()
 GROUPS = [
     # source, axes of the affine, target, its axes there; None where it is lost

@@ -12,8 +12,14 @@ import pytest
 
 from normonnx.core.dtypes import Array
 from normonnx.fold import scaled as module
-from normonnx.fold.plan import NewConstant, Refusal, ScaledWeight
-from normonnx.fold.scaled import ScaledTensor, check_scaled, rounded, scaled
+from normonnx.fold.plan import (
+    MirroredIntegers,
+    NewConstant,
+    Refusal,
+    ScaledWeight,
+    SummedWeight,
+)
+from normonnx.fold.scaled import ScaledTensor, check_scaled, mirrored, rounded, scaled, summed
 from normonnx.graph import tensors
 from tests.rewriting import rewritten
 
@@ -78,6 +84,63 @@ def test_blocks_and_bytes_agree(
         whole.tofile(stream)
         assert stream.getvalue() == expected
     assert whole.tobytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lowest"),
+    [(np.int8, -128), (ml_dtypes.int4, -8), (np.uint8, 0), (ml_dtypes.float8_e4m3fn, None)],
+)
+def test_mirrored_integers(dtype: type, lowest: int | None) -> None:
+    """About their zero point; the lowest has no mirror image, of floating point each has one."""
+    array: Array = np.array([3, 1, 2, 5]).astype(dtype)
+    zero: Array = np.array(2).astype(dtype)
+    tensor = MirroredIntegers(_value(array), np.array([-1.0, -1.0, 1.0, 0.0]), zero)
+    found = mirrored(tensor, array)
+    assert not isinstance(found, Refusal)
+    assert found.dtype == dtype
+    assert found.astype(np.float32).tolist() == [1, 3, 2, 2]
+    if lowest is not None:
+        array = np.array([lowest, 5]).astype(dtype)
+        most: Array = np.array(0 if lowest else 1).astype(dtype)
+        refused = mirrored(MirroredIntegers(_value(array), np.array([-1.0, -1.0]), most), array)
+        assert isinstance(refused, Refusal)
+        assert f"{1} of the integers of 'w' would leave" in refused.reason
+
+
+@pytest.mark.parametrize("block", [1, 12, 1 << 19])
+@pytest.mark.parametrize("axes", [(0,), (1,), (2,), (1, 2), (0, 2)])
+def test_sums_over_blocks(
+    axes: tuple[int, ...], block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a constant input contributes is the same, whatever the block."""
+    monkeypatch.setattr(module, "BLOCK", block)
+    random = np.random.default_rng(2)
+    weight = random.normal(size=(3, 4, 5)).astype(np.float32)
+    offsets = random.normal(size=[n if axis in axes else 1 for axis, n in enumerate((3, 4, 5))])
+    exact = np.sum(weight.astype(np.float64) * offsets, axis=axes)
+    part = ScaledWeight(_value(weight), weight.shape, offsets)
+    plus = random.normal(size=exact.shape)
+    found = summed(
+        SummedWeight(part, axes, plus, (exact.size,), np.dtype(np.float32), "bias"), None
+    )
+    assert np.allclose(found, (exact + plus).reshape(-1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_blocks_of_sums_and_bytes_agree(axis: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So they do where something is added."""
+    random = np.random.default_rng(1)
+    weight = random.normal(size=(7, 3)).astype(np.float32)
+    shape = (7, 1) if axis == 0 else (1, 3)
+    factors, offsets = random.normal(size=shape), random.normal(size=shape)
+    whole = scaled(ScaledWeight(_value(weight), weight.shape, factors, offsets), None)
+    exact = (weight.astype(np.float64) * factors + offsets).astype(np.float32)
+    for block in (1, 6, 1 << 19):
+        monkeypatch.setattr(module, "BLOCK", block)
+        stream = io.BytesIO()
+        whole.tofile(stream)
+        assert stream.getvalue() == exact.tobytes()
+        assert np.array_equal(whole.numpy(), exact)
 
 
 def test_what_is_no_constant_is_an_error() -> None:

@@ -67,6 +67,22 @@ FOLDED = [
         "Gather Gemm",
         id="Gather down: the first token",
     ),
+    pytest.param(
+        DOWN.replace("[N,a,b,c]", "[N,a,b]")
+        + "int64 i = {2}, int64[1] one = {1}, float[2,1,2] w> { n = BN(x) s = Gather<axis = 1>(n, i) f = Flatten<axis = 1>(s) u = Unsqueeze(f, one) y = Conv(u, w) }",
+        "Gather Flatten Unsqueeze Conv",
+        id="Gather down: one channel, of which no axis is left",
+    ),
+    pytest.param(
+        "g (float[N,3,5,4] x, int64[1] from, int64[1] to) => (float[N,a,b,c] y) <float[4,3,1,1] w, int64[1] i = {2}, NORM4> { c = Conv(x, w) s = Slice(c, from, to, i) y = BN(s) }",
+        "Conv Slice",
+        id="Slice up: bounds given at run time, along another axis",
+    ),
+    pytest.param(
+        "g (float[N,4,5,4] x, int64[1] from, int64[1] to) => (float[N,a,b,c] y) <float[2,4,1,1] w, int64[1] i = {-1}, NORM4> { n = BN(x) s = Slice(n, from, to, i) y = Conv(s, w) }",
+        "Slice Conv",
+        id="Slice down: bounds given at run time, along another axis",
+    ),
 ]
 
 
@@ -100,6 +116,36 @@ REFUSED = [
             c = Conv(x, w) s = Gather<axis = 1>(c, i) [bn] y = BN(s) }""",
         "Gather: which channels it selects is unknown",
         id="Gather up: indices given at run time",
+    ),
+]
+
+REFUSED += [
+    pytest.param(
+        HEAD
+        + "int64[3] i = {3, 0, 3}, float[3,1,1] k> { c = Conv(x, w) s = Gather<axis = 1>(c, i) [bn] y = Mul(s, k) }",
+        "it selects a channel twice",
+        id="Gather up: one channel twice, with two scales",
+    ),
+    pytest.param(
+        HEAD
+        + "int64[3] i = {3, 0, 3}, float[3,1,1] k> { c = Conv(x, w) s = Gather<axis = 1>(c, i) [bn] y = Add(s, k) }",
+        "it selects a channel twice",
+        id="Gather up: one channel twice, with two shifts",
+    ),
+    pytest.param(
+        "g (float[N,4,H,W] x, int64[3] i) => (float[N,a,b,c] y) <NORM4, float[2,3,1,1] w> { [bn] n = BN(x) s = Gather<axis = 1>(n, i) y = Conv(s, w) }",
+        "Gather: which channels it selects is unknown",
+        id="Gather down: indices given at run time",
+    ),
+    pytest.param(
+        "g (float[N,4,H] x) => (float[N,a,b,c] y) <int64[2,2] i = {0, 1, 2, 3}, NORM4, float[2,2,1,1] w> { [bn] n = BN(x) s = Gather<axis = 1>(n, i) y = Conv(s, w) }",
+        "Gather: which channels it selects is unknown, or not in one row",
+        id="Gather down: a matrix of indices",
+    ),
+    pytest.param(
+        "g (float[N,4,H] x) => (float[N,2,2,H] y) <int64[2,2] i = {0, 1, 2, 3}, NORM2, float[4,4,1] w> { c = Conv(x, w) s = Gather<axis = 1>(c, i) [bn] y = BN(s) }",
+        "Gather: which channels it selects is unknown, or not in one row",
+        id="Gather up: a matrix of indices",
     ),
 ]
 
@@ -153,7 +199,7 @@ def test_a_table_that_would_not_fit_refuses() -> None:
             e = Gather(w, i) m = Mul(e, k) [add] y = Add(m, h) }""",
         compare=False,
     )
-    assert "would not fit float16 in weight 'w'" in found.refused["add"]
+    assert "the sum would not fit float16 in weight 'w'" in found.refused["add"]
 
 
 CONSTANT = "g (float[N,3,H,W] x) => (float[N,4,H,W] y) <float[4,3,1,1] w, NORM3> "
@@ -165,6 +211,26 @@ def test_an_affine_of_a_constant_is_evaluated() -> None:
         CONSTANT + "{ [bn] v = BN(w) a = Conv(x, v) b = Conv(x, v) y = Sub(a, b) }", compare=False
     )
     assert found.ops == "Conv Conv Sub"
+
+
+def test_a_constant_of_other_channels_is_not_evaluated() -> None:
+    """Nor is the model legal."""
+    found = rewritten(CONSTANT.replace("NORM3", "NORM2") + "{ [bn] v = BN(w) y = Conv(x, v) }")
+    assert found.refused["bn"].startswith("the constant 'w' has shape [4, 3, 1, 1], but the affine")
+
+
+def test_an_evaluated_constant_takes_one_node_away() -> None:
+    """The report counts it."""
+    found = rewritten(CONSTANT + "{ v = BN(w) y = Conv(x, v) }")
+    assert [event.removed for event in found.report.applied] == [1]
+
+
+def test_constants_are_evaluated_one_after_the_other() -> None:
+    """What is read twice is scaled and shifted, and then once more for one of its readers."""
+    found = rewritten(
+        CONSTANT + "{ v = BN(w) u = BN(v) a = Conv(x, u) b = Conv(x, v) y = Mul(a, b) }"
+    )
+    assert found.ops == "Conv Conv Mul"
 
 
 def test_an_evaluated_constant_can_not_be_an_output() -> None:

@@ -147,6 +147,16 @@ def test_bad_numbers_refuse(numbers: str, words: str) -> None:
     assert words in found.refused["bn"]
 
 
+@pytest.mark.parametrize(("channels", "named"), [(5, ""), (6, " and 1 more")])
+def test_five_channels_are_named(channels: int, named: str) -> None:
+    """And how many there are beyond."""
+    numbers = ", ".join(["-1"] * channels)
+    found = rewritten(
+        f"g (float[N,{channels}] x) => (float[N,{channels}] y) <float[{channels}] scale, float[{channels}] bias, float[{channels}] mean, float[{channels}] var = {{{numbers}}}> {{ c = Relu(x) [bn] y = BN(c) }}"
+    )
+    assert found.refused["bn"] == f"var + epsilon is not positive in channels 0, 1, 2, 3, 4{named}"
+
+
 def test_parameters_that_are_inputs_refuse() -> None:
     """A parameter that is an input, with or without a default, is not a constant."""
     text = """g (float[N,3,H,W] x, float[4] scale) => (float[N,4,H,W] y)

@@ -40,3 +40,13 @@ def test_other_scales_move() -> None:
             d = Exp(x) n = Div(x, d) m = Mul(n, k) y = MatMul(m, w) }"""
     )
     assert found.ops == "Exp Div MatMul"
+
+
+@pytest.mark.parametrize("other", ["Exp(x)", "Add(x, x)"])
+def test_the_scale_of_any_product_moves(other: str) -> None:
+    """A product is half a GELU only where 1 + Erf or 1 + Tanh enters it."""
+    found = rewritten(
+        f"""g (float[N,T,4] x) => (float[N,T,a] y) <float[4,3] w, float k> {{
+            d = {other} n = Mul(x, d) m = Mul(n, k) y = MatMul(m, w) }}"""
+    )
+    assert found.ops == f"{other[:3]} Mul MatMul"

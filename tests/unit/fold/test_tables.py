@@ -1,4 +1,4 @@
-"""Every carrier passes a refusal on, in both directions, and nothing is changed."""
+"""Every handler, in both directions: each takes an affine, and each carrier passes a refusal on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NODES = {
     "Add": ("Add(r, z)", "", 17),
     "AveragePool": ("AveragePool<kernel_shape=[2,2]>(r)", "", 17),
     "Cast": ("Cast<to = 11>(r)", "", 17),
-    "Concat": ("Concat<axis = 2>(r, z)", "", 17),
+    "Concat": ("Concat<axis = 1>(r, z)", "", 17),
     "Expand": ("Expand(r, s)", ", int64[4] s = {1,1,1,1}", 17),
     "Gather": ("Gather<axis = 2>(r, s)", ", int64[2] s = {1,0}", 17),
     "GlobalAveragePool": ("GlobalAveragePool(r)", "", 17),
@@ -82,3 +82,116 @@ def test_refusals_are_passed_down(op_type: str, affine: str) -> None:
         compare=False,
     )
     assert not found.report.modified
+
+
+RANKS = {"Reshape": 3, "Unsqueeze": 5}  # of what comes out, where it isn't 4
+ABSORB_UP = {  # what is declared, what makes c, and the opset
+    "Conv": ("float[4,3,1,1] w", "c = Conv(x, w)", 17),
+    "ConvTranspose": ("float[3,4,2,2] w", "c = ConvTranspose(x, w)", 17),
+    "Flatten": ("float[4,3,1,1] w", "b = Conv(x, w) c = Flatten<axis = 3>(b)", 17),
+    "Gemm": ("float[4,7] w", "b = Flatten<axis = 3>(x) c = Gemm(b, w)", 17),
+    "GroupNormalization": (
+        "float[3] s, float[3] b",
+        "c = GroupNormalization<num_groups = 3>(x, s, b)",
+        21,
+    ),
+    "InstanceNormalization": (
+        "float[3] s, float[3] b",
+        "c = InstanceNormalization(x, s, b)",
+        17,
+    ),
+    "LayerNormalization": ("float[4] s", "c = LayerNormalization(x, s)", 17),
+    "MatMul": ("float[4,7] w", "c = MatMul(x, w)", 17),
+    "RMSNormalization": ("float[4] s", "c = RMSNormalization(x, s)", 23),
+}
+ABSORB_DOWN = {  # what is declared, what reads n, and the affine
+    "Conv": ("float[4,3,1,1] w", "y = Conv(n, w)", "Mul"),
+    "ConvTranspose": ("float[3,4,2,2] w", "y = ConvTranspose(n, w)", "Mul"),
+    "Flatten": ("float[4,7] w", "y = Flatten<axis = 3>(n) z = MatMul(y, w)", "Mul"),
+    "Gemm": ("float[4,7] w", "b = Flatten<axis = 3>(n) y = Gemm(b, w)", "Mul"),
+    "InstanceNormalization": (
+        "float[3] s, float[3] b",
+        "y = InstanceNormalization(n, s, b)",
+        "Add",
+    ),
+    "LayerNormalization": ("float[4] s", "y = LayerNormalization(n, s)", "Add"),
+    "MatMul": ("float[4,7] w", "y = MatMul(n, w)", "Mul"),
+}
+
+
+def test_every_handler_is_here() -> None:
+    """Those for integers refuse whatever they are asked; see test_quantized."""
+    refuse = {"DequantizeLinear", "QuantizeLinear"}
+    assert {*NODES, *ABSORB_UP} == set(UP) - refuse
+    assert {op for op in NODES if op in DOWN} | set(ABSORB_DOWN) == set(DOWN) - refuse
+
+
+def _value(name: str, op_type: str, kind: str = "float") -> str:
+    dims = ",".join(f"{name}{axis}" for axis in range(RANKS.get(op_type, 4)))
+    return f"{kind}[{dims}] {name}"
+
+
+@pytest.mark.parametrize("op_type", NODES)
+def test_carriers_carry_up(op_type: str) -> None:
+    """A positive factor goes through each of them into every Conv above it."""
+    node, declared, opset = NODES[op_type]
+    more = ",1" if op_type == "Squeeze" else ""
+    kind = "double" if op_type == "Cast" else "float"
+    branch = " z = Conv(x, v)" if ", z" in node else ""
+    declared += f", float[4,3,1,1{more}] v" if branch else ""
+    found = rewritten(
+        f"g (float[N,3,5,4{more}] x) => ({_value('y', op_type, kind)}) <float[4,3,1,1{more}] w, {kind} var1 = {{0.5}}{declared}>"
+        f" {{ r = Conv(x, w){branch} c = {node} y = Mul(c, var1) }}",
+        opset=opset,
+        passes=("fold-affine",),
+    )
+    assert "Mul" not in found.ops
+    assert "Mul 'y' folded into Conv 'r'" in found.applied
+    assert f"through {op_type} 'c'" in found.applied
+
+
+@pytest.mark.parametrize("op_type", [op for op in NODES if op in DOWN])
+def test_carriers_carry_down(op_type: str) -> None:
+    """A positive factor, or a shift of a summand, goes through each of them into a Conv below it."""
+    node, declared, opset = NODES[op_type]
+    more = ",1" if op_type == "Squeeze" else ""
+    kind = "double" if op_type == "Cast" else "float"
+    affine = "Add" if op_type in ("Add", "Sub", "Sum") else "Mul"
+    kernel = ",1" * (RANKS.get(op_type, 4) - 2)
+    channels = 8 if op_type == "Concat" else 4
+    other = ", float[N,4,5,4] z" if ", z" in node else ""
+    found = rewritten(
+        f"g (float[N,4,5,4{more}] x{other}) => ({_value('y', op_type, kind)}) <{kind}[2,{channels}{kernel}] w, float var1{declared}>"
+        f" {{ r = {affine}(x, var1) c = {node} y = Conv(c, w) }}",
+        opset=opset,
+    )
+    assert found.ops.split().count(affine) == (affine == op_type)
+    assert f"{affine} 'r' folded into Conv 'y' through {op_type} 'c' further down" in found.applied
+
+
+@pytest.mark.parametrize("op_type", ABSORB_UP)
+def test_absorbers_absorb_up(op_type: str) -> None:
+    """A factor of the output goes in."""
+    declared, body, opset = ABSORB_UP[op_type]
+    rank = 2 if "Flatten" in body else 4
+    dims = ",".join(f"y{axis}" for axis in range(rank))
+    found = rewritten(
+        f"g (float[N,3,5,4] x) => (float[{dims}] y) <{declared}, float k> {{ {body} y = Mul(c, k) }}",
+        opset=opset,
+    )
+    assert "Mul" not in found.ops.split()
+    assert f"{op_type} 'c'" in found.applied
+
+
+@pytest.mark.parametrize("op_type", ABSORB_DOWN)
+def test_absorbers_absorb_down(op_type: str) -> None:
+    """A factor of the input goes in, or a shift vanishes with the mean."""
+    declared, body, affine = ABSORB_DOWN[op_type]
+    rank = 2 if "Flatten" in body else 4
+    last = "z" if " z = " in body else "y"
+    dims = ",".join(f"y{axis}" for axis in range(rank))
+    found = rewritten(
+        f"g (float[N,3,5,4] x) => (float[{dims}] {last}) <{declared}, float k> {{ n = {affine}(x, k) {body} }}"
+    )
+    assert affine not in found.ops.split()
+    assert f"{op_type} 'y'" in found.applied

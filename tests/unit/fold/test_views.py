@@ -150,6 +150,10 @@ LEFT = [
         id="a dimension that is not known",
     ),
     pytest.param(
+        "g (float[N,3,4] x) => (float[a,b,c] y) <int64[3] s = {-1, -1, 4}> { a = Reshape(x, s) y = Relu(a) }",
+        id="two dimensions left open, which is illegal",
+    ),
+    pytest.param(
         "g (float[N,3,4] x) => (float[a,b,c] y) <int64[3] s = {0, 4, 3}> { a = Reshape(x, s) y = Relu(a) }",
         id="dimensions in another order",
     ),

@@ -36,6 +36,57 @@ def test_copies_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rewritten(text).report.modified
 
 
+def test_the_bounds() -> None:
+    """Eight weights a node; 64 MiB copied; a megabyte more in all."""
+    assert (worth.MOST_WEIGHTS, worth.LARGEST_COPY, worth.LARGEST_GROWTH) == (8, 1 << 26, 1 << 20)
+
+
+MERGES = [
+    # what is merged and read elsewhere, too; how many numbers that adds
+    pytest.param(
+        "<float[5,4,1] w, float[5,4,1] v> { c = Conv(x, w) d = Conv(x, v) z = Add(c, d) e = Conv(x, w) y = Conv(x, v) r = Exp(e) }",
+        20,
+        id="parallel Convs",
+    ),
+    pytest.param(
+        "<float[6,5] w, float[6,5] v> { c = MatMul(x, w) d = MatMul(x, v) z = Add(c, d) e = MatMul(x, w) y = MatMul(x, v) r = Exp(e) }",
+        30,
+        id="parallel products",
+    ),
+    pytest.param(
+        "<float[5,4,1] w, float[2,5,1] v> { c = Conv(x, w) z = Conv(c, v) e = Conv(x, w) s = Relu(e) y = Conv(s, v) r = Exp(s) }",
+        8,
+        id="Convs in a row",
+    ),
+    pytest.param(
+        "<float[6,5] w, float[5,2] v> { c = MatMul(x, w) z = MatMul(c, v) e = MatMul(x, w) s = Relu(e) y = MatMul(s, v) r = Exp(s) }",
+        12,
+        id="products in a row",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "numbers"), MERGES)
+def test_what_a_merge_may_add(body: str, numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of the new weight where the old ones stay; not one byte more than is said."""
+    text = f"g (float[N,4,6] x) => (float[N,a,b] y, float[N,c,d] z, float[N,e,f] r) {body}"
+    monkeypatch.setattr(worth, "LARGEST_GROWTH", 4 * numbers - 1)
+    assert not rewritten(text).report.modified
+    monkeypatch.setattr(worth, "LARGEST_GROWTH", 4 * numbers)
+    assert rewritten(text).report.modified
+
+
+@pytest.mark.parametrize("op_type", ["Conv", "MatMul"])
+def test_what_goes_makes_room(op_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights that nothing else reads cost nothing, whatever their size."""
+    monkeypatch.setattr(worth, "LARGEST_GROWTH", 0)
+    kernel = ",1" if op_type == "Conv" else ""
+    found = rewritten(
+        f"g (float[N,4,4] x) => (float[N,a,b] y) <float[4,4{kernel}] w, float[4,4{kernel}] v> {{ c = {op_type}(x, w) d = {op_type}(x, v) y = Add(c, d) }}"
+    )
+    assert found.ops == op_type
+
+
 def test_a_weight_that_nothing_else_reads_is_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is replaced, however large."""
     monkeypatch.setattr(worth, "LARGEST_COPY", 0)

@@ -279,3 +279,13 @@ def test_element_type_follows_producers() -> None:
     assert element_type(values["b"]) == np.float32
     assert element_type(values["c"]) is None
     assert element_type(None) is None
+
+
+def test_element_type_is_that_of_a_weight() -> None:
+    """Both operands of a product have one type, so a weight tells; Split hands it on."""
+    _, values = _constants(
+        "g (float16[2, 4] x) => (float16[2, 2] y) <float16[4, 4] w> { a = local.Any(x) b = MatMul(a, w) c, y = Split<axis = 1, num_outputs = 2>(b) d = MatMul(a, a) }"
+    )
+    for name in ("b", "c", "y"):
+        assert element_type(values[name]) == np.float16
+    assert element_type(values["d"]) is None

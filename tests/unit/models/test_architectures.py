@@ -14,6 +14,8 @@ from models.alexnet import AlexNet
 from models.demo_net import DemoNet
 from models.gn_unet import GNUNet
 from models.layers import GlobalResponseNorm, LayerNorm2d, RMSNorm
+from models.levit import Attention, LeViT
+from models.levit import Config as LeViTConfig
 from models.llama import Config, Llama
 from models.network import Network
 from models.r3d_18 import R3D18
@@ -120,6 +122,40 @@ def test_pointnet_does_not_know_the_order_of_points() -> None:
     cloud = network.inputs["input"]
     found, turned = _run(network.module, cloud), _run(network.module, cloud.flip(2))
     assert torch.allclose(found, turned, atol=1e-5)
+
+
+def test_pointnet_without_alignment_does_not_know_the_order_either() -> None:
+    """Its points stand along axis 1."""
+    network = models.NETWORKS["pointnet_linear"](size="test")
+    cloud = network.inputs["input"]
+    found, turned = _run(network.module, cloud), _run(network.module, cloud.flip(1))
+    assert torch.allclose(found, turned, atol=1e-5)
+
+
+def test_levit_has_the_tokens_of_figure_2() -> None:
+    """14x14, 7x7 and 4x4 of 128, 256 and 384 channels; one bias for each offset."""
+    with torch.device("meta"):
+        net = LeViT(LeViTConfig())
+        x = net.patches(torch.zeros(1, 3, 224, 224)).flatten(2).transpose(1, 2)
+        shapes = [x.shape[1:]]
+        for block in net.blocks:
+            x = block(x)
+            shapes.append(x.shape[1:])
+    assert list(dict.fromkeys(tuple(s) for s in shapes)) == [(196, 128), (49, 256), (16, 384)]
+    biases = [m.biases.shape[1] for m in net.modules() if isinstance(m, Attention)]
+    assert sorted(set(biases)) == [16, 49, 196]
+
+
+def test_a_token_is_seen_from_everywhere() -> None:
+    """Attention is not masked: one patch of the image changes all tokens of a stage."""
+    module = models.NETWORKS["levit"](size="test").module
+    assert isinstance(module, LeViT)
+    attention = next(m for m in module.modules() if isinstance(m, Attention))
+    tokens = torch.randn(1, 16, 32, generator=torch.Generator().manual_seed(0))
+    other = tokens.clone()
+    other[0, 5] += 1
+    difference = _run(attention, tokens) - _run(attention, other)
+    assert float(difference.abs().amax(2).min()) > 0
 
 
 def test_the_noise_estimate_depends_on_the_time_step() -> None:

@@ -18,6 +18,7 @@ ort = pytest.importorskip("onnxruntime", reason="runs what was exported: install
 import torch  # noqa: E402  # only where importorskip let us come here, as what follows
 
 import models  # noqa: E402
+import normonnx  # noqa: E402
 from models.__main__ import main  # noqa: E402
 from models.exporters import EXPORTERS, Exporter, export  # noqa: E402
 from models.network import Network  # noqa: E402
@@ -53,8 +54,10 @@ _LEFT: dict[str, dict[Exporter, dict[str, int]]] = {
     },
     "dcgan": {"legacy": {_BN: 4}, "dynamo-raw": {_BN: 4}, "dynamo": {}},
     "gn_unet": {"legacy": {"InstanceNormalization": 51}, "dynamo": {"InstanceNormalization": 51}},
+    "levit": {"legacy": {_BN: 52}, "dynamo-raw": {_BN: 52}, "dynamo": {_BN: 48}},
     "llama": {"legacy": {"Pow": 9}, "dynamo": {"Pow": 9}},
     "pointnet": {"legacy": {_BN: 17}, "dynamo": {}},
+    "pointnet_linear": {"legacy": {_BN: 4}, "dynamo-raw": {_BN: 4}, "dynamo": {_BN: 4}},
     # Not dynamo-raw: onnxscript 0.7 gives a Conv3d without bias a bias with two axes.
     "r3d_18": {"legacy": {_BN: 20}, "dynamo": {}},
     "repvgg": {"legacy": {_BN: 61}, "dynamo": {_BN: 17}},
@@ -96,6 +99,27 @@ def test_norms_left_by_each_exporter(
     network = models.NETWORKS[name](size="test")
     _assert_axes(network, model.graph)
     _assert_same_as_torch(network, path)
+
+
+@pytest.mark.parametrize(("name", "exporter"), [(name, exporter) for name, exporter, _ in _CASES])
+def test_every_norm_is_recognised_in_each_export(
+    name: str, exporter: Exporter, exported: Callable[[str, Exporter], Path]
+) -> None:
+    """As many calls of functions as the network has layers, whoever wrote it, and the same function."""
+    layers = dict(models.NETWORKS[name](size="test").norms)
+    layers.pop("BatchNorm", None)  # computes nothing from its input at inference
+    path = exported(name, exporter)
+    result = normonnx.optimize(path, passes=("recognize",), verify="final")
+    calls = Counter(
+        "LayerNorm" if node.op_type == "LayerNorm2d" else node.op_type
+        for node in result.model.graph
+        if node.domain == "normonnx" and node.op_type != "BatchNorm"
+    )
+    assert calls == layers
+    verification = result.report.verification
+    assert verification is not None
+    assert verification.passed or not result.report.applied, verification
+    assert [miss.reason for miss in normonnx.inspect(path).near_misses] == []
 
 
 def test_every_network_is_exported_here() -> None:

@@ -20,11 +20,13 @@ from models.dcgan import DCGAN
 from models.densenet121 import DenseNet121
 from models.gn_unet import GNUNet
 from models.layers import BATCH_NORMS, NORMS
+from models.levit import Config as LeViTConfig
+from models.levit import LeViT
 from models.llama import Config, Llama
 from models.mlp import MLP
 from models.mobilenet_v2 import MobileNetV2
 from models.network import Network
-from models.pointnet import PointNet
+from models.pointnet import PointNet, PointNetLinear
 from models.r3d_18 import R3D18
 from models.repvgg import RepVGG
 from models.resnet50 import ResNet50
@@ -44,8 +46,10 @@ _NORM_COUNTS = {
     "convnext_v2": {"LayerNorm": 17, "GlobalResponseNorm": 12},
     "dcgan": {"BatchNorm": 4},
     "gn_unet": {"GroupNorm": 51},
+    "levit": {"BatchNorm": 52},
     "llama": {"RMSNorm": 9},  # 61 at full size, which is deeper
     "pointnet": {"BatchNorm": 17},
+    "pointnet_linear": {"BatchNorm": 4},
     "r3d_18": {"BatchNorm": 20},
     "repvgg": {"BatchNorm": 61},
     "style_transfer": {"InstanceNorm": 15},
@@ -78,6 +82,9 @@ def network(request: pytest.FixtureRequest) -> Network:
         pytest.param(lambda: Llama(Config()), 134_515_008, id="SmolLM2-135M, Hugging Face"),
         # Table 6 says 3.5 million. Alignment of points and features; points, features; cloud.
         pytest.param(PointNet, 803_081 + 1_857_344 + 151_680 + 667_944, id="PointNet of figure 2"),
+        # Weights, biases, gamma and beta of 3-64-64-128-1024, then 1024-512-256-40.
+        pytest.param(PointNetLinear, 147_392 + 666_408, id="PointNet without alignment"),
+        pytest.param(lambda: LeViT(LeViTConfig()), 7_777_058, id="LeViT-128S, the authors' code"),
         pytest.param(R3D18, 33_371_472, id="R3D-18, torchvision"),
         pytest.param(RepVGG, 9_108_968, id="RepVGG-A0 in training, the authors' code"),
         pytest.param(StyleTransfer, 1_679_235, id="Style transfer, PyTorch's examples"),

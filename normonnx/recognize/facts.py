@@ -289,7 +289,7 @@ class Absolute:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The sum of what is linear in X over lengths that are not known: their product times a mean."""
+    """The sum of what is linear in X over unknown lengths: their product times a mean."""
 
     frame: Frame
     mean: Combination

@@ -15,8 +15,22 @@ from tests.property.writing import NotDrawnError as NotDrawnError  # noqa: PLC04
 from tests.property.writing import Pick, Value, Writer
 
 FAULTS: Final[Mapping[str, Sequence[str]]] = {
-    "sum": ("LayerNorm", "LayerNorm2d", "GroupNorm", "InstanceNorm", "RMSNorm", "BatchNormTraining"),
-    "ddof": ("LayerNorm", "LayerNorm2d", "GroupNorm", "InstanceNorm", "RMSNorm", "BatchNormTraining"),
+    "sum": (
+        "LayerNorm",
+        "LayerNorm2d",
+        "GroupNorm",
+        "InstanceNorm",
+        "RMSNorm",
+        "BatchNormTraining",
+    ),
+    "ddof": (
+        "LayerNorm",
+        "LayerNorm2d",
+        "GroupNorm",
+        "InstanceNorm",
+        "RMSNorm",
+        "BatchNormTraining",
+    ),
     "exponent": ("LayerNorm", "InstanceNorm", "RMSNorm", "GlobalResponseNorm", "LocalResponseNorm"),
     "exponent nearly 2": ("LayerNorm", "InstanceNorm", "RMSNorm", "LpNorm", "LocalResponseNorm"),
     "exponent 1.5": ("LayerNorm", "InstanceNorm", "RMSNorm", "GlobalResponseNorm"),

@@ -159,12 +159,10 @@ class Writer:
     def _idle(self, value: Value) -> Value:
         """An operator that changes nothing."""
         op_type = self.one_of("Identity", "Dropout", "Cast")
-        attributes = {"to": value.kind} if op_type == "Cast" else {}
+        attributes: dict[str, Any] = {"to": value.kind} if op_type == "Cast" else {}
         output = self.fresh("v")
         self.nodes.append(
-            helper.make_node(
-                op_type, [value.name], [output], f"{self.part}_{output}", **attributes
-            )
+            helper.make_node(op_type, [value.name], [output], f"{self.part}_{output}", **attributes)
         )
         self._idled[output] = value.name
         return Value(output, value.dims, value.kind)
@@ -191,7 +189,7 @@ class Writer:
 
     def power(self, value: Value, exponent: float) -> Value:
         """Pow, with an exponent of any type that holds it."""
-        kinds = [TensorProto.FLOAT]
+        kinds: list[int] = [TensorProto.FLOAT]
         if value.kind != TensorProto.BFLOAT16 or self.opset >= 15:
             kinds.append(value.kind)
         if exponent == int(exponent):

@@ -321,6 +321,11 @@ def _shape(shapes: Shapes, node: ir.Node, _index: int) -> Found:
     return [None] if found is None else [len(found)]
 
 
+def _size(_shapes: Shapes, _node: ir.Node, _index: int) -> Found:
+    """How many elements there are is one number."""
+    return []
+
+
 def _range(_shapes: Shapes, _node: ir.Node, _index: int) -> Found:
     return [None]
 
@@ -425,6 +430,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "Range": _range,
     "Reshape": _reshape,
     "Shape": _shape,
+    "Size": _size,
     "Slice": _slice,
     "Split": _split,
     "Squeeze": _squeeze,

@@ -64,13 +64,15 @@ class Setting:
         """Dimensions; those at some places are static."""
         if self.exact:
             apart = 0 in known or self._w.fails("transposed")
-            return (4 if apart else self._w.one_of(4, 4, "W"), *(4,) * (rank - 1))
+            first: Dim = 4 if apart else self._w.pick([4, 4, "W"])
+            return (first, *(4,) * (rank - 1))
         free = self._w.one_of((), ("N",), ("N",), ("N", "H", "W", "T"))
         names = dict(enumerate(("N", "T", "H", "W", "D")))
-        return tuple(
-            names[axis] if names[axis] in free and axis not in known else self._w.one_of(2, 3, 4, 6)
-            for axis in range(rank)
-        )
+        found = list[Dim]()
+        for axis in range(rank):
+            symbolic = names[axis] in free and axis not in known
+            found.append(names[axis] if symbolic else self._w.one_of(2, 3, 4, 6))
+        return tuple(found)
 
     def root(self, dims: Sequence[Dim]) -> Value:
         """What is normalized, from where it comes."""
@@ -175,7 +177,9 @@ def _standing(affine: Affine, places: Sequence[int]) -> Affine:
     return Affine(scale, bias, tuple(sorted(places)))
 
 
-def _by_moments(w: Writer, setting: Setting, x: Value, how: Moments, affine: Affine | None) -> Value:
+def _by_moments(
+    w: Writer, setting: Setting, x: Value, how: Moments, affine: Affine | None
+) -> Value:
     """Normalized in the view it is in, or a transposed one."""
     viewed = w.fault is None and w.chance(20)
     start = _before(w, x)
@@ -263,7 +267,9 @@ def _channels(
         rank = w.pick(ranks)
         x = setting.root(setting.dims(rank, [1] if w.chance(85) else []))
         how = _moments(w, setting, x, over(rank))
-        affine = _wrong_gamma(w, _affine(w, setting.kind, x.dims, [1]), x, [1, *_last(over(rank), rank)])
+        affine = _wrong_gamma(
+            w, _affine(w, setting.kind, x.dims, [1]), x, [1, *_last(over(rank), rank)]
+        )
         y = _by_moments(w, setting, x, how, affine)
         return y, Spec(name, CENTERED, {"epsilon": how.epsilon}, _parameters(affine))
 
@@ -304,7 +310,7 @@ def _grouped(
 ) -> Value:
     groups, inside = split
     epsilon, other = more
-    whole = w.one_of(True, False)
+    whole = w.chance(50)
     rest: Sequence[Dim] = (product((inside, *x.dims[2:])),) if whole else (inside, *x.dims[2:])
     target = (x.dims[0], groups, *rest)
     view = w.reshape(x, target)
@@ -363,9 +369,7 @@ def filter_response(w: Writer, setting: Setting) -> tuple[Value, Spec]:
     return y, Spec("FilterResponseNorm", names, {"epsilon": how.epsilon}, parameters)
 
 
-def adaptive(
-    name: str, *, last: bool
-) -> Callable[[Writer, Setting], tuple[Value, Spec]]:
+def adaptive(name: str, *, last: bool) -> Callable[[Writer, Setting], tuple[Value, Spec]]:
     """Scale and bias for each sample, at run time."""
 
     def draw(w: Writer, setting: Setting) -> tuple[Value, Spec]:

@@ -71,7 +71,9 @@ def _at_least(w: Writer, value: Value, bound: float) -> Value:
         least = w.constant(np.asarray(bound).astype(dtype_of(value.kind)))
         found = w.op("Clip", [value, least])
     else:
-        found = w.op("Max", w.shuffled([value, w.number(bound, value.kind)]), value.dims, value.kind)
+        found = w.op(
+            "Max", w.shuffled([value, w.number(bound, value.kind)]), value.dims, value.kind
+        )
     return w.blame(found) if w.fails("bound") else found
 
 
@@ -176,7 +178,7 @@ def _pooled(w: Writer, x: Value, reach: tuple[int, int], _channels: int) -> Valu
     return w.op("Squeeze", [mean, w.ints([1])], x.dims)
 
 
-def _band(w: Writer, x: Value, reach: tuple[int, int], channels: int) -> Array:
+def _band(x: Value, reach: tuple[int, int], channels: int) -> Array:
     ahead = np.arange(channels)[None, :] - np.arange(channels)[:, None]
     inside = (ahead >= -reach[0]) & (ahead <= reach[1])
     return (inside / (sum(reach) + 1)).astype(dtype_of(x.kind))
@@ -184,13 +186,13 @@ def _band(w: Writer, x: Value, reach: tuple[int, int], channels: int) -> Array:
 
 def _banded(w: Writer, x: Value, reach: tuple[int, int], channels: int) -> Value:
     """A convolution with a matrix over the channels."""
-    band = _band(w, x, reach, channels)
+    band = _band(x, reach, channels)
     return w.op("Conv", [x, w.constant(band.reshape(*band.shape, *(1,) * (x.rank - 2)))])
 
 
 def _multiplied(w: Writer, x: Value, reach: tuple[int, int], channels: int) -> Value:
     """A product with a matrix, channels last or first."""
-    band = _band(w, x, reach, channels)
+    band = _band(x, reach, channels)
     if x.rank == 3 and w.chance(50):
         return w.op("MatMul", [w.constant(band), x], x.dims, x.kind)
     order = [0, *range(2, x.rank), 1]

@@ -7,9 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from onnx import TensorProto
 
-from tests.property.writing import NARROW, Array, Value, Writer, broadcast, dtype_of, size
+from tests.property.writing import (
+    NARROW,
+    Array,
+    NotDrawnError,
+    Value,
+    Writer,
+    broadcast,
+    dtype_of,
+    size,
+)
 
 MIXED = ("axes", "subset", "transposed", "subtrahend")  # faults that the centered is blamed for
 
@@ -57,7 +65,6 @@ def square(w: Writer, x: Value) -> Value:
         return w.op("Mul", [x, x])
     if how == "Abs":
         x = w.op("Abs", [x])
-    kind = w.one_of(x.kind, x.kind, TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32)
     return w.power(x, 2)
 
 
@@ -86,7 +93,9 @@ def averaged(w: Writer, x: Value, total: Value, axes: Sequence[int]) -> Value:
     """A sum over how many elements there were."""
     count, known = w.count(x, axes, total.kind)
     if known is not None and w.chance(30):
-        return w.op("Mul", w.shuffled([total, w.number(1.0 / known, total.kind)]), total.dims, total.kind)
+        return w.op(
+            "Mul", w.shuffled([total, w.number(1.0 / known, total.kind)]), total.dims, total.kind
+        )
     return w.op("Div", [total, count])
 
 
@@ -112,6 +121,9 @@ def average(w: Writer, x: Value, how: Moments) -> tuple[Value, tuple[int, ...]]:
         axes = how.spoiled
     if w.fails("subset"):
         axes = axes[1:]
+    if not axes:
+        message = "there is no other axis"
+        raise NotDrawnError(message)
     found = mean(w, source, axes)
     w.leakable.append(found)
     return (turned(w, found, x, how) if w.fails("transposed") else found), axes
@@ -126,7 +138,7 @@ def turned(w: Writer, found: Value, x: Value, how: Moments) -> Value:
                 order[gone], order[kept] = kept, gone
                 return w.transpose(found, order)
     message = "no two axes are of equal length"
-    raise ValueError(message)
+    raise NotDrawnError(message)
 
 
 def centered(w: Writer, x: Value, m: Value) -> Value:
@@ -139,7 +151,11 @@ def variance(w: Writer, x: Value, how: Moments, m: Value, d: Value) -> Value:
     """The variance in one of the ways to compute it."""
     axes = how.axes
     plain = w.fault in {"sum", "ddof"} or str(w.fault).startswith("exponent") or w.fault in MIXED
-    way = "centered" if plain else w.one_of("centered", "centered", "centered", "raw", "mixed", "again")
+    way = (
+        "centered"
+        if plain
+        else w.one_of("centered", "centered", "centered", "raw", "mixed", "again")
+    )
     if way == "again":
         d = w.minus(x, m)
     if way == "mixed":
@@ -158,7 +174,9 @@ def with_epsilon(w: Writer, value: Value, how: Moments) -> Value:
     """Plus epsilon, a number; or something else as a fault."""
     if w.fails("vector epsilon"):
         dims = [size(dim) for dim in value.dims]
-        axis = next(axis for axis, n in enumerate(dims) if n > 1 and isinstance(value.dims[axis], int))
+        axis = next(
+            axis for axis, n in enumerate(dims) if n > 1 and isinstance(value.dims[axis], int)
+        )
         numbers = np.linspace(how.epsilon, 2 * how.epsilon, dims[axis])
         vector = w.along(numbers.astype(dtype_of(value.kind)), [axis], value.rank)
         return w.blame(w.pair("Add", value, vector))

@@ -11,11 +11,26 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from tests.property.drawn_norms import Setting, Spec
 from tests.property.drawn_others import NORMS
+from tests.property.writing import NotDrawnError as NotDrawnError  # noqa: PLC0414
 from tests.property.writing import Pick, Value, Writer
 
 FAULTS: Final[Mapping[str, Sequence[str]]] = {
-    "sum": ("LayerNorm", "LayerNorm2d", "GroupNorm", "InstanceNorm", "RMSNorm", "BatchNormTraining"),
-    "ddof": ("LayerNorm", "LayerNorm2d", "GroupNorm", "InstanceNorm", "RMSNorm", "BatchNormTraining"),
+    "sum": (
+        "LayerNorm",
+        "LayerNorm2d",
+        "GroupNorm",
+        "InstanceNorm",
+        "RMSNorm",
+        "BatchNormTraining",
+    ),
+    "ddof": (
+        "LayerNorm",
+        "LayerNorm2d",
+        "GroupNorm",
+        "InstanceNorm",
+        "RMSNorm",
+        "BatchNormTraining",
+    ),
     "exponent": ("LayerNorm", "InstanceNorm", "RMSNorm", "GlobalResponseNorm", "LocalResponseNorm"),
     "exponent nearly 2": ("LayerNorm", "InstanceNorm", "RMSNorm", "LpNorm", "LocalResponseNorm"),
     "exponent 1.5": ("LayerNorm", "InstanceNorm", "RMSNorm", "GlobalResponseNorm"),
@@ -59,12 +74,19 @@ class Spelled:
     wrong: frozenset[str] = field(default=frozenset())
 
 
-def spelled(pick: Pick, *, faulty: bool = False) -> Spelled:
-    """A model that spells a normalization; with one fault if wanted."""
-    fault = pick(list(FAULTS)) if faulty else None
-    name = pick(FAULTS[fault]) if fault is not None else pick(HITS)
+def spelled(pick: Pick, name: str, fault: str | None = None) -> Spelled:
+    """A model that spells a normalization.
+
+    Args:
+        pick: Draws one of several options.
+        name: Of the normalization.
+        fault: What is done wrong, None for nothing.
+
+    Raises:
+        NotDrawnError: The fault can't be done in what was drawn.
+    """
     opset = pick(range(13, 24))
-    kind = TensorProto.FLOAT if faulty and pick(range(3)) else pick(KINDS)
+    kind = TensorProto.FLOAT if fault is not None and pick(range(3)) else pick(KINDS)
     w = Writer(pick, opset, fault)
     setting = Setting(w, kind, exact=fault is not None)
     typed = kind != TensorProto.BFLOAT16 or opset >= 16  # If knows the type

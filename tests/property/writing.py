@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from onnx import AttributeProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from tests.rewriting import SIZES
 
@@ -22,6 +22,10 @@ Dim = int | str
 Pick = Callable[[Sequence[Any]], Any]
 T = TypeVar("T")
 _AXES_ARE_INPUTS: Final = 18  # of every reduction but ReduceSum
+
+
+class NotDrawnError(Exception):
+    """What was drawn so far has no place for the fault."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ class Writer:
         self.inputs: list[ValueInfoProto] = []
         self.initializers: dict[str, Array] = {}
         self._count = 0
+        self._idled: dict[str, str] = {}
 
     @property
     def aside(self) -> str:
@@ -109,7 +114,10 @@ class Writer:
 
     def blame(self, value: Value) -> Value:
         """No normalization may contain the node that gives this value."""
-        self.wrong |= {node.name for node in self.nodes if value.name in node.output}
+        name = value.name
+        while name in self._idled:
+            name = self._idled[name]
+        self.wrong |= {node.name for node in self.nodes if name in node.output}
         return value
 
     def random(self, shape: Sequence[int], kind: int) -> Array:
@@ -144,20 +152,19 @@ class Writer:
             helper.make_node(op_type, names, [output], f"{self.part}_{output}", **attributes)
         )
         found = Value(output, first.dims if dims is None else tuple(dims), kind or first.kind)
-        if self.part == "core" and self.chance(3):
+        if self.part == "core" and found.kind != TensorProto.INT64 and self.chance(3):
             return self._idle(found)
         return found
 
     def _idle(self, value: Value) -> Value:
         """An operator that changes nothing."""
         op_type = self.one_of("Identity", "Dropout", "Cast")
-        attributes = {"to": value.kind} if op_type == "Cast" else {}
+        attributes: dict[str, Any] = {"to": value.kind} if op_type == "Cast" else {}
         output = self.fresh("v")
         self.nodes.append(
-            helper.make_node(
-                op_type, [value.name], [output], f"{self.part}_{output}", **attributes
-            )
+            helper.make_node(op_type, [value.name], [output], f"{self.part}_{output}", **attributes)
         )
+        self._idled[output] = value.name
         return Value(output, value.dims, value.kind)
 
     def pair(self, op_type: str, one: Value, other: Value | str) -> Value:
@@ -182,7 +189,7 @@ class Writer:
 
     def power(self, value: Value, exponent: float) -> Value:
         """Pow, with an exponent of any type that holds it."""
-        kinds = [TensorProto.FLOAT]
+        kinds: list[int] = [TensorProto.FLOAT]
         if value.kind != TensorProto.BFLOAT16 or self.opset >= 15:
             kinds.append(value.kind)
         if exponent == int(exponent):
@@ -369,11 +376,6 @@ def dtype_of(kind: int) -> np.dtype[Any]:
 def kind_of(dtype: npt.DTypeLike) -> int:
     """The element type of a numpy type."""
     return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
-
-
-def graph_attribute(node: NodeProto) -> list[AttributeProto]:
-    """The subgraphs of a node."""
-    return [each for each in node.attribute if each.type == AttributeProto.GRAPH]
 
 
 NARROW: Final = (TensorProto.FLOAT16, TensorProto.BFLOAT16)

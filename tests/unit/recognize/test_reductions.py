@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.recognize.chains import FREE, IMAGE, LAYER, LENGTH, RMS, ROWS, chain, described
+from tests.unit.recognize.chains import FREE, IMAGE, LAYER, LENGTH, RMS, chain, described
 
 LAYER_NORM = "LayerNorm axis=-1 epsilon=0.1"
 RMS_NORM = "RMSNorm axis=-1 epsilon=0.1"

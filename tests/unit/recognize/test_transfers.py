@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from tests.unit.recognize.chains import FREE, IMAGE, LAYER, LENGTH, RMS, ROWS, chain, described
-from tests.unit.recognize.recognising import recognised
+from tests.unit.recognize.chains import IMAGE, LAYER, LENGTH, RMS, chain, described
 
 LAYER_NORM = "LayerNorm axis=-1 epsilon=0.1"
 AFFINE = "LayerNorm bias scale axis=-1 epsilon=0.1"

@@ -77,6 +77,12 @@ class Missing:
 Outcome = Reading | Missing | None
 
 
+def _flaw(fact: Combination) -> str | None:
+    """Why what it is divided by is the statistic of no normalization."""
+    spread = fact.spread.average.spread if isinstance(fact.spread, Response) else fact.spread
+    return spread.statistic.flaw if isinstance(spread, Spread) else None
+
+
 def complete(fact: Fact, lengths: Lengths) -> Outcome:
     """What a value is, relative to a root.
 
@@ -91,6 +97,9 @@ def complete(fact: Fact, lengths: Lengths) -> Outcome:
         return None
     if not same(fact.frame, whole(lengths)):
         return Missing("its result has other axes than what is normalized", 0)
+    flaw = _flaw(fact)
+    if flaw is not None:
+        return Missing(flaw)
     if isinstance(fact.spread, Response):
         return _response(fact, fact.spread, lengths)
     if isinstance(fact.spread, Damping):

@@ -221,7 +221,7 @@ class _Search:
             return outcome if isinstance(outcome, Missing) else None
         olders = (self._known.fact(root, older) for older in self._known.facts(root))
         if not CATALOGUE[outcome.norm].centered and any(map(is_centered, olders)):
-            return None
+            return Missing("what is divided is centered over other axes than its statistic", 0)
         return self.bound(outcome, root, value, lengths)
 
     def _called(self, node: ir.Node) -> Found | tuple[NearMiss, Region]:

@@ -379,15 +379,19 @@ def powered(fact: Fact, exponent: float) -> Fact | None:
             return _quadratic(fact, fact, fact.frame)
         odd = exponent > 0 and _is_uniform_pair(fact)
         return Absolute(fact.frame, exponent, inner=fact) if odd else None
-    if isinstance(fact, Absolute) and fact.inner is not None:
+    return _sizes_powered(fact, exponent) if isinstance(fact, Absolute) else None
+
+
+def _sizes_powered(fact: Absolute, exponent: float) -> Fact | None:
+    if fact.inner is not None:
         square = exponent == SQUARE and fact.power == 1.0
         return _square_of_sizes(fact, fact, fact.frame) if square else None
-    if isinstance(fact, Absolute) and exponent > 0 and fact.gain > 0:
-        power, gain = fact.power * exponent, fact.gain**exponent
-        if power == SQUARE and fact.unit is None:
-            return Quadratic(fact.frame, NOWHERE, gain, 0.0, 0.0)
-        return replace(fact, power=power, gain=gain)
-    return None
+    if exponent <= 0 or fact.gain <= 0:
+        return None
+    power, gain = fact.power * exponent, fact.gain**exponent
+    if power == SQUARE and fact.unit is None:
+        return Quadratic(fact.frame, NOWHERE, gain, 0.0, 0.0)
+    return replace(fact, power=power, gain=gain)
 
 
 def _damping(fact: Window | Damping, exponent: float) -> Fact | None:

@@ -63,7 +63,7 @@ def _changed(
 
 
 def _declared(constant: str) -> str:
-    return constant.split("=")[0].split()[-1]
+    return constant.split("=", maxsplit=1)[0].rsplit(maxsplit=1)[-1]
 
 
 REFUSED = {
@@ -84,7 +84,10 @@ REFUSED = {
     ),
     "mean of the squares in place of the sum": (
         _l2(
-            ("n = ReduceL2<axes=[-1]>(x)", "q = Mul(x, x)\n r = ReduceMean<axes=[-1]>(q)\n n = Sqrt(r)")
+            (
+                "n = ReduceL2<axes=[-1]>(x)",
+                "q = Mul(x, x)\n r = ReduceMean<axes=[-1]>(q)\n n = Sqrt(r)",
+            )
         ),
         "a mean in place of a sum",
     ),
@@ -194,7 +197,9 @@ def test_what_is_nearly_one_says_what_is_missing(name: str) -> None:
 
 
 SILENT = {
-    "numerator from elsewhere": _layer(("y = Div(d, s)", "y = Div(z, s)"), inputs=", float[4,4,4] z"),
+    "numerator from elsewhere": _layer(
+        ("y = Div(d, s)", "y = Div(z, s)"), inputs=", float[4,4,4] z"
+    ),
     "subtrahend from elsewhere, variance of its own": _layer(
         ("y = Div(d, s)", "m2 = ReduceMean<axes=[-1]>(z)\n d2 = Sub(x, m2)\n y = Div(d2, s)"),
         inputs=", float[4,4,4] z",
@@ -208,7 +213,9 @@ SILENT = {
     ),
     "spectrogram magnitude": "g (float[4,4,2] x) => (float[4,4] y) <float e = {1e-9}, int64[1] last = {-1}>"
     " { q = Mul(x, x)  t = ReduceSum<keepdims=0>(q, last)  a = Add(t, e)  y = Sqrt(a) }",
-    "deviation alone": _layer(("y = Div(d, s)", "y = Expand(s, full)"), more="int64[3] full = {4,4,4}"),
+    "deviation alone": _layer(
+        ("y = Div(d, s)", "y = Expand(s, full)"), more="int64[3] full = {4,4,4}"
+    ),
     "divided by the variance": _layer(("y = Div(d, s)", "y = Div(d, a)")),
 }
 
@@ -221,7 +228,10 @@ def test_what_is_no_normalization_is_none(name: str) -> None:
 
 OUTSIDE = {
     "a scale along another axis of equal length": (
-        _rms(("y = Div(x, s)", "z = Div(x, s)\n y = Mul(z, g)"), more="float[4,1,1] g = {1.,2.,3.,4.}"),
+        _rms(
+            ("y = Div(x, s)", "z = Div(x, s)\n y = Mul(z, g)"),
+            more="float[4,1,1] g = {1.,2.,3.,4.}",
+        ),
         "RMSNorm",
     ),
     "a length scaled by feature": (
@@ -236,7 +246,10 @@ OUTSIDE = {
         "RMSNorm",
     ),
     "a root mean square of what is centered elsewhere": (
-        _layer(("m = ReduceMean<axes=[-1]>(x)", "m = ReduceMean<axes=[-1]>(z)"), inputs=", float[4,4,4] z"),
+        _layer(
+            ("m = ReduceMean<axes=[-1]>(x)", "m = ReduceMean<axes=[-1]>(z)"),
+            inputs=", float[4,4,4] z",
+        ),
         "RMSNorm",
     ),
     "the result is an output too": (
@@ -257,3 +270,24 @@ def test_what_a_normalization_has_not_stays_outside(name: str) -> None:
     found = recognised(text)
     assert found.names == norm
     assert not found.only.given
+
+
+def test_a_scale_at_run_time_belongs_to_the_view_that_it_meets() -> None:
+    """(C, N, 1) is no (N, C), however equal the lengths: what is transposed is the root."""
+    found = recognised("""
+        g (float[4,4,4] x, float[4,4,1] g) => (float[4,4,4] y) <float e = {1e-5}> {
+        t = Transpose<perm=[1, 0, 2]>(x)  m = ReduceMean<axes=[-1]>(t)  d = Sub(t, m)  q = Mul(d, d)
+        v = ReduceMean<axes=[-1]>(q)  a = Add(v, e)  s = Sqrt(a)  z = Div(d, s)  u = Mul(z, g)
+        y = Transpose<perm=[1, 0, 2]>(u) }""")
+    assert found.only.root.name == "t"
+
+
+def test_a_constant_in_a_transposed_view_is_turned() -> None:
+    """Its own lengths would fit, too."""
+    found = recognised("""
+        g (float[2,3,3] x) => (float[2,3,3] y) <float e = {1e-5}, float[3,3] g> {
+        t = Transpose<perm=[0, 2, 1]>(x)  q = Mul(t, t)  v = ReduceMean<axes=[1, 2]>(q)
+        a = Add(v, e)  s = Sqrt(a)  z = Div(t, s)  u = Mul(z, g)
+        y = Transpose<perm=[0, 2, 1]>(u) }""")
+    assert found.names == "RMSNorm"
+    assert found.only.root.name == "x"

@@ -121,7 +121,7 @@ REFUSED = {
     ),
     "epsilon at run time": (
         _layer(("a = Add(v, e)", "a = Add(v, given)"), inputs=", float given"),
-        "its epsilon is computed at run time",
+        "its epsilon is no constant",
     ),
     "epsilon a vector": (
         _layer(("a = Add(v, e)", "a = Add(v, vector)"), more="float[4,1] vector = {1.,2.,3.,4.}"),

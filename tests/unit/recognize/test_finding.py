@@ -272,7 +272,7 @@ def test_given(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
-@pytest.mark.parametrize(("factor", "expected"), [(4, "narrow"), (0.33333, "float32")])
+@pytest.mark.parametrize(("factor", "expected"), [(4, "narrow"), (0.7, "float32")])
 def test_numbers_that_a_narrow_type_holds(kind: str, factor: float, expected: str) -> None:
     """The product of two constants is of the type of X, or of float32 where that would lose digits."""
     head = ROWS.replace("float[", f"{kind}[")

@@ -187,6 +187,8 @@ def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
             return None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))
         if node.op_type not in _KEEPS_TYPE or not node.inputs:
             return None
+        if value is not node.outputs[0] and node.op_type != "Split":
+            return None  # indices, a mask, statistics in another type
         value = node.inputs[0]
     return None
 
@@ -212,6 +214,8 @@ _KEEPS_TYPE: Final = frozenset(
         "Gelu",
         "Gemm",
         "GlobalAveragePool",
+        "GlobalMaxPool",
+        "GroupNormalization",
         "HardSigmoid",
         "HardSwish",
         "Identity",
@@ -226,8 +230,11 @@ _KEEPS_TYPE: Final = frozenset(
         "Pad",
         "Pow",
         "PRelu",
+        "RMSNormalization",
         "Reciprocal",
+        "ReduceMax",
         "ReduceMean",
+        "ReduceMin",
         "ReduceSum",
         "Relu",
         "Reshape",
@@ -235,6 +242,7 @@ _KEEPS_TYPE: Final = frozenset(
         "Sigmoid",
         "Slice",
         "Softmax",
+        "Split",
         "Sqrt",
         "Squeeze",
         "Sub",

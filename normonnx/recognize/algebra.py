@@ -89,6 +89,8 @@ def shifted(fact: Fact, added: Field, frame: Frame) -> Fact | None:
             return replace(fact, frame=frame, c0=fact.c0 + added)
         return replace(fact, frame=frame, c1=fact.c1 + added)
     value = added.number
+    if value is None and isinstance(fact, Statistic):
+        return replace(fact, frame=frame, flaw="its epsilon is a vector")
     if value is None or not math.isfinite(value):
         return None
     if isinstance(fact, Statistic) and fact.least is None and not fact.guarded:
@@ -177,7 +179,7 @@ def _sum_of_statistics(
         if other.xx or other.xm:
             return None
         return replace(one, frame=frame, mean_square=one.mean_square + sign * other.mm)
-    if other.power != SQUARE or other.least is not None or other.count:
+    if other.power != SQUARE or other.least is not None or other.count or other.flaw:
         return None
     if one.unit is not None or other.unit is not None:
         return None
@@ -349,10 +351,11 @@ def inverted(spread: Spread) -> Combination:
     return Combination(spread.frame, ZERO, ZERO, NOWHERE, gain, spread)
 
 
-def rooted(statistic: Statistic, exponent: float) -> Spread | None:
-    """A statistic to the power of one over its own; None for other roots."""
+def rooted(statistic: Statistic, exponent: float) -> Spread:
+    """A statistic to the power of one over its own; other roots are a flaw."""
     if not math.isclose(exponent * statistic.power, 1.0, rel_tol=1e-6):
-        return None
+        flaw = f"the mean of powers of {statistic.power:g} is raised to the power {exponent:g}"
+        return Spread(statistic.frame, replace(statistic, flaw=statistic.flaw or flaw))
     floor = None if statistic.least is None else statistic.least**exponent
     plain = replace(statistic, least=None, guarded=False)
     return Spread(statistic.frame, plain, floor, statistic.guarded)
@@ -364,24 +367,31 @@ def powered(fact: Fact, exponent: float) -> Fact | None:
         return fact
     if isinstance(fact, Statistic):
         root = rooted(fact, abs(exponent))
-        return None if root is None else root if exponent > 0 else inverted(root)
+        return root if exponent > 0 else inverted(root)
     if isinstance(fact, Window | Damping):
         return _damping(fact, exponent)
     if isinstance(fact, Spread):
         if exponent == -1.0:
             return inverted(fact)
         return squared(fact) if exponent == SQUARE else None
-    if isinstance(fact, Combination) and exponent == SQUARE:
-        return _quadratic(fact, fact, fact.frame)
-    if isinstance(fact, Absolute) and fact.inner is not None:
+    if isinstance(fact, Combination):
+        if exponent == SQUARE:
+            return _quadratic(fact, fact, fact.frame)
+        odd = exponent > 0 and _is_uniform_pair(fact)
+        return Absolute(fact.frame, exponent, inner=fact) if odd else None
+    return _sizes_powered(fact, exponent) if isinstance(fact, Absolute) else None
+
+
+def _sizes_powered(fact: Absolute, exponent: float) -> Fact | None:
+    if fact.inner is not None:
         square = exponent == SQUARE and fact.power == 1.0
         return _square_of_sizes(fact, fact, fact.frame) if square else None
-    if isinstance(fact, Absolute) and exponent > 0 and fact.gain > 0:
-        power, gain = fact.power * exponent, fact.gain**exponent
-        if power == SQUARE and fact.unit is None:
-            return Quadratic(fact.frame, NOWHERE, gain, 0.0, 0.0)
-        return replace(fact, power=power, gain=gain)
-    return None
+    if exponent <= 0 or fact.gain <= 0:
+        return None
+    power, gain = fact.power * exponent, fact.gain**exponent
+    if power == SQUARE and fact.unit is None:
+        return Quadratic(fact.frame, NOWHERE, gain, 0.0, 0.0)
+    return replace(fact, power=power, gain=gain)
 
 
 def _damping(fact: Window | Damping, exponent: float) -> Fact | None:
@@ -473,6 +483,10 @@ def mean_of_quadratic(fact: Quadratic, gone: Atoms, frame: Frame) -> Fact | None
 
 def mean_of_powers(fact: Absolute, gone: Atoms, frame: Frame) -> Statistic | None:
     """E|X|^p."""
+    if fact.inner is not None and fact.power != 1.0:
+        flaw = f"its statistic is a mean of powers of {fact.power:g} in place of squares"
+        centered = 0.0 if fact.inner.cm.is_number(0.0) else -1.0
+        return Statistic(frame, gone, SQUARE, 1.0, centered, flaw=flaw)
     if fact.gain <= 0 or fact.inner is not None:
         return None
     return Statistic(frame, gone, fact.power, fact.gain, unit=fact.unit)

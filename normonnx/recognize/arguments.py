@@ -95,12 +95,8 @@ def _constant(
     if shaped.ndim == 0:
         shaped = shaped.reshape(1)
     held = None if source is None or source.source is None else ask.constants.get(source.source)
-    if (
-        source is not None
-        and held is not None
-        and held.shape == shaped.shape
-        and held.dtype == kind
-    ):
+    same = held is not None and held.dtype == kind and np.array_equal(held, shaped)
+    if source is not None and same:  # in a view, equal lengths may stand for other axes
         return Argument(parameter.name, value=source.source)
     return Argument(parameter.name, _rounded(shaped, kind))
 
@@ -117,6 +113,9 @@ def _at_run_time(
     ask: Asked, parameter: Parameter, operand: Runtime, lengths: Lengths, rank: int
 ) -> tuple[Argument | None, dict[str, float]]:
     value, offset = operand.value, dict[str, float]()
+    atoms = [(atom.axis, -atom.stride) for dim in operand.frame for atom in dim]
+    if atoms != sorted(atoms):
+        return None, {}  # it met a transposed view
     if parameter.extent in (Extent.SAMPLE_CHANNELS, Extent.SAMPLE_FEATURES):
         if parameter.name == "scale":
             value, offset = _without_offset(ask, value)

@@ -77,6 +77,12 @@ class Missing:
 Outcome = Reading | Missing | None
 
 
+def _flaw(fact: Combination) -> str | None:
+    """Why what it is divided by is the statistic of no normalization."""
+    spread = fact.spread.average.spread if isinstance(fact.spread, Response) else fact.spread
+    return spread.statistic.flaw if isinstance(spread, Spread) else None
+
+
 def complete(fact: Fact, lengths: Lengths) -> Outcome:
     """What a value is, relative to a root.
 
@@ -87,27 +93,35 @@ def complete(fact: Fact, lengths: Lengths) -> Outcome:
     Returns:
         None where it isn't about normalizing at all.
     """
-    if not isinstance(fact, Combination) or fact.spread is None or fact.is_inverse:
+    if not isinstance(fact, Combination) or fact.is_inverse or fact.is_linear:
         return None
     if not same(fact.frame, whole(lengths)):
         return Missing("its result has other axes than what is normalized", 0)
+    flaw = _flaw(fact)
+    if flaw is not None:
+        return Missing(flaw)
     if isinstance(fact.spread, Response):
         return _response(fact, fact.spread, lengths)
     if isinstance(fact.spread, Damping):
         return _damped(fact, fact.spread, lengths)
+    return None if fact.spread is None else _divided(fact, fact.spread, lengths)
+
+
+def _divided(fact: Combination, spread: Spread, lengths: Lengths) -> Outcome:
+    """Divided by one statistic."""
     if not fact.c0.is_number(0.0):
         return Missing("a constant is added to what is normalized, but not to its statistic")
-    statistic = fact.spread.statistic
+    statistic = spread.statistic
     if fact.cx.is_number(0.0):
         return Missing("the mean alone is divided by the statistic")
     place = Place(lengths, statistic.over)
     if statistic.unit is not None:
         return Missing("its statistic is one of numbers that were divided before")
     if statistic.centered:
-        return _centered(fact, fact.spread, place)
+        return _centered(fact, spread, place)
     if not fact.cm.is_number(0.0):
         return Missing("what is divided is centered, and the statistic is not")
-    return _uncentered(fact, fact.spread, place)
+    return _uncentered(fact, spread, place)
 
 
 def _centered(fact: Combination, spread: Spread, place: Place) -> Outcome:
@@ -237,8 +251,8 @@ def _adaptive(
     name: str, axis: Callable[[Place], int], over: Callable[[Place], range], least: int
 ) -> Read:
     def read(fact: Combination, place: Place, epsilon: float) -> Reading | None:
-        if fact.scale is None and fact.bias is None:
-            return None
+        if fact.scale is None and (fact.bias is None or place.rank == 2):  # noqa: PLR2004
+            return None  # what is added to rows alone is more likely a branch of the network
         if place.rank < least or not place.is_over(over(place)):
             return None
         found = _affine(fact, place, (0, axis(place)))

@@ -53,6 +53,8 @@ def _add(ask: Asked, left: Operand, right: Operand) -> Fact | None:
         if other.constant is None:
             if isinstance(one.fact, Masked):
                 return filled(ask, one.fact, other)
+            if isinstance(one.fact, Statistic):
+                return replace(one.fact, flaw="its epsilon is no constant")
             return _with_bias(ask, one.fact, other)
     return None
 

@@ -65,6 +65,7 @@ class Statistic:
         least: Lower bound, None without.
         unit: What X was divided by, element for element, before the power.
         guarded: Whether a value of 0 is replaced by 1.
+        flaw: Why it is the statistic of no normalization; then its numbers mean nothing.
     """
 
     frame: Frame
@@ -77,6 +78,7 @@ class Statistic:
     least: float | None = None
     unit: Spread | None = None
     guarded: bool = False
+    flaw: str | None = None
 
     @property
     def centered(self) -> bool:
@@ -278,7 +280,10 @@ class Quadratic:
 
 @dataclass(frozen=True, slots=True)
 class Absolute:
-    """gain |X / unit|^power, element for element; with `inner`, a X + b M in place of X."""
+    """gain |X / unit|^power, element for element; with `inner`, a X + b M in place of X.
+
+    Powers of `inner` other than 1 may have a sign; they are but known to be no squares.
+    """
 
     frame: Frame
     power: float

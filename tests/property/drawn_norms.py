@@ -376,32 +376,45 @@ def adaptive(name: str, *, last: bool) -> Callable[[Writer, Setting], tuple[Valu
         rank = w.one_of(3, 4) if w.chance(80) or not last else 2
         x = setting.root(setting.dims(rank))
         axis = rank - 1 if last else 1
-        over = [axis] if last else range(2, rank)
-        how = _moments(w, setting, x, over)
+        how = _moments(w, setting, x, [axis] if last else range(2, rank))
         y = _by_moments(w, setting, x, how, None)
-        offset = 0.0
-        if w.chance(80):
-            s = _sample(w, x, axis)
-            if w.chance(50):
-                offset = 1.0
-                w.part = "side"
-                s = w.pair("Add", s, w.number(1.0, s.kind))
-                w.part = "core"
-            y = w.pair("Mul", y, s)
-        y = w.pair("Add", y, _sample(w, x, axis))
-        attributes = {"epsilon": how.epsilon, "offset": offset}
-        return y, Spec(name, frozenset([name]), attributes)
+        turn = w.chance(25)  # scale and bias stand in a transposed view
+        order = w.shuffled(range(rank)) if turn else list(range(rank))
+        y = w.transpose(y, order) if turn else y
+        places = (order.index(0), order.index(axis))
+        scales = w.chance(80)
+        y, offset = _adapted(w, y, places, scales=scales)
+        y = w.transpose(y, [order.index(each) for each in range(rank)]) if turn else y
+        unknown = turn and all(isinstance(x.dims[each], str) for each in (0, axis))
+        # No Reshape to (N, C) can be written; a sum with a matrix may be a residual.
+        apart = places[0] > places[1] or unknown or (rank == 2 and not scales)
+        accepted = frozenset([name]) | (CENTERED if apart else frozenset())
+        return y, Spec(name, accepted, {"epsilon": how.epsilon, "offset": offset})
 
     return draw
 
 
-def _sample(w: Writer, x: Value, axis: int) -> Value:
+def _adapted(w: Writer, y: Value, places: tuple[int, int], *, scales: bool) -> tuple[Value, float]:
+    """Scale, maybe 1 + scale, and bias for each sample."""
+    offset = 0.0
+    if scales:
+        s = _sample(w, y, places)
+        if w.chance(50):
+            offset = 1.0
+            w.part = "side"
+            s = w.pair("Add", s, w.number(1.0, s.kind))
+            w.part = "core"
+        y = w.pair("Mul", y, s)
+    return w.pair("Add", y, _sample(w, y, places)), offset
+
+
+def _sample(w: Writer, x: Value, places: tuple[int, int]) -> Value:
     """A vector for each sample, as it stands along the channels."""
-    dims = tuple(dim if at in {0, axis} else 1 for at, dim in enumerate(x.dims))
-    ones = [at for at in range(x.rank) if at not in {0, axis}]
+    dims = tuple(dim if at in places else 1 for at, dim in enumerate(x.dims))
+    ones = [at for at in range(x.rank) if at not in places]
     if w.chance(30) or not ones:
         return w.input("s", dims, x.kind)
-    flat = w.input("s", (x.dims[0], x.dims[axis]), x.kind)
+    flat = w.input("s", tuple(x.dims[at] for at in sorted(places)), x.kind)
     w.part = "side"
     found = w.unsqueezed(flat, ones, dims)
     w.part = "core"

@@ -174,9 +174,11 @@ def with_epsilon(w: Writer, value: Value, how: Moments) -> Value:
     """Plus epsilon, a number; or something else as a fault."""
     if w.fails("vector epsilon"):
         dims = [size(dim) for dim in value.dims]
-        axis = next(
-            axis for axis, n in enumerate(dims) if n > 1 and isinstance(value.dims[axis], int)
-        )
+        known = [a for a, dim in enumerate(value.dims) if isinstance(dim, int) and dim > 1]
+        if not known:
+            message = "the statistic is one number"
+            raise NotDrawnError(message)
+        axis = known[0]
         numbers = np.linspace(how.epsilon, 2 * how.epsilon, dims[axis])
         vector = w.along(numbers.astype(dtype_of(value.kind)), [axis], value.rank)
         return w.blame(w.pair("Add", value, vector))

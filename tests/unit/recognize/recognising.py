@@ -76,7 +76,7 @@ def _check_same(proto: onnx.ModelProto, found: Found) -> None:
         x = np.where(x > 0, x, np.nan)
     wanted = np.asarray(numbers[str(found.output.name)], np.float64)
     runtime = {
-        each.name: numbers[str(each.value.name)]
+        each.name: _shaped(numbers[str(each.value.name)], each.shape)
         for each in found.arguments
         if each.value is not None and isinstance(found.call.parameters[each.name], tuple)
     }
@@ -84,3 +84,10 @@ def _check_same(proto: onnx.ModelProto, found: Found) -> None:
     tried = np.isfinite(result)
     size = np.abs(wanted[tried]).max() if tried.any() else 1.0
     np.testing.assert_allclose(result[tried], wanted[tried], 4e-6, 4e-6 * size)
+
+
+def _shaped(array: Any, shape: tuple[int, ...] | None) -> Any:  # noqa: ANN401  # arrays
+    """As Reshape does it, where an operand is reshaped first."""
+    if shape is None:
+        return array
+    return array.reshape([array.shape[at] if n == 0 else n for at, n in enumerate(shape)])

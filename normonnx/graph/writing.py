@@ -33,6 +33,7 @@ _ALIGNMENT: Final = 64  # bytes; what vector loads like
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14  # fields of TensorProto
 _BUFFERING: Final = 1 << 20
 _HOLE_FROM: Final = 1 << 20  # bytes
+_HAND_OVER: Final = 1 << 24  # bytes
 
 
 def save(
@@ -182,14 +183,18 @@ class _Attempt:
             for tensor, offset in zip(collected, layout.offsets, strict=True):
                 if offset is not None:
                     file.write(bytes(offset - file.tell()))
-                    _stream(tensor, file)
+                    _stream(tensor, file, durable=self._durable)
         self._data_name = self._free_data_name()
         return self._data_name
 
     def write_model(self, pieces: wire.Pieces, collected: Sequence[tensors.StreamedTensor]) -> None:
         """Write the model file."""
         with _new_file(self._model, durable=self._durable) as file:
-            wire.write(pieces, file.write, lambda index: _stream(collected[index], file))
+            wire.write(
+                pieces,
+                file.write,
+                lambda index: _stream(collected[index], file, durable=self._durable),
+            )
 
     def _free_data_name(self) -> str:
         name = f"{self._out.name}.data"
@@ -256,13 +261,30 @@ def _locations(path: Path) -> set[str]:
         return set()
 
 
-def _stream(tensor: tensors.StreamedTensor, file: BinaryIO) -> None:
+def _stream(tensor: tensors.StreamedTensor, file: BinaryIO, *, durable: bool) -> None:
     """Write the bytes of a tensor; long stretches of zeros become holes of the file."""
+    before = file.tell()
     for chunk in tensor.chunks():
         if len(chunk) >= _HOLE_FROM and not np.frombuffer(chunk, dtype=np.uint8).max():
             file.seek(len(chunk), os.SEEK_CUR)
         else:
             file.write(chunk)
+        if durable:
+            _on_its_way(file, before, before + len(chunk))
+        before += len(chunk)
+
+
+def _on_its_way(file: BinaryIO, before: int, after: int) -> None:
+    """Let the system send to the disk what is complete, while the rest is still being written.
+
+    Waiting for the disk at the end takes half as long then. Only a hint: what goes wrong with it
+    changes nothing.
+    """
+    start, end = before // _HAND_OVER * _HAND_OVER, after // _HAND_OVER * _HAND_OVER
+    if end > start and hasattr(os, "posix_fadvise"):
+        file.flush()
+        with suppress(OSError):
+            os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager

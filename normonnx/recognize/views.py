@@ -25,8 +25,8 @@ def _framed(operands: Operands) -> tuple[Fact, Frame] | None:
 
 
 def _same(_ask: Asked, _node: ir.Node, operands: Operands) -> Fact | None:
-    found = _framed(operands)
-    return None if found is None else found[0]
+    first = operands[0]
+    return None if first is None else first.fact
 
 
 def _dropout(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:

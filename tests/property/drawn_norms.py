@@ -382,18 +382,22 @@ def adaptive(name: str, *, last: bool) -> Callable[[Writer, Setting], tuple[Valu
         order = w.shuffled(range(rank)) if turn else list(range(rank))
         y = w.transpose(y, order) if turn else y
         places = (order.index(0), order.index(axis))
-        y, offset = _adapted(w, y, places)
+        scales = w.chance(80)
+        y, offset = _adapted(w, y, places, scales=scales)
         y = w.transpose(y, [order.index(each) for each in range(rank)]) if turn else y
-        accepted = frozenset([name]) | (CENTERED if places[0] > places[1] else frozenset())
+        unknown = turn and all(isinstance(x.dims[each], str) for each in (0, axis))
+        # No Reshape to (N, C) can be written; a sum with a matrix may be a residual.
+        apart = places[0] > places[1] or unknown or (rank == 2 and not scales)
+        accepted = frozenset([name]) | (CENTERED if apart else frozenset())
         return y, Spec(name, accepted, {"epsilon": how.epsilon, "offset": offset})
 
     return draw
 
 
-def _adapted(w: Writer, y: Value, places: tuple[int, int]) -> tuple[Value, float]:
+def _adapted(w: Writer, y: Value, places: tuple[int, int], *, scales: bool) -> tuple[Value, float]:
     """Scale, maybe 1 + scale, and bias for each sample."""
     offset = 0.0
-    if w.chance(80):
+    if scales:
         s = _sample(w, y, places)
         if w.chance(50):
             offset = 1.0

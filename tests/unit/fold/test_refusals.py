@@ -40,6 +40,11 @@ def _case(
 
 UP = [
     _case(
+        "a ConvTranspose whose weight is computed",
+        "g (float[N,4,H] x, float[4,4,1] w) => (float[N,4,H] y) <NORM4> { c = ConvTranspose(x, w) [it] y = BN(c) }",
+        "ConvTranspose: its weight 'w' is an input of the graph, not a constant",
+    ),
+    _case(
         "a shift after a Relu",
         "g (float[N,4] x) => (float[N,4] y) <NORM4> { c = Relu(x) [it] y = BN(c) }",
         "Relu 'c' before it can't take a scale and shift, only a positive scale",

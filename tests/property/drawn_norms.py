@@ -394,6 +394,11 @@ def adaptive(name: str, *, last: bool) -> Callable[[Writer, Setting], tuple[Valu
     return draw
 
 
+def _is_full(x: Value, axes: tuple[int, int]) -> bool:
+    """Whether nothing else has any length."""
+    return all(dim == 1 for at, dim in enumerate(x.dims) if at not in axes)
+
+
 def _adapted(w: Writer, y: Value, places: tuple[int, int], *, scales: bool) -> tuple[Value, float]:
     """Scale, maybe 1 + scale, and bias for each sample."""
     offset = 0.0

@@ -83,7 +83,7 @@ def _recognised(found: Found, where: str, fate: Fate) -> NormFound:
         where,
         *_outcome(fate),
         normalizes=found.root.name or "",
-        shape=call.shape,
+        shape=found.shape,
         spelling=found.spelling,
         nodes=tuple(label(member) for member in reversed(found.region.nodes)),
         attributes=dict(call.attributes),

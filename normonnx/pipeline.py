@@ -28,6 +28,7 @@ PASSES: Final[Mapping[str, str]] = {
     "fold-affine": "per-channel affines, such as BatchNormalization, into linear operators",
     "merge-parallel": "Convs or matrix products of one input, summed, into one, identity included",
     "merge-sequential": "Convs or matrix products in a row into one, where it multiplies less",
+    "reduce-early": "maxima and minima before what keeps the order of elements, not after",
     "remove-views": "Transposes and Reshapes that undo, repeat or follow one another",
 }
 TARGETS: Final[Mapping[str, str]] = {

@@ -19,6 +19,7 @@ from normonnx.fold.plan import (
     CombinedWeight,
     Edit,
     MirroredIntegers,
+    MoveAhead,
     NewConstant,
     Plan,
     Refusal,
@@ -94,6 +95,10 @@ class Applier:
             _set_attribute(edit)
         elif isinstance(edit, Bypass):
             self.editor.bypass(edit.node, edit.index)
+        elif isinstance(edit, MoveAhead):
+            self.editor.move_ahead(edit.node, edit.chain)
+            moved = [edit.node, *(node for node, _ in edit.chain)]
+            self.surroundings.ranks.forget(node.outputs[0] for node in moved)
         else:
             self._replace(edit, made)
 

@@ -33,7 +33,7 @@ def bias_after(
         return ()
     bias = affine.shift if old is None else affine.scale * old + affine.shift
     value = node.inputs[_BIAS] if old is not None else None
-    name = (value.name if value is not None else f"{weight.value.name}_bias") or "bias"
+    name = _name(value, weight)
     return (SetInput(node, _BIAS, NewConstant(bias, weight.dtype, name, instead_of=value)),)
 
 
@@ -58,7 +58,7 @@ def bias_before(
         return old
     value = node.inputs[_BIAS] if old is not None else None
     plus: FloatArray = np.zeros(shape) if old is None else old.reshape(shape)
-    name = (value.name if value is not None else f"{weight.value.name}_bias") or "bias"
+    name = _name(value, weight)
     new = SummedWeight(product, axes, plus, (channels,), weight.dtype, name, instead_of=value)
     return (SetInput(node, _BIAS, new),)
 
@@ -78,3 +78,7 @@ def old_bias(
     if old.size != channels:
         return Refusal(f"{node.op_type}: its bias has shape {list(old.shape)}, expected (M)")
     return old.reshape(-1).astype(np.float64)
+
+
+def _name(value: ir.Value | None, weight: Weight) -> str:
+    return (value.name if value is not None else f"{weight.value.name}_bias") or "bias"

@@ -141,7 +141,8 @@ def _bias_before(
     value = node.inputs[_BIAS] if old is not None else None
     if shape[0] == 1 and (old is None or old.ndim < _MATRIX or old.shape[0] == 1):
         plus: FloatArray = np.zeros(()) if old is None else old.reshape(-1)
-        new = SummedWeight(product, (axis,), plus, shape[1:], dtype, name, instead_of=value)
+        width = max(shape[1], plus.size)  # of a single row the shift is the same for each column
+        new = SummedWeight(product, (axis,), plus, (width,), dtype, name, instead_of=value)
         return _set_bias(node, new)
     if old is None or old.size == 1:
         plus = np.zeros(()) if old is None else old.reshape(())

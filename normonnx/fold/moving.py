@@ -18,7 +18,7 @@ from normonnx.core.dtypes import is_float
 from normonnx.fold.affine import ChannelAffine
 from normonnx.fold.plan import Bypass, Edit, Refusal, ReplaceNode
 from normonnx.fold.stored import stored
-from normonnx.fold.surroundings import Surroundings
+from normonnx.fold.surroundings import Surroundings, described
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,7 +88,7 @@ def joined(drafts: Iterable[Draft | Refusal]) -> Draft | Refusal:
         touched = {id(edit.node) for edit in edits}
         both = next((edit.node for edit in draft.edits if id(edit.node) in touched), None)
         if both is not None:
-            return Refusal(f"{both.op_type} {both.name!r} would have to take it twice")
+            return Refusal(f"{described(both)} would have to take it twice")
         edits += draft.edits
         into += [node for node in draft.into if node not in into]
         through += [node for node in draft.through if node not in through]

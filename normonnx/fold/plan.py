@@ -1,6 +1,7 @@
 """Plans: what would be changed, as data; and refusals: why nothing would.
 
-Four edits suffice: set an input, set an attribute, bypass a node, replace a node. A plan is applied
+Five edits suffice: set an input, set an attribute, bypass a node, replace a node, move a node ahead
+of those before it. A plan is applied
 whole or not at all (`apply`), and no slot may be edited twice.
 """
 
@@ -186,7 +187,21 @@ class ReplaceNode:
     inputs: tuple[int | Tensor, ...]
 
 
-Edit = SetInput | SetAttribute | Bypass | ReplaceNode
+@dataclass(frozen=True, slots=True, eq=False)
+class MoveAhead:
+    """Let a node do its work before a chain of nodes, instead of after it.
+
+    Attributes:
+        node: Reads the last of the chain as its first input.
+        chain: The nodes, the first first, and which input of each the chain goes through. Each is
+            read by the next alone.
+    """
+
+    node: ir.Node
+    chain: tuple[tuple[ir.Node, int], ...]
+
+
+Edit = SetInput | SetAttribute | Bypass | ReplaceNode | MoveAhead
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -200,20 +200,18 @@ class Planner:
         return too_dear(self.surroundings, plan) or replace(plan, dropped=(node,))
 
     def _leaving_an_add(self, source: Source) -> Plan | Refusal | None:
-        """Move only the scale up, and leave the shift as one Add."""
+        """Move only the scale up, and leave the shift as one Add, where no bias could take it."""
         node, affine = source.node, source.affine
         if node.op_type not in _SPLITS or affine.is_scale or affine.is_shift:
             return None
         found = self.up(node, source.index, affine.scaling)
-        if isinstance(found, Refusal):
-            return found
-        if not all(other.op_type in _WITHOUT_BIAS for other in found.into):
-            return Refusal("its scale alone is not worth moving")
+        if isinstance(found, Refusal) or any(n.op_type not in _WITHOUT_BIAS for n in found.into):
+            return None
         data = node.inputs[source.index]
         rank = self.surroundings.ranks.rank(data)
         dtype = self.surroundings.element_type(data)
-        if data is None or dtype is None or (rank is None and affine.axes):
-            return Refusal("the type or the number of dimensions of its input is unknown")
+        if dtype is None or (rank is None and affine.axes):
+            return None
         shift = NewConstant(
             broadcastable(affine.shift, affine.axes, rank or 0), dtype, _shift(node)
         )

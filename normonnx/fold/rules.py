@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.fold import (
+    early_reduction,
     parallel_convolutions,
     parallel_products,
     sequential_convolutions,
@@ -53,6 +54,7 @@ def _sequential(surroundings: Surroundings, node: ir.Node) -> Plan | Refusal | N
 RULES: Final[Mapping[str, Rule]] = {
     "merge-parallel": _parallel,
     "merge-sequential": _sequential,
+    "reduce-early": early_reduction.plan,
     "remove-views": views.plan,
 }
 

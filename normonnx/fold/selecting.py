@@ -120,7 +120,7 @@ def gather_down(
         if isinstance(taken, Refusal):
             return taken
         affine = taken if rank == 1 else _without(taken, axis)
-    moved = {a: a if a < axis or (rank == 1 and a == axis) else a + rank - 1 for a in affine.axes}
+    moved = {a: a if a < axis else a + rank - 1 for a in affine.axes}
     return carried_down(planner, node, affine.moved(moved))
 
 

@@ -245,12 +245,30 @@ def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | No
         return (None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))), None
     if node.op_type == "CastLike":
         return None, node.inputs[1]
+    if node.op_type in _TRUTH:
+        return np.dtype(np.bool_), None
     if node.op_type not in _KEEPS_TYPE or not node.inputs:
         return None, None
+    if value is not node.outputs[0] and node.op_type != "Split":
+        return None, None  # indices, a mask, statistics in another type
     weight = node.inputs[1] if node.op_type in _WEIGHED and len(node.inputs) > 1 else None
     return None, weight if weight is not None and weight.is_initializer() else node.inputs[0]
 
 
+_TRUTH: Final = frozenset(
+    [
+        "And",
+        "Equal",
+        "Greater",
+        "GreaterOrEqual",
+        "IsInf",
+        "IsNaN",
+        "Less",
+        "LessOrEqual",
+        "Not",
+        "Or",
+    ]
+)
 _WEIGHED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # of one type
 
 

@@ -129,6 +129,35 @@ class Editor:
         old.name = None
         new.name = name
 
+    def move_ahead(self, node: ir.Node, chain: Sequence[tuple[ir.Node, int]]) -> None:
+        """Let a node work before a chain of nodes that it reads the end of; names stay in place.
+
+        Args:
+            node: Reads the end of the chain as its first input, and has one output.
+            chain: Nodes, the first first, and the input of each that the chain goes through.
+        """
+        graph, (first, index), last = node.graph, chain[0], chain[-1][0]
+        source, result, end = first.inputs[index], node.outputs[0], last.outputs[0]
+        if graph is None or source is None:
+            message = f"node {node.name!r} stands in no graph, or the chain before it reads nothing"
+            raise ValueError(message)
+        for position, value in enumerate(list(graph.outputs)):
+            if value is result:
+                graph.outputs[position] = end
+        result.replace_all_uses_with(end)
+        node.replace_input_with(0, source)
+        first.replace_input_with(index, result)
+        graph.remove(node)
+        graph.insert_before(first, node)
+        result.name, end.name = None, result.name
+        end.type, end.shape = result.type, result.shape
+        end.metadata_props.update(result.metadata_props)
+        result.metadata_props.clear()
+        result.shape = None
+        for inner, _ in chain[:-1]:
+            inner.outputs[0].shape = None
+        result.name = self._unique(f"{end.name}_early")
+
     def add_before(  # noqa: PLR0913
         self,
         node: ir.Node,

@@ -8,7 +8,7 @@ resort.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -61,6 +61,13 @@ class Ranks:
             dims = self._by_inference(value)
             self._uncertain[id(value)] = (value, None if dims is None else completed(dims))
         return self._uncertain[id(value)][1]
+
+    def forget(self, values: Iterable[ir.Value]) -> None:
+        """Work out anew what is asked about values, since the nodes before them were moved."""
+        for value in values:
+            self._known.pop(id(value), None)
+            self._uncertain.pop(id(value), None)
+        self._inferred = None
 
     def known(self, value: ir.Value | None) -> Lengths | None:
         """What has been worked out already about an input of a node."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,7 +15,27 @@ from normonnx.recognize.facts import Fact, Masked, Spread, Statistic
 from normonnx.recognize.table import Transfer
 
 _FLIPPED: Final = {"Greater": "Less", "Less": "Greater", "Equal": "Equal"}
+_STRICT: Final = frozenset(["Greater", "Less"])
 _EITHER: Final = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Condition:
+    """A comparison of a value with a number.
+
+    Attributes:
+        kind: Greater, Less, Equal or Differs.
+        value: What is compared.
+        bound: The number.
+        at_bound: Whether the comparison holds for the number itself.
+        holds: Whether the comparison is what is meant, rather than its opposite.
+    """
+
+    kind: str
+    value: ir.Value
+    bound: float
+    at_bound: bool
+    holds: bool
 
 
 def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
@@ -27,26 +47,25 @@ def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     condition = _condition(ask, node.inputs[0])
     if condition is None:
         return None
-    kind, value, bound, holds = condition
-    chosen, rest = (one, other) if holds else (other, one)
+    return _selected(condition, one, other)
+
+
+def _selected(condition: _Condition, one: Operand, other: Operand) -> Fact | None:
+    """The first where a condition holds, the second elsewhere: a value where it is large enough."""
+    kind = condition.kind
+    at_bound = one if condition.at_bound == condition.holds else other
+    chosen, rest = (one, other) if condition.holds else (other, one)
     if kind == "Equal":
         kind, chosen, rest = "Differs", rest, chosen
     if kind == "Less":  # v < bound ? a : b is v > bound ? b : a, as far as functions go
         kind, chosen, rest = "Greater", rest, chosen
-    return _chosen(kind, value, bound, chosen, rest)
-
-
-def _chosen(
-    kind: str, value: ir.Value, bound: float, chosen: Operand, rest: Operand
-) -> Fact | None:
-    """The value itself where it is large enough, a number elsewhere."""
     fact, number = chosen.fact, rest.number
-    if chosen.value is not value or number is None or fact is None:
+    if chosen.value is not condition.value or number is None or fact is None:
         return None
-    if bound == 0.0 and number == 1.0:
+    if condition.bound == 0.0 and number == 1.0 and at_bound is rest:
         return _guarded(fact)
-    if kind == "Greater" and number == bound:
-        return algebra.bounded(fact, bound)
+    if kind == "Greater" and number == condition.bound:
+        return algebra.bounded(fact, number)
     return None
 
 
@@ -58,8 +77,8 @@ def _guarded(fact: Fact) -> Fact | None:
     return None
 
 
-def _condition(ask: Asked, value: ir.Value | None) -> tuple[str, ir.Value, float, bool] | None:
-    """A comparison of a value with a number: how, which value, the number, and whether it holds."""
+def _condition(ask: Asked, value: ir.Value | None) -> _Condition | None:
+    """The comparison that a value of truth values is."""
     holds = True
     for _ in range(4):
         node = None if value is None else value.producer()
@@ -69,14 +88,12 @@ def _condition(ask: Asked, value: ir.Value | None) -> tuple[str, ir.Value, float
             holds, value = not holds, node.inputs[0]
             continue
         if node.op_type == "Cast":
-            return "Differs", node.inputs[0], 0.0, holds
+            return _Condition("Differs", node.inputs[0], 0.0, at_bound=False, holds=holds)
         return _comparison(ask, node, holds=holds)
     return None
 
 
-def _comparison(
-    ask: Asked, node: ir.Node, *, holds: bool
-) -> tuple[str, ir.Value, float, bool] | None:
+def _comparison(ask: Asked, node: ir.Node, *, holds: bool) -> _Condition | None:
     kind = _EITHER.get(node.op_type, node.op_type)
     if kind not in _FLIPPED:
         return None
@@ -85,7 +102,8 @@ def _comparison(
         compared = node.inputs[1 - index]
         if constant is not None and constant.size == 1 and compared is not None:
             name = _FLIPPED[kind] if turn else kind
-            return name, compared, float(constant.reshape(-1)[0]), holds
+            bound, at_bound = float(constant.reshape(-1)[0]), node.op_type not in _STRICT
+            return _Condition(name, compared, bound, at_bound=at_bound, holds=holds)
     return None
 
 
@@ -116,11 +134,10 @@ def filled(ask: Asked, fact: Masked, other: Operand) -> Fact | None:
     if rest is None or rest.op_type != "Sub" or rest.inputs[1] is not fact.mask:
         return None
     one = ask.constants.get(rest.inputs[0])
-    kind, value, bound, holds = condition
-    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0 or not holds:
+    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0:
         return None
     chosen = Operand(fact.value, fact.inner, None)
-    return _chosen(kind, value, bound, chosen, Operand(other.value, None, np.asarray(filler)))
+    return _selected(condition, chosen, Operand(other.value, None, np.asarray(filler)))
 
 
 CHOOSING: Final[Mapping[str, Transfer]] = {"Where": _where}

@@ -254,7 +254,7 @@ def _clipped(
     if found is None or not (found.min(axis=1) == found.max(axis=1)).all():
         return None
     low, high = float(found[0, 0]), float(found[1, 0])
-    if not (factor > 0).all() or not -_FAR < low < high < _FAR:
+    if not -_FAR < low < high < _FAR:  # nor is a factor negative, then
         return None
     between = low + (high - low) * np.linspace(-1.0, 2.0, 97)
     images = np.concatenate([between, _SIZES[:80], -_SIZES[:80], _near(known.asked, nodes)])

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.contents import CATALOGUE
-from normonnx.catalogue.norm import DOMAIN
+from normonnx.catalogue.norm import DOMAIN, Dim
 from normonnx.catalogue.operators import norm_of
 from normonnx.core.errors import UsageError
 from normonnx.graph import walk
@@ -25,6 +25,7 @@ from normonnx.graph.lengths import Lengths
 from normonnx.graph.ranks import Ranks
 from normonnx.recognize.arguments import Argument, arguments_of
 from normonnx.recognize.calls import call_of, norm_called
+from normonnx.recognize.channels_last import complete_channels_last
 from normonnx.recognize.completing import (
     Missing,
     Reading,
@@ -80,6 +81,12 @@ class Found:
     def spelling(self) -> tuple[str, ...]:
         """The operators that it is made of, in their order."""
         return tuple(node.op_type for node in reversed(self.region.nodes))
+
+    @property
+    def shape(self) -> tuple[Dim, ...]:
+        """Of what is normalized, as the graph has it."""
+        dims = self.call.shape
+        return (dims[0], *dims[2:], dims[1]) if self.surplus.channels_last else dims
 
     @property
     def given(self) -> frozenset[str]:
@@ -223,6 +230,10 @@ class _Search:
     ) -> Found | Missing | None:
         lengths = self._known.asked.lengths(root)
         outcome = None if lengths is None else complete(fact, lengths)
+        if lengths is not None and isinstance(outcome, Missing):
+            turned = complete_channels_last(fact, lengths)
+            if isinstance(turned, Reading):
+                return self.bound(turned, root, value, lengths, last=True)
         if not isinstance(outcome, Reading) or lengths is None:
             return outcome if isinstance(outcome, Missing) else None
         olders = (self._known.fact(root, older) for older in self._known.facts(root))
@@ -249,15 +260,26 @@ class _Search:
         value = node.outputs[0]
         return Found(fused.call, root, value, fused.arguments, region, surplus=fused.surplus)
 
-    def bound(
+    def bound(  # noqa: PLR0913
         self,
         reading: Reading,
         root: ir.Value,
         value: ir.Value,
         lengths: Lengths,
         region: Region | None = None,
+        *,
+        last: bool = False,
     ) -> Found | Missing:
-        """A reading as a call with its arguments, if the graph lets it be one."""
+        """A reading as a call with its arguments, if the graph lets it be one.
+
+        Args:
+            reading: Of the root; of the root with channels first where they are last.
+            root: What is normalized.
+            value: The result.
+            lengths: Of the root.
+            region: The nodes between, where they are known.
+            last: Whether channels are the last axis.
+        """
         ask = self._known.asked
         kinds = ask.element_type(root), ask.element_type(value)
         kind = kinds[1] or kinds[0]
@@ -271,6 +293,8 @@ class _Search:
         if ends is None or not _fits(lengths, ends):
             return Missing("its result is larger than what is normalized")
         reading = reading.spelled(_suggested(region))
+        if last:
+            lengths = (lengths[0], lengths[-1], *lengths[1:-1])
         if extras:
             reading = reading.spelled({"LayerNorm"})
             if reading.norm != "LayerNorm" or kind.itemsize < _STASH:
@@ -279,11 +303,11 @@ class _Search:
         if isinstance(found, Missing):
             return found
         if extras and any(isinstance(each, tuple) for each in found[0].values()):
-            return Missing(
-                _used_outside(region.leaks[0]), 2
-            )  # what reads its mean may give its scale
+            # What reads its mean may give its scale.
+            return Missing(_used_outside(region.leaks[0]), 2)
         call = _call(reading, found, (root, value), (lengths, kind), region)
-        return replace(call, extras=extras) if isinstance(call, Found) else call
+        surplus = Surplus(channels_last=last)
+        return replace(call, extras=extras, surplus=surplus) if isinstance(call, Found) else call
 
     def _extras(
         self, region: Region, root: ir.Value, value: ir.Value

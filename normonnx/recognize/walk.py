@@ -128,4 +128,6 @@ class Known:
 
 
 def _has_references(node: ir.Node) -> bool:
-    return any(attribute.is_ref() for attribute in node.attributes.values())
+    return bool(node.attributes) and any(
+        attribute.is_ref() for attribute in node.attributes.values()
+    )

@@ -49,6 +49,28 @@ def test_chains_merge(text: str, ops: str) -> None:
         assert {tensor.name for tensor in found.proto.graph.initializer} <= names
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "added"),
+    [
+        ("Mul(x, k)", "Mul(a, h)", 0),
+        ("Mul(k, x)", "Div(a, h)", 0),
+        ("Add(x, k)", "Sub(a, h)", 0),
+        ("Sub(x, k)", "Add(a, h)", 1),
+        ("Sub(k, x)", "Add(a, h)", 0),
+        ("Sub(x, k)", "Sub(h, a)", 1),
+        ("Div(x, k)", "Mul(a, h)", 1),
+    ],
+)
+def test_a_node_that_can_hold_both_stays(first: str, second: str, added: int) -> None:
+    """With its constant under the old name; another operator takes the place of one that can't."""
+    body = f"<float[4,1,1] vark, float[4,1,1] varh> {{ a = {first} y = {second} }}"
+    for name in "kh":
+        body = body.replace(f"({name}, ", f"(var{name}, ").replace(f", {name})", f", var{name})")
+    found = rewritten(HEAD + body)
+    assert len(found.ops.split()) == 1
+    assert [event.added for event in found.report.applied] == [added]
+
+
 def test_what_takes_the_place_of_a_division_reads_the_data_first() -> None:
     """As people write a product."""
     found = rewritten(

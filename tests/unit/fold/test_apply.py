@@ -18,6 +18,13 @@ def test_names_survive() -> None:
     assert (node.name, list(node.input), list(node.output)) == ("conv", ["x", "w", "w_bias"], ["y"])
 
 
+def test_a_bias_that_comes_from_above_is_named_after_the_weight() -> None:
+    """As one that comes from below; one that others read gets a name like its own."""
+    text = "g (float[N,4,H] x) => (float[N,a,b] y, float[2] z) <float[2,4,1] w, float[4,1] h, float[2] k> {{ n = Add(x, h) y = Conv(n, w{}) z = Exp(k) }}"
+    assert rewritten(text.format("")).weight("w_bias").shape == (2,)
+    assert rewritten(text.format(", k")).weight("k_folded").shape == (2,)
+
+
 def test_constants_stay_in_the_file() -> None:
     """However often a weight and a bias are rewritten, they go where the file had them."""
     found = rewritten(

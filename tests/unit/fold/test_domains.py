@@ -19,7 +19,7 @@ FOREIGN = [
     ("float[4,4,1,1] w, float var1", "c = Conv(x, w) d = L.Identity(c) y = Mul(d, var1)"),
     ("float[4,4,1,1] w, float var1", "c = Conv(x, w) d = L.Dropout(c) y = Mul(d, var1)"),
     (
-        "float[4] s, float[4] b, float[4,4] w, float[4] h",
+        "float[2,4,5,4] n, float[4] s, float[4] b, float[4,4] w, float[4] h",
         "n = L.LayerNormalization(x, s, b) m = MatMul(n, w) y = Add(m, h)",
     ),
     (

@@ -156,6 +156,16 @@ def test_a_norm_of_everything_absorbs() -> None:
     assert found.ops == "LayerNormalization"
 
 
+def test_a_shift_is_left_as_an_add() -> None:
+    """An RMSNormalization takes the scale of a BatchNormalization alone."""
+    found = rewritten(
+        "g (float[N,4] x) => (float[N,4] y) <float[4] s, NORM4> { n = RMSNormalization(x, s) y = BN(n) }",
+        opset=23,
+    )
+    assert found.ops == "RMSNormalization Add"
+    assert "its shift left as one Add" in found.applied
+
+
 def test_a_shift_alone_stays() -> None:
     """A BatchNormalization that multiplies by one is no better as an Add."""
     found = rewritten(

@@ -101,6 +101,16 @@ def test_products_merge(text: str, ops: str) -> None:
     assert "parallel to it" in found.applied
 
 
+@pytest.mark.parametrize("alpha", ["", ", alpha = 0.5"])
+def test_a_sum_of_products_is_multiplied_into_what_follows(alpha: str) -> None:
+    """Stored the other way round."""
+    found = rewritten(
+        "g (float[N,6] x) => (float[N,2] y) <float[6,5] w, float[6,5] v, float[2,5] u> {"
+        f" c = MatMul(x, w) d = MatMul(x, v) s = Add(c, d) y = Gemm<transB = 1{alpha}>(s, u) }}"
+    )
+    assert found.ops == "Gemm"
+
+
 LEFT = [
     pytest.param(
         "g (float[N,4,4] x) => (float[N,4,4] y) <float[4,4] w, float[4,4] v> { c = MatMul(x, w) d = MatMul(v, x) [sum] y = Add(c, d) }",

@@ -58,6 +58,21 @@ def test_a_new_bias_is_one_row() -> None:
     assert found.weight("w_bias").shape == (4,)
 
 
+@pytest.mark.parametrize("bias", ["", "[]", "[1]", "[2]", "[1,2]", "[1,1]"])
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("columns", [2, 1])
+def test_shifts_of_the_right_operand(bias: str, rows: int, columns: int) -> None:
+    """One number for each row of A goes into a bias, unless that varies along columns."""
+    bias = bias.replace("2", str(columns))
+    declared, operand = (f", float{bias} k", ", k") if bias else ("", "")
+    found = rewritten(
+        f"g (float[4,{columns}] x) => (float[{rows},{columns}] y) <float[{rows},4] w, float[4,1] h{declared}> {{"
+        f" r = Relu(x) n = Add(r, h) y = Gemm(w, n{operand}) }}"
+    )
+    folds = rows == 1 or bias in ("", "[]", "[1]", "[1,1]")
+    assert found.ops == ("Relu Gemm" if folds else "Relu Add Gemm")
+
+
 def test_gemm_with_computed_bias_of_beta_zero() -> None:
     """With beta 0 the bias is not read, so it may be anything, and it goes, with what computed it."""
     found = rewritten("""

@@ -40,6 +40,17 @@ def _case(
 
 UP = [
     _case(
+        "a ConvTranspose whose weight is computed",
+        "g (float[N,4,H] x, float[4,4,1] w) => (float[N,4,H] y) <NORM4> { c = ConvTranspose(x, w) [it] y = BN(c) }",
+        "ConvTranspose: its weight 'w' is an input of the graph, not a constant",
+    ),
+    _case(
+        "a shift after a Relu",
+        "g (float[N,4] x) => (float[N,4] y) <NORM4> { c = Relu(x) [it] y = BN(c) }",
+        "Relu 'c' before it can't take a scale and shift, only a positive scale",
+        quiet=True,
+    ),
+    _case(
         "two affines of different length",
         R3 + "<float[3,1] k, NORM4> { r = Reshape(x, s) m = BN(r) [it] y = Mul(m, k) }",
         "it and BatchNormalization 'm' before it differ in channels",
@@ -195,6 +206,22 @@ UP = [
 ]
 
 DOWN = [
+    _case(
+        "the slope of a PRelu",
+        "g (float[N,4] x) => (float[N,4] y) <float k> { r = Relu(x) [it] n = Mul(r, k) y = PRelu(x, n) }",
+        "PRelu: it reads it as its slope",
+        quiet=True,
+    ),
+    _case(
+        "one value twice in a Concat",
+        "g (float[N,4,H] x) => (float[N,2,H] y) <float k, float[2,8,1] w> { [it] n = Mul(x, k) c = Concat<axis = 1>(n, n) y = Conv(c, w) }",
+        "Conv 'y' would have to take it twice",
+    ),
+    _case(
+        "integers in the way of a factor of the input",
+        "g (float[N,2,H] x) => (float[N,4,H] y) <int8[4,2,1] q, float s, NORM2> { w = DequantizeLinear(q, s) [it] n = BN(x) y = Conv(n, w) }",
+        "Conv: its weight 'w' is stored as integers, which stay as they are",
+    ),
     _case(
         "Slice beyond the channels of the affine",
         "g (float[N,5,H] x) => (float[N,a,b] y) <NORM4, int64[1] i = {3}, int64[1] j = {5}, int64[1] one = {1}, float[2,2,1] w> { [it] n = BN(x) s = Slice(n, i, j, one) y = Conv(s, w) }",

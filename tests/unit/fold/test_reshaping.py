@@ -222,8 +222,8 @@ ANYHOW = "g (float[N] z, int64[N] s, int64[T] i) => (float[a,b,c] y, int64[T] j)
 @pytest.mark.parametrize("op_type", UNIFORM)
 def test_what_is_uniform_is_carried_up_whatever_the_shapes(op_type: str) -> None:
     """The number of dimensions need not be known."""
-    other = "r2 = Conv(x, v)" if op_type == "Sum" else ""
-    text = ANYHOW.format(f"r = Conv(x, w) {other} q = {UNIFORM[op_type]} y = Neg(q)")
+    other = "r2 = MatMul(x, v)" if op_type == "Sum" else ""
+    text = ANYHOW.format(f"r = MatMul(x, w) {other} q = {UNIFORM[op_type]} y = Neg(q)")
     found = rewritten(
         text.replace("> {", ", float[4,4,1] v> {") if other else text, opset=18, compare=False
     )

@@ -107,6 +107,15 @@ def test_mirrored_integers(dtype: type, lowest: int | None) -> None:
         assert f"{1} of the integers of 'w' would leave" in refused.reason
 
 
+@pytest.mark.parametrize(("axes", "length"), [((0,), 4), ((1,), 0)])
+def test_sums_over_nothing(axes: tuple[int, ...], length: int) -> None:
+    """A weight without rows contributes nothing."""
+    weight = np.zeros((0, 4), np.float32)
+    part = ScaledWeight(_value(weight), weight.shape, np.ones((1, 1)))
+    constant = SummedWeight(part, axes, np.ones(length), (length,), np.dtype(np.float32), "bias")
+    assert np.array_equal(summed(constant, None), np.ones(length))
+
+
 @pytest.mark.parametrize("block", [1, 12, 1 << 19])
 @pytest.mark.parametrize("axes", [(0,), (1,), (2,), (1, 2), (0, 2)])
 def test_sums_over_blocks(

@@ -123,3 +123,13 @@ def test_a_shift_of_either_branch_moves_on(op_type: str, operands: str) -> None:
         g (float[N,4] x, float[N,4] z) => (float[N,3] y) <float[4] k, float[4,3] w> {{
             r = Relu(x) d = Add(r, k) s = {op_type}({operands}) y = Gemm(s, w) }}""")
     assert found.ops == f"Relu {op_type} Gemm"
+
+
+@pytest.mark.parametrize("op_type", ["Add", "Sub", "Sum"])
+def test_a_shift_needs_nothing_of_a_branch_that_is_broadcast(op_type: str) -> None:
+    """It goes to the branch that has the axis."""
+    found = rewritten(
+        f"""g (float[N,3,5,4] x, float[1,1,5,4] z) => (float[N,4,5,4] y) <float[4,3,1,1] w, float[4,1,1] k> {{
+            c = Conv(x, w) s = Sigmoid(z) a = {op_type}(c, s) y = Add(a, k) }}"""
+    )
+    assert found.ops == f"Conv Sigmoid {op_type}"

@@ -91,3 +91,16 @@ def test_a_weight_that_nothing_else_reads_is_no_copy(monkeypatch: pytest.MonkeyP
     """It is replaced, however large."""
     monkeypatch.setattr(worth, "LARGEST_COPY", 0)
     assert rewritten(_concatenated(2)).report.modified
+
+
+@pytest.mark.parametrize("readers", [8, 9])
+def test_a_bias_is_worth_some_weights(readers: int) -> None:
+    """Those that would take the scale of a LayerNormalization are rewritten as well."""
+    weights = ", ".join(f"float[4,2] w{i}, float[2] h{i}" for i in range(readers))
+    body = " ".join(f"m{i} = MatMul(n, w{i}) a{i} = Add(m{i}, h{i})" for i in range(readers))
+    found = rewritten(
+        f"g (float[N,T,4] x) => (float[N,T,2] y) <float[4] s, float[4] b, {weights}> {{ n = LayerNormalization(x, s, b) {body}"
+        f" y = Sum({', '.join(f'a{i}' for i in range(readers))}) }}",
+        passes=("fold-affine",),
+    )
+    assert found.report.modified == (readers == 8)

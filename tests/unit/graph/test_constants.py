@@ -270,6 +270,19 @@ def test_reads_content(op_type: str, index: int, reads: bool) -> None:  # noqa: 
     assert reads_content(ir.node(op_type, values, domain="local"), index)
 
 
+def test_element_type_of_further_outputs() -> None:
+    """Indices and means have types of their own; all parts of a Split have the whole's."""
+    _, values = _constants(
+        """g (float16[N,4,H] x, float16[4] s) => (float16[N,a,b] y) {
+            a, i = MaxPool<kernel_shape = [2]>(x) b, m = LayerNormalization(x, s)
+            p, q = Split<axis = 1, num_outputs = 2>(x) r = RMSNormalization(x, s) y = Sum(p, q) }""",
+        opset=23,
+    )
+    types = {name: element_type(values[name]) for name in "aibmpqr"}
+    assert [name for name, found in types.items() if found is None] == ["i", "m"]
+    assert {found for found in types.values() if found is not None} == {np.dtype(np.float16)}
+
+
 def test_element_type_follows_producers() -> None:
     """Without a declared type the producers tell; what they don't tell is unknown."""
     _, values = _constants(

@@ -13,6 +13,8 @@ from normonnx.recognize.finding import Found, find
 from normonnx.runtime.oracle import evaluate
 from tests.rewriting import feeds_of, parsed
 
+_DEPRECATED = 18  # GroupNormalization, for the checker
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recognised:
@@ -51,7 +53,8 @@ def recognised(text: str, *, opset: int = 17, **numbers: Any) -> Recognised:  # 
             kind = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
             array = np.asarray(numbers[tensor.name], kind).reshape(tuple(tensor.dims))
             tensor.CopyFrom(onnx.numpy_helper.from_array(array, tensor.name))
-    onnx.checker.check_model(proto)
+    if "GroupNormalization" not in text or opset != _DEPRECATED:
+        onnx.checker.check_model(proto)
     model = ir.from_proto(proto)
     before = ir.to_proto(model).SerializeToString(deterministic=True)
     found = find(model)
@@ -66,7 +69,10 @@ def _check_same(proto: onnx.ModelProto, found: Found) -> None:
     seen = onnx.ModelProto()
     seen.CopyFrom(proto)
     given = {info.name for info in (*seen.graph.input, *seen.graph.output)}
-    ends = [value.name for value in (found.root, found.output) if value.name not in given]
+    read = (each.value for each in found.arguments if each.value is not None)
+    names = {str(value.name): None for value in (found.root, found.output, *read)}
+    held = {tensor.name for tensor in seen.graph.initializer}
+    ends = [name for name in names if name not in given | held]
     seen.graph.output.extend(onnx.ValueInfoProto(name=name) for name in ends)
     feeds = next(iter(feeds_of(proto)))
     numbers = {**feeds, **evaluate(ir.from_proto(seen), feeds)}

@@ -64,6 +64,13 @@ BATCH_NORMS = [
         17,
         id="between Transposes",
     ),
+    pytest.param(
+        "g (float[N,H,W,4] x) => (float[N,H,W,4] y) <float[4,1,1] s = {2, 1, 3, 4}, float[4,1,1] b> "
+        "{ t = Transpose<perm=[0,3,1,2]>(x) m = Mul(t, s) a = Add(m, b) "
+        "y = Transpose<perm=[0,2,3,1]>(a) }",
+        17,
+        id="between Transposes, though a scaler would do",
+    ),
     pytest.param(ROWS + f"<{ALONG}> {{ m = Mul(x, s) y = Add(m, b) }}", 17, id="rows"),
     pytest.param(
         IMAGE + f"<{PAIR}, float[4,1,1,1] w> "
@@ -181,6 +188,16 @@ NONE = [
         id="a scale at run time",
     ),
     pytest.param(
+        "g (float[N,4,6,6] x) => (float[N,4,3,3] y) <float[4,1,1,1] w, float[4,1,1] b> "
+        "{ c = Sub(x, b) y = Conv<group=4, strides=[2,2]>(c, w) }",
+        id="a depthwise Conv with a stride",
+    ),
+    pytest.param(
+        "g (float[N,4,6,6] x) => (float[N,4,8,8] y) <float[4,1,1,1] w, float[4,1,1] b> "
+        "{ c = Sub(x, b) y = Conv<group=4, pads=[1,1,1,1]>(c, w) }",
+        id="a depthwise Conv with padding",
+    ),
+    pytest.param(
         IMAGE + "<float[4,1,1,1] w, float[4] b> { y = Conv<group=4>(x, w, b) }",
         id="a lone depthwise Conv",
     ),
@@ -245,6 +262,13 @@ def test_refused(text: str, words: str) -> None:
     found = recognised(text)
     assert found.names == ""
     assert any(words in reason for reason in found.reasons), found.reasons
+
+
+def test_statistics_of_the_batch_are_no_batch_norm() -> None:
+    """training_mode=1 makes it another normalization."""
+    node = "y, m, v = BatchNormalization<training_mode=1>(x, scale, bias, mean, var)"
+    text = IMAGE.replace("[N,4,H,W] y)", "[N,4,H,W] y, float[4] m, float[4] v)")
+    assert "BatchNorm" not in recognised(text + f"<NORM4> {{ {node} }}", opset=15).names.split()
 
 
 def test_overridable_numbers_are_no_constants() -> None:

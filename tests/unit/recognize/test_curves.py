@@ -15,7 +15,7 @@ ROWS = "g (float[N,4] x) => (float[N,4] y) "
 ML = '<ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 3]> '
 AFFINE = "float[4] g, float[4] b"
 POWERS = [0.5, -1.5, 0.0, 2.0]
-NUMBERS = "float zero = {0}, float one = {1}, float two = {2}"
+NUMBERS = "float half = {0.5}, float zero = {0}, float one = {1}, float two = {2}"
 LAMBDAS = "float[4] l = {0.5, -1.5, 0.25, 3}"
 REST = "float[4] k = {1.5, 3.5, 1.75, -1}"
 
@@ -72,6 +72,12 @@ def test_other_tanhs(nodes: str) -> None:
     """An activation is neither a normalization nor nearly one."""
     found = recognised(TOKENS + nodes)
     assert (found.names, found.reasons) == ("", ())
+
+
+def test_a_tanh_of_slope_one_is_an_activation() -> None:
+    """Also where its input was passed on."""
+    text = TOKENS + f"<{AFFINE}> {{ i = Identity(x) t = Tanh(i) m = Mul(t, g) y = Add(m, b) }}"
+    assert "DynamicTanh" not in recognised(text).names
 
 
 def test_a_plain_tanh_is_an_activation() -> None:
@@ -172,6 +178,12 @@ NO_CLIPS = [
         id="a bound by feature",
     ),
     pytest.param(
+        "{ c = Sub(x, low) m = Mul(c, f) p = Less(m, half) q = Where(p, zero, m) "
+        "y = Clip(q, zero, one) }",
+        "StandardScaler",
+        id="a gap within the range",
+    ),
+    pytest.param(
         "{ c = Sub(x, low) m = Mul(c, f) p = Less(m, zero) q = Where(p, m, zero) "
         "r = Greater(q, one) y = Where(r, one, q) }",
         "StandardScaler",
@@ -196,6 +208,11 @@ def test_an_activation_with_an_upper_bound_is_no_scaler() -> None:
         text + "{ h = MatMul(x, w) m = Mul(h, s) a = Add(m, b) y = Clip(a, zero, two) }"
     )
     assert found.names == "BatchNorm"
+    nodes = "{ h = MatMul(x, w) i = Add(h, c) m = Mul(i, s) a = Add(m, b) y = Clip(a, zero, two) }"
+    assert (
+        recognised(text.replace("float[4] b", "float[4] b, float[4] c") + nodes).names
+        == "BatchNorm"
+    )
 
 
 SIGNED = (
@@ -323,6 +340,15 @@ def test_other_powers(nodes: str) -> None:
     assert found.names in ("", "BoxCox")  # of one side
     assert found.reasons
     assert all("neither Box-Cox nor Yeo-Johnson" in reason for reason in found.reasons)
+
+
+def test_exponents_along_another_axis() -> None:
+    """Features are on the last axis; with as many steps as features only the place tells."""
+    text = "g (float[N,4,4] x) => (float[N,4,4] y) <float one = {1}, float[4,1] l = {0.5, -1.5, 0.25, 3}> "
+    nodes = "{ a = Abs(x) p = Pow(a, l) q = Sub(p, one) y = Div(q, l) }"
+    found = recognised(text + nodes)
+    assert found.names == ""
+    assert "neither Box-Cox nor Yeo-Johnson" in found.reasons[0]
 
 
 def test_a_limit_before_a_power_is_no_part_of_it() -> None:

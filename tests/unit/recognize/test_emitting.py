@@ -196,3 +196,32 @@ def test_as_a_pass_it_composes_with_those_of_onnx_ir() -> None:
     passes = ir.passes.Sequential(RecognizeNorms())
     assert passes(model).modified
     assert not passes(model).modified
+
+
+CHANNELS_LAST: Final = [
+    pytest.param(
+        """x5 = Reshape(x, groups) m = ReduceMean<axes=[1, 2, 4]>(x5) d = Sub(x5, m) q = Mul(d, d)
+        v = ReduceMean<axes=[1, 2, 4]>(q) ve = Add(v, e) sd = Sqrt(ve) n = Div(d, sd)
+        z = Reshape(n, whole)""",
+        "GroupNorm",
+        id="GroupNorm",
+    ),
+    pytest.param(
+        """m = ReduceMean<axes=[1, 2]>(x) d = Sub(x, m) q = Mul(d, d)
+        v = ReduceMean<axes=[1, 2]>(q) ve = Add(v, e) sd = Sqrt(ve) z = Div(d, sd)""",
+        "InstanceNorm",
+        id="InstanceNorm",
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "norm"), CHANNELS_LAST)
+def test_channels_last_is_recognised_between_two_transposes(body: str, norm: str) -> None:
+    """Keras has channels on the last axis; the functions have them on axis 1."""
+    text = f"""g (float[N,4,5,8] x) => (float[N,4,5,8] y) <float[8] s, float[8] b, float e = {{0.001}},
+        int64[5] groups = {{0, 4, 5, 2, 4}}, int64[4] whole = {{0, 4, 5, 8}}> {{
+        {body} ns = Mul(z, s) y = Add(ns, b) }}"""
+    result = _recognised(text)
+    assert _ops(result) == f"Transpose {norm} Transpose"
+    (found,) = normonnx.inspect(parsed(text)).norms
+    assert (found.norm, found.normalizes, found.shape) == (norm, "x", (None, 4, 5, 8))

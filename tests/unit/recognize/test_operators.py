@@ -1,0 +1,446 @@
+"""Operators that are normalizations themselves, on X or on what is computed from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.recognize.chains import IMAGE, ROWS, chain, described
+
+ML = '<ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 3]> '
+CHANNELS = "float[4] c4 = {2, 0.5, -1, 3}, float[4] d4 = {1, 2, 3, 4}"
+GROUPS = "float[2] g2 = {2, -1}, float[2] h2 = {1, 3}"
+GROUPED = {
+    "g": "Reshape(x, split)",
+    "n": "InstanceNormalization<epsilon = 0.1>(g, ones, zeros)",
+    "r": "Reshape(n, back)",
+    "a": "Mul(r, s4)",
+    "y": "Add(a, b4)",
+}
+SPLIT = (
+    "int64[3] split = {0, 2, -1}, int64[4] back = {0, 4, 3, 5}, float[2] ones = {1, 1}, "
+    "float[2] zeros = {0, 0}, float[2] g2 = {2, -1}, float[2] h2 = {1, 3}"
+)
+AT_RUN_TIME = "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)"
+CHANNELS_AT_RUN_TIME = "g (float[N,4,3,5] x, float[4] p) => (float[N,4,3,5] y)"
+BATCH = {
+    "m": "ReduceMean<axes = [0, 2, 3], keepdims = 0>(x)",
+    "k4": "ReduceMean<axes = [0, 2, 3]>(x)",
+    "d": "Sub(x, k4)",
+    "q": "Mul(d, d)",
+    "v": "ReduceMean<axes = [0, 2, 3], keepdims = 0>(q)",
+    "y": "BatchNormalization<epsilon = 0.1>(x, c4, d4, m, v)",
+}
+CENTERED = {**BATCH, "m": "", "y": "BatchNormalization<epsilon = 0.1>(d, c4, d4, z4, v)"}
+BATCH_NORM = "BatchNormTraining bias scale epsilon=0.1 momentum=0.9 ddof=0"
+
+
+def _is(node: str, head: str = ROWS, more: str = "", **others: str) -> str:
+    return chain({**others, "y": node}, head, more)
+
+
+FOUND = [
+    # LayerNormalization and RMSNormalization
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(x, s, b)"),
+        17,
+        "LayerNorm bias scale axis=-1 epsilon=0.1",
+        id="LayerNormalization",
+    ),
+    pytest.param(
+        _is("LayerNormalization(x, s)"),
+        17,
+        "LayerNorm scale axis=-1 epsilon=1e-05",
+        id="without bias and epsilon",
+    ),
+    pytest.param(
+        _is(
+            "LayerNormalization<axis = 1, epsilon = 0.1>(x, p, q)", more="float[4,6] p, float[6] q"
+        ),
+        17,
+        "LayerNorm bias scale axis=-2 epsilon=0.1",
+        id="over two axes",
+    ),
+    pytest.param(
+        _is("LayerNormalization<axis = -3, epsilon = 0.1>(x, two)"),
+        17,
+        "LayerNorm scale axis=-3 epsilon=0.1",
+        id="over all axes",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(x, p, b)", AT_RUN_TIME),
+        17,
+        "LayerNorm bias scale axis=-1 epsilon=0.1",
+        id="scale at run time",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(x, s, p)", AT_RUN_TIME),
+        17,
+        "LayerNorm bias scale axis=-1 epsilon=0.1",
+        id="bias at run time",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(x, p, p)", AT_RUN_TIME),
+        17,
+        "LayerNorm bias scale axis=-1 epsilon=0.1",
+        id="both at run time",
+    ),
+    pytest.param(
+        _is(
+            "LayerNormalization<epsilon = 0.1>(x, p)",
+            "g (float[N,4,6] x, float[1,1,6] p) => (float[N,4,6] y)",
+        ),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="scale at run time of rank 3",
+    ),
+    pytest.param(
+        _is(
+            "LayerNormalization<epsilon = 0.1>(x, f, b)",
+            h="Shape(s)",
+            f="ConstantOfShape<value = float[1] {2}>(h)",
+        ),
+        17,
+        "LayerNorm bias scale axis=-1 epsilon=0.1",
+        id="a filled scale",
+    ),
+    pytest.param(
+        _is("Mul(n, s)", n="LayerNormalization<epsilon = 0.1>(x, s)"),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="scaled again",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(n, s)", n="Add(x, two)"),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="of X + 2",
+    ),
+    pytest.param(
+        _is(
+            "LayerNormalization<epsilon = 0.1>(n, s)", m="ReduceMean<axes = [-1]>(x)", n="Sub(x, m)"
+        ),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="of the centered",
+    ),
+    pytest.param(
+        _is("RMSNormalization<epsilon = 0.1>(x, s)"),
+        23,
+        "RMSNorm scale axis=-1 epsilon=0.1",
+        id="RMSNormalization",
+    ),
+    pytest.param(
+        _is("RMSNormalization<axis = 1>(x, q)", more="float[4,6] q"),
+        23,
+        "RMSNorm scale axis=-2 epsilon=1e-05",
+        id="RMSNormalization over two axes",
+    ),
+    # InstanceNormalization and GroupNormalization
+    pytest.param(
+        _is("InstanceNormalization<epsilon = 0.1>(x, c4, d4)", IMAGE, CHANNELS),
+        17,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="InstanceNormalization",
+    ),
+    pytest.param(
+        _is("InstanceNormalization(x, c4, d4)", IMAGE, CHANNELS),
+        17,
+        "InstanceNorm bias scale epsilon=1e-05",
+        id="its default epsilon",
+    ),
+    pytest.param(
+        _is("InstanceNormalization<epsilon = 0.1>(x, p, d4)", CHANNELS_AT_RUN_TIME, CHANNELS),
+        17,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="a scale by channel at run time",
+    ),
+    pytest.param(
+        chain(GROUPED, IMAGE, SPLIT),
+        17,
+        "GroupNorm bias scale num_groups=2 epsilon=0.1",
+        id="groups as channels",
+    ),
+    pytest.param(
+        chain(GROUPED, IMAGE, SPLIT, n="InstanceNormalization<epsilon = 0.1>(g, g2, h2)"),
+        17,
+        "GroupNorm bias scale num_groups=2 epsilon=0.1",
+        id="groups with a scale each",
+    ),
+    pytest.param(
+        _is("GroupNormalization<num_groups = 2, epsilon = 0.1>(x, g2, h2)", IMAGE, GROUPS),
+        18,
+        "GroupNorm bias scale num_groups=2 epsilon=0.1",
+        id="a scale for each group",
+    ),
+    pytest.param(
+        _is("GroupNormalization<num_groups = 4, epsilon = 0.1>(x, c4, d4)", IMAGE, CHANNELS),
+        18,
+        "GroupNorm bias scale num_groups=4 epsilon=0.1",
+        id="as many groups as channels",
+    ),
+    pytest.param(
+        _is(
+            "GroupNormalization<num_groups = 1, epsilon = 0.1>(x, g1, h1)",
+            IMAGE,
+            "float[1] g1 = {2}, float[1] h1 = {3}",
+        ),
+        18,
+        "GroupNorm bias scale num_groups=1 epsilon=0.1",
+        id="one group",
+    ),
+    pytest.param(
+        _is("GroupNormalization<num_groups = 2>(x, c4, d4)", IMAGE, CHANNELS),
+        21,
+        "GroupNorm bias scale num_groups=2 epsilon=1e-05",
+        id="a scale for each channel",
+    ),
+    pytest.param(
+        _is(
+            "GroupNormalization<num_groups = 2, epsilon = 0.1>(x, p, d4)",
+            CHANNELS_AT_RUN_TIME,
+            CHANNELS,
+        ),
+        21,
+        "GroupNorm bias scale num_groups=2 epsilon=0.1",
+        id="groups with a scale at run time",
+    ),
+    # MeanVarianceNormalization, LpNormalization
+    pytest.param(
+        _is("MeanVarianceNormalization(x)", IMAGE),
+        17,
+        "MeanVarianceNorm axes=(0,2,3) epsilon=1e-09",
+        id="its default axes",
+    ),
+    pytest.param(
+        _is("MeanVarianceNormalization<axes = [1, -1]>(x)", IMAGE),
+        17,
+        "MeanVarianceNorm axes=(1,3) epsilon=1e-09",
+        id="its axes",
+    ),
+    pytest.param(
+        _is("LpNormalization(x)"), 17, "LpNorm axis=-1 p=2 epsilon=0", id="LpNormalization"
+    ),
+    pytest.param(
+        _is("LpNormalization<axis = 1, p = 1>(x)"),
+        17,
+        "LpNorm axis=-2 p=1 epsilon=0",
+        id="its axis and p",
+    ),
+    pytest.param(
+        _is("LpNormalization<p = 2>(x)", "g (float[N,T,D] x) => (float[N,T,D] y)"),
+        17,
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="of unknown length",
+    ),
+    # BatchNormalization of statistics of X
+    pytest.param(chain(BATCH, IMAGE, CHANNELS), 15, BATCH_NORM, id="statistics of the batch"),
+    pytest.param(
+        chain(CENTERED, IMAGE, CHANNELS + ", float[4] z4 = {0, 0, 0, 0}"),
+        15,
+        BATCH_NORM,
+        id="of the centered, mean 0",
+    ),
+    pytest.param(
+        chain(BATCH, IMAGE, CHANNELS, y="BatchNormalization(x, c4, d4, m, v)"),
+        15,
+        BATCH_NORM.replace("0.1", "1e-05"),
+        id="the default epsilon",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "opset", "expected"), FOUND)
+def test_found(text: str, opset: int, expected: str) -> None:
+    """What the operator is, with its attributes and parameters."""
+    assert described(text, opset=opset) == expected
+
+
+REFUSED = [
+    pytest.param(
+        _is(
+            "LayerNormalization<axis = 1, epsilon = 0.1>(x, p)",
+            "g (float[N,4,6] x, float[4,1] p) => (float[N,4,6] y)",
+        ),
+        17,
+        "its scale has an unsuitable shape",
+        id="scale at run time along one of two axes",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(n, s)", n="Mul(x, two)"),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="of twice X",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(n, s)", n="Add(x, b)"),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="of X and a vector",
+    ),
+    pytest.param(
+        _is(
+            "LayerNormalization<epsilon = 0.1>(n, s)", m="ReduceMean<axes = [1]>(x)", n="Sub(x, m)"
+        ),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="of what is centered along another axis",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(n, s)", n="LayerNormalization<epsilon = 0.2>(x, s)"),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.2; LayerNorm scale axis=-1 epsilon=0.1",
+        id="one after the other",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(n, p)", AT_RUN_TIME, n="Mul(x, p)"),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="of X times something",
+    ),
+    pytest.param(
+        _is("RMSNormalization<epsilon = 0.1>(n, s)", n="Mul(x, two)"),
+        23,
+        "RMSNorm scale axis=-1 epsilon=0.1",
+        id="RMS of twice X",
+    ),
+    pytest.param(
+        _is("RMSNormalization<epsilon = 0.1>(n, s)", n="Add(x, two)"),
+        23,
+        "RMSNorm scale axis=-1 epsilon=0.1",
+        id="RMS of X + 2",
+    ),
+    pytest.param(
+        _is("InstanceNormalization<epsilon = 0.1>(n, c4, d4)", IMAGE, CHANNELS, n="Mul(x, s4)"),
+        17,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="an instance of scaled channels",
+    ),
+    pytest.param(
+        chain(GROUPED, IMAGE, SPLIT, y="Add(a, half)", a="Max(r, half)"),
+        17,
+        "GroupNorm num_groups=2 epsilon=0.1",
+        id="groups with a bound",
+    ),
+    pytest.param(
+        _is(
+            "GroupNormalization<num_groups = 3, epsilon = 0.1>(x, g3, h3)",
+            IMAGE,
+            "float[3] g3 = {2, -1, 1}, float[3] h3 = {1, 3, 1}",
+        ),
+        18,
+        "",
+        id="groups that don't divide",
+    ),
+    pytest.param(
+        _is(
+            "GroupNormalization<num_groups = 2, epsilon = 0.1>(x, p, p)",
+            "g (float[N,C,3,5] x, float[C] p) => (float[N,C,3,5] y)",
+        ),
+        21,
+        "",
+        id="of unknown channels",
+    ),
+    pytest.param(
+        _is("MeanVarianceNormalization<axes = [0, 4]>(x)", IMAGE), 17, "", id="an axis too many"
+    ),
+    pytest.param(
+        _is("MeanVarianceNormalization<axes = [1]>(n)", IMAGE, n="Mul(x, two)"),
+        17,
+        "MeanVarianceNorm axes=(1,) epsilon=1e-09",
+        id="of twice X, over an axis",
+    ),
+    pytest.param(
+        _is("Mul(n, two)", n="MeanVarianceNormalization<axes = [1]>(x)"),
+        17,
+        "MeanVarianceNorm axes=(1,) epsilon=1e-09",
+        id="scaled",
+    ),
+    pytest.param(
+        _is("Add(n, two)", n="MeanVarianceNormalization<axes = [1]>(x)"),
+        17,
+        "MeanVarianceNorm axes=(1,) epsilon=1e-09",
+        id="shifted",
+    ),
+    pytest.param(
+        _is("LpNormalization(n)", n="Mul(x, two)"),
+        17,
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="a length of twice X",
+    ),
+    pytest.param(
+        _is("LpNormalization(n)", n="Add(x, two)"),
+        17,
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="a length of X + 2",
+    ),
+    pytest.param(_is("LpNormalization<axis = 3>(x)"), 17, "", id="an axis too far"),
+    pytest.param(
+        ML + _is('ai.onnx.ml.Normalizer<norm = "MAX">(x)', "g (float[N,6] x) => (float[N,6] y)"),
+        17,
+        "",
+        id="Normalizer of the largest",
+    ),
+    pytest.param(
+        chain(
+            BATCH,
+            IMAGE,
+            CHANNELS + ", float[4] z4 = {0, 0, 0, 0}",
+            m="",
+            y="BatchNormalization<epsilon = 0.1>(x, c4, d4, z4, v)",
+        ),
+        15,
+        "what is divided by the deviation is not centered",
+        id="the mean is not subtracted",
+    ),
+    pytest.param(
+        chain(
+            BATCH,
+            IMAGE,
+            CHANNELS + ", float[4] z4 = {1, 1, 1, 1}",
+            m="",
+            y="BatchNormalization<epsilon = 0.1>(d, c4, d4, z4, v)",
+        ),
+        15,
+        "BatchNorm bias mean scale var epsilon=0.1",
+        id="another mean is subtracted",
+    ),
+    pytest.param(
+        chain(
+            BATCH,
+            "g (float[N,4,3,5] x, float[4] p) => (float[N,4,3,5] y)",
+            CHANNELS,
+            y="BatchNormalization<epsilon = 0.1>(x, p, d4, m, v)",
+        ),
+        15,
+        "BatchNorm bias mean scale var epsilon=0.1",
+        id="statistics and a scale at run time",
+    ),
+    pytest.param(
+        chain(
+            BATCH,
+            "g (float[N,4,3,5] x, float[4] p) => (float[N,4,3,5] y)",
+            CHANNELS,
+            m="",
+            y="BatchNormalization<epsilon = 0.1>(x, c4, d4, p, v)",
+        ),
+        15,
+        "BatchNorm bias mean scale var epsilon=0.1",
+        id="the mean from elsewhere",
+    ),
+    pytest.param(
+        _is(
+            "BatchNormalization<epsilon = 0.1>(x, c4, d4, d4, v4)",
+            IMAGE,
+            CHANNELS + ", float[4] v4 = {1, -1, 1, 1}",
+        ),
+        15,
+        "BatchNorm: var is -1 in channel 1 and epsilon 0.1; expected var + epsilon > 0",
+        id="a negative variance",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "opset", "expected"), REFUSED)
+def test_refused(text: str, opset: int, expected: str) -> None:
+    """One of something else, or none."""
+    assert described(text, opset=opset) == expected

@@ -1,0 +1,330 @@
+"""Elementwise operators within a chain: which spellings of it are the normalization, and which are none."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.recognize.chains import IMAGE, LAYER, LENGTH, RMS, chain, described
+
+LAYER_NORM = "LayerNorm axis=-1 epsilon=0.1"
+AFFINE = "LayerNorm bias scale axis=-1 epsilon=0.1"
+SCALED = "LayerNorm scale axis=-1 epsilon=0.1"
+BIASED = "LayerNorm bias axis=-1 epsilon=0.1"
+RMS_NORM = "RMSNorm axis=-1 epsilon=0.1"
+LENGTHS = "LpNorm axis=-1 p=2 epsilon=1e-05"
+AT_RUN_TIME = "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)"
+ALL_AT_RUN_TIME = "g (float[N,4,6] x, float[N,4,6] p) => (float[N,4,6] y)"
+ONE_AT_RUN_TIME = "g (float[N,4,6] x, float p) => (float[N,4,6] y)"
+SUMS = {"v": "z = ReduceSum<keepdims = 1>(q, last); Div(z, c)"}
+FRN = {
+    "q": "Mul(x, x)",
+    "v": "ReduceMean<axes = [2, 3]>(q)",
+    "w": "Add(v, e)",
+    "r": "Sqrt(w)",
+    "n": "Div(x, r)",
+    "a": "Mul(n, s4)",
+    "f": "Add(a, b4)",
+    "y": "Max(f, t)",
+}
+THRESHOLD = "float[4,1,1] t = {0.1, -0.2, 0, 0.3}"
+WHOLE = "FilterResponseNorm bias scale threshold epsilon=0.1"
+
+
+FOUND = [
+    pytest.param(chain(LAYER), LAYER_NORM, id="plain"),
+    # Add, Sub, Sum
+    pytest.param(chain(LAYER, w="Add(e, v)"), LAYER_NORM, id="epsilon first"),
+    pytest.param(
+        chain(LAYER, w="Sub(v, u)", more="float u = {-0.1}"), LAYER_NORM, id="minus a negative"
+    ),
+    pytest.param(chain(LAYER, w="Sum(e, v)"), LAYER_NORM, id="epsilon in a Sum"),
+    pytest.param(
+        chain(LAYER, w="Sum(f, v, f)", more="float f = {0.05}"), LAYER_NORM, id="two in a Sum"
+    ),
+    pytest.param(chain(LAYER, y="n = Div(d, r); a = Mul(n, s); Add(a, b)"), AFFINE, id="affine"),
+    pytest.param(
+        chain(LAYER, y="n = Div(d, r); a = Mul(s, n); Add(b, a)"), AFFINE, id="affine, other way"
+    ),
+    pytest.param(chain(LAYER, y="n = Div(d, r); Sub(n, b)"), BIASED, id="minus a bias"),
+    pytest.param(chain(LAYER, y="n = Div(d, r); Sub(b, n)"), AFFINE, id="bias minus it"),
+    pytest.param(chain(LAYER, y="n = Div(d, r); Neg(n)"), SCALED, id="Neg"),
+    pytest.param(chain(LAYER, d="Sub(m, x)"), SCALED, id="mean minus X"),
+    pytest.param(chain(LAYER, d="h = Neg(m); Sum(h, x)"), LAYER_NORM, id="the mean in a Sum"),
+    pytest.param(chain(LAYER, y="n = Div(d, r); Sum(b, n, b)"), BIASED, id="bias twice in a Sum"),
+    # Mul, Div, Reciprocal
+    pytest.param(chain(LAYER, y="i = Reciprocal(r); Mul(d, i)"), LAYER_NORM, id="Reciprocal"),
+    pytest.param(chain(LAYER, y="i = Div(one, r); Mul(i, d)"), LAYER_NORM, id="one over"),
+    pytest.param(chain(LAYER, y="i = Div(two, r); Mul(i, d)"), SCALED, id="scale over"),
+    pytest.param(
+        chain(LAYER, y="i = Reciprocal(r); j = Mul(i, two); z = Mul(d, j); Add(z, b)"),
+        AFFINE,
+        id="scale times the inverse",
+    ),
+    pytest.param(chain(LAYER, y="n = Div(d, r); Div(n, s)"), SCALED, id="over a scale"),
+    pytest.param(chain(LAYER, r="Pow(w, half)"), LAYER_NORM, id="Pow"),
+    pytest.param(
+        chain(LAYER, r="Pow(w, h)", y="Mul(d, r)", more="float[1] h = {-0.5}"),
+        LAYER_NORM,
+        id="Pow to -0.5",
+    ),
+    pytest.param(
+        chain(LAYER, q="Pow(d, t)", more="float[6] t = {2, 2, 2, 2, 2, 2}"),
+        LAYER_NORM,
+        id="the same exponent everywhere",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            y="z = Mul(x, zero); a = Add(z, two); i = Reciprocal(a); n = Div(d, r); Mul(n, i)",
+        ),
+        SCALED,
+        id="one over a constant in the shape of X",
+    ),
+    pytest.param(
+        chain(LAYER, y="z = Mul(x, zero); a = Add(z, two); n = Div(d, r); Div(n, a)"),
+        SCALED,
+        id="over a constant in the shape of X",
+    ),
+    # at run time
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); Mul(n, p)"), SCALED, id="scale at run time"
+    ),
+    pytest.param(chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); Mul(p, n)"), SCALED, id="scale first"),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); Add(n, p)"), BIASED, id="bias at run time"
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, s); Add(p, a)"),
+        AFFINE,
+        id="a constant scale, bias at run time",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, p); Add(a, b)"),
+        AFFINE,
+        id="scale at run time, a constant bias",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, p); Add(a, p)"),
+        AFFINE,
+        id="both at run time",
+    ),
+    # Max, Clip, Relu
+    pytest.param(chain(LENGTH), LENGTHS, id="Max"),
+    pytest.param(chain(LENGTH, f="Max(tiny, l)"), LENGTHS, id="Max, bound first"),
+    pytest.param(
+        chain(LENGTH, f="Max(tiny, l, u)", more="float u = {0.001}"),
+        "LpNorm axis=-1 p=2 epsilon=0.001",
+        id="the larger of two bounds",
+    ),
+    pytest.param(chain(LENGTH, f="Clip(l, tiny)"), LENGTHS, id="Clip"),
+    pytest.param(
+        chain(LENGTH, f="Clip(l, tiny, u)", more="float u = {3e38}"), LENGTHS, id="no real limit"
+    ),
+    pytest.param(
+        chain(LENGTH, f="a = Max(l, tiny); Max(a, u)", more="float u = {0.001}"),
+        "LpNorm axis=-1 p=2 epsilon=0.001",
+        id="bounded twice",
+    ),
+    pytest.param(
+        chain(LENGTH, f="a = Max(l, u); Max(a, tiny)", more="float u = {0.001}"),
+        "LpNorm axis=-1 p=2 epsilon=0.001",
+        id="bounded twice, the larger first",
+    ),
+    pytest.param(
+        chain(
+            {
+                "q": "ReduceSumSquare<axes = [-1]>(x)",
+                "f": "Max(q, tiny)",
+                "l": "Sqrt(f)",
+                "y": "Div(x, l)",
+            }
+        ),
+        "LpNorm axis=-1 p=2 epsilon=0.0031623",
+        id="squares bounded",
+    ),
+    pytest.param(chain(LAYER, w="c = Relu(v); Add(c, e)"), LAYER_NORM, id="Relu of a variance"),
+    pytest.param(chain(FRN, IMAGE, THRESHOLD), WHOLE, id="a threshold"),
+    pytest.param(chain(FRN, IMAGE, THRESHOLD, y="Max(t, f)"), WHOLE, id="the threshold first"),
+    pytest.param(chain(FRN, IMAGE, y="Max(f, half)"), WHOLE, id="one threshold"),
+    pytest.param(
+        chain(RMS, w="a = Abs(v); Add(a, e)"),
+        RMS_NORM,
+        id="Abs of what is positive",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), FOUND)
+def test_found(text: str, expected: str) -> None:
+    """The same normalization, however its arithmetic is spelled."""
+    assert described(text) == expected
+
+
+REFUSED = [
+    pytest.param(
+        chain(LAYER, ONE_AT_RUN_TIME, y="n = Div(d, r); Mul(n, p)"),
+        LAYER_NORM,
+        id="one number at run time",
+    ),
+    pytest.param(chain(LAYER, y="i = Div(s, r); Mul(i, d)"), "", id="scale over the deviation"),
+    pytest.param(
+        chain(LAYER, w="Add(v, u)", more="float[1,1,1,1] u = {0.1}"),
+        "its result has other axes than what is normalized",
+        id="a larger epsilon",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            m="ReduceMean<axes = [-1], keepdims = 0>(x)",
+            d="c = Unsqueeze(m, last); Sub(x, c)",
+            v="ReduceMean<axes = [-1], keepdims = 0>(q)",
+            w="z = Add(v, u); Unsqueeze(z, last)",
+            more="float[1,1,1] u = {0.1}",
+        ),
+        "its result has other axes than what is normalized",
+        id="epsilon with an axis more",
+    ),
+    pytest.param(chain(LAYER, w="Add(v, s)"), "", id="an epsilon for each feature"),
+    pytest.param(chain(LAYER, ONE_AT_RUN_TIME, w="Add(v, p)"), "", id="epsilon at run time"),
+    pytest.param(chain(LAYER, ONE_AT_RUN_TIME, w="Sub(v, p)"), "", id="less at run time"),
+    pytest.param(
+        chain(LAYER, ONE_AT_RUN_TIME, w="Sum(v, e, p)"), "", id="a Sum with one at run time"
+    ),
+    pytest.param(
+        chain(LAYER, ONE_AT_RUN_TIME, y="n = Div(d, r); Sub(p, n)"), LAYER_NORM, id="p - n"
+    ),
+    pytest.param(
+        chain(LAYER, ONE_AT_RUN_TIME, y="i = Div(p, r); Mul(d, i)"), "", id="p over the deviation"
+    ),
+    pytest.param(
+        chain(LAYER, ONE_AT_RUN_TIME, y="i = Reciprocal(r); j = Mul(i, p); Mul(d, j)"),
+        "",
+        id="p times the inverse",
+    ),
+    pytest.param(
+        chain(LAYER, ONE_AT_RUN_TIME, y="i = Reciprocal(r); j = Add(i, p); Mul(d, j)"),
+        "",
+        id="p plus the inverse",
+    ),
+    pytest.param(
+        chain(LAYER, d="c = Sub(x, m); Div(one, c)"),
+        "RMSNorm axis=-1 epsilon=0.1",
+        id="one over the centered",
+    ),
+    pytest.param(
+        chain(LAYER, d="c = Sub(x, m); Reciprocal(c)"),
+        "RMSNorm axis=-1 epsilon=0.1",
+        id="reciprocal of the centered",
+    ),
+    pytest.param(chain(LAYER, ONE_AT_RUN_TIME, r="Pow(w, p)"), "", id="an exponent at run time"),
+    pytest.param(chain(LAYER, r="Pow(half, w)"), "", id="base and exponent swapped"),
+    pytest.param(
+        chain(LAYER, q="Pow(d, t)", more="float[6] t = {2, 2, 2, 2, 2, 3}"),
+        "",
+        id="another exponent for the last",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Add(n, b); Mul(a, p)"),
+        BIASED,
+        id="a scale after the bias",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, p); Mul(a, p)"),
+        SCALED,
+        id="two scales at run time",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Add(n, p); Add(a, p)"),
+        BIASED,
+        id="two biases at run time",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Add(n, p); Mul(a, p)"),
+        BIASED,
+        id="a scale after the bias at run time",
+    ),
+    pytest.param(
+        chain(LAYER, ALL_AT_RUN_TIME, y="n = Div(d, r); Mul(n, p)"),
+        LAYER_NORM,
+        id="a scale of its own for each element",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x, float[2,1,1,6] p) => (float[2,N,4,6] y)",
+            y="n = Div(d, r); Mul(n, p)",
+        ),
+        LAYER_NORM,
+        id="a scale with an axis more",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[1,4,6] x, float[7,1,6] p) => (float[7,4,6] y)",
+            y="n = Div(d, r); Mul(n, p)",
+        ),
+        LAYER_NORM,
+        id="a scale that makes it larger",
+    ),
+    pytest.param(chain(LENGTH, f="Max(l, s)"), "", id="a bound for each feature"),
+    pytest.param(chain(LENGTH, ONE_AT_RUN_TIME, f="Max(l, p)"), "", id="a bound at run time"),
+    pytest.param(
+        chain(LENGTH, ONE_AT_RUN_TIME, f="Max(l, tiny, p)"), "", id="another bound at run time"
+    ),
+    pytest.param(chain(LENGTH, ONE_AT_RUN_TIME, f="Clip(l, p)"), "", id="Clip at run time"),
+    pytest.param(
+        chain(LENGTH, ONE_AT_RUN_TIME, f="Clip(l, tiny, p)"), "", id="Clip to a limit at run time"
+    ),
+    pytest.param(
+        chain(LENGTH, f="Clip(l, tiny, u)", more="float u = {1e30}"), "", id="Clip with a limit"
+    ),
+    pytest.param(chain(LENGTH, f="Max(l)"), "", id="no bound"),
+    pytest.param(chain(LENGTH, f="Max(l, l)"), "", id="bounded by itself"),
+    pytest.param(
+        chain(LENGTH, f="Max(l, half)"),
+        "its lower bound 0.5 limits lengths and guards against no zero",
+        id="a large bound",
+    ),
+    pytest.param(
+        chain(FRN, IMAGE, THRESHOLD, y="Max(f, t, t)"),
+        "FilterResponseNorm bias scale epsilon=0.1",
+        id="two thresholds",
+    ),
+    pytest.param(
+        chain(FRN, IMAGE, THRESHOLD, y="z = Max(f, t); Max(z, t)"),
+        "FilterResponseNorm bias scale threshold epsilon=0.1",
+        id="a threshold after a threshold",
+    ),
+    pytest.param(
+        chain(FRN, IMAGE, THRESHOLD, y="z = Max(f, t); Add(z, b4)"),
+        "FilterResponseNorm bias scale threshold epsilon=0.1",
+        id="a bias after the threshold",
+    ),
+    pytest.param(
+        chain(FRN, IMAGE, THRESHOLD, n="c = Max(x, t); Div(c, r)", y="Add(a, b4)", f=""),
+        "BatchNorm bias mean scale var epsilon=0",
+        id="a bound of X",
+    ),
+    pytest.param(
+        chain(FRN, IMAGE, y="Max(f, t)", more="float[3,1] t"),
+        "FilterResponseNorm bias scale epsilon=0.1",
+        id="a threshold by row",
+    ),
+    pytest.param(
+        chain(FRN, "g (float[N,4,3,5] x, float[4,1,1] t) => (float[N,4,3,5] y)"),
+        "FilterResponseNorm bias scale epsilon=0.1",
+        id="a threshold at run time",
+    ),
+    pytest.param(
+        chain(FRN, IMAGE, y="Relu(f)"), "FilterResponseNorm bias scale epsilon=0.1", id="Relu"
+    ),
+    pytest.param(
+        chain(FRN, IMAGE, y="Abs(f)"), "FilterResponseNorm bias scale epsilon=0.1", id="Abs"
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), REFUSED)
+def test_refused(text: str, expected: str) -> None:
+    """What is computed otherwise is none, or one that ends before."""
+    assert described(text) == expected

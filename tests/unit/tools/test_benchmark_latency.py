@@ -1,0 +1,47 @@
+"""The script that measures latencies: inputs it draws, and a line for each model."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+pytest.importorskip("onnxruntime", reason="it measures ONNX Runtime: install normonnx[cpu]")
+
+from tests.rewriting import parsed  # only where importorskip let us come here, as what follows
+from tools import benchmark_latency
+
+TEXT = """g (float[N, 4, P] x, int64[N] i) => (float[N, 3, P] y, int64[N] j) <float[3, 4, 1] w, float[3] scale, float[3] bias, float[3] mean, float[3] var> {
+    c = Conv(x, w) y = BN(c) j = Abs(i) }"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A small model with dynamic dimensions."""
+    path = tmp_path / "small.onnx"
+    onnx.save(parsed(TEXT), path)
+    return path
+
+
+def test_inputs_have_the_sizes_asked_for(model: Path) -> None:
+    """The batch, dimensions by their name, and whole numbers where they are wanted."""
+    session = benchmark_latency._session(model)
+    feeds = benchmark_latency.feeds_of(session, 2, {"P": 7})
+    assert (feeds["x"].shape, feeds["x"].dtype) == ((2, 4, 7), np.float32)
+    assert (feeds["i"].shape, feeds["i"].dtype) == ((2,), np.int64)
+    assert benchmark_latency.feeds_of(session, 1, {})["x"].shape == (1, 4, 64)
+
+
+def test_a_line_for_each_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Medians, the original against itself, and before over after, with intervals."""
+    benchmark_latency.main([str(model), str(model), "--seconds", "0", "--sizes", "P=8"])
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    interval = r"\d+\.\d{3} \[\d+\.\d{3} \d+\.\d{3}\]"
+    for line in lines:
+        assert re.fullmatch(
+            rf"small +\d+\.\d{{3}} +\d+\.\d{{3}} +\d+ +{interval} +{interval}", line
+        )

@@ -160,6 +160,7 @@ def test_found(text: str, expected: str) -> None:
     assert described(text) == expected
 
 
+NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
     pytest.param(
         chain(LAYER, ONE_AT_RUN_TIME, y="n = Div(d, r); Mul(n, p)"),
@@ -186,14 +187,12 @@ REFUSED = [
     ),
     pytest.param(chain(LAYER, w="Add(v, s)"), "", id="an epsilon for each feature"),
     pytest.param(
-        chain(LAYER, ONE_AT_RUN_TIME, w="Add(v, p)"),
-        "its epsilon is no constant",
-        id="epsilon at run time",
+        chain(LAYER, ONE_AT_RUN_TIME, w="Add(v, p)"), NO_CONSTANT, id="epsilon at run time"
     ),
     pytest.param(chain(LAYER, ONE_AT_RUN_TIME, w="Sub(v, p)"), "", id="less at run time"),
     pytest.param(
         chain(LAYER, ONE_AT_RUN_TIME, w="Sum(v, e, p)"),
-        "its epsilon is no constant",
+        NO_CONSTANT,
         id="a Sum with one at run time",
     ),
     pytest.param(

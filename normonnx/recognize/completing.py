@@ -181,8 +181,6 @@ def _affine(
     operands = {"scale": fact.scale or fact.cx, "bias": fact.bias or fact.c1}
     if fact.scale is not None and not fact.cx.is_number(1.0):
         return None
-    if fact.bias is not None and not fact.c1.is_number(0.0):
-        return None
     if not all(place.stands(operand, axes) for operand in operands.values()):
         return None
     parameters: dict[str, Array | Runtime] = {}

@@ -637,3 +637,78 @@ def test_branches(y: str, last: str) -> None:
     assert result.model.graph[-1].op_type == last
     assert result.report.verification is not None
     assert result.report.verification.verdict is Verdict.PASS
+
+
+def test_parameters_at_run_time_have_shapes() -> None:
+    """What is not known before is given as its shape."""
+    text = chain(
+        LAYER, "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)", y="n = Div(d, r); Mul(n, p)"
+    )
+    call = recognised(text).only.call
+    assert (call.parameters["scale"], call.shape) == ((6,), (None, 4, 6))
+
+
+SPELLINGS = [
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)",
+            y="n = Div(d, r); c = Greater(p, zero); k1 = Cast<to = 1>(c); a = Abs(k1); z = Mul(a, s); Mul(n, z)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Mul",
+        id="a scale from a comparison elsewhere",
+    ),
+    pytest.param(chain(LAYER), "ReduceMean Sub Mul ReduceMean Add Sqrt Div", id="plain"),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)",
+            y="n = Div(d, r); c = Mul(p, p); z = Sub(c, p); Mul(n, z)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Mul",
+        id="a scale that is computed",
+    ),
+    pytest.param(
+        chain(LENGTH, f="c = Equal(l, zero); Where(c, one, l)"),
+        "ReduceL2 Equal Where Div",
+        id="a comparison",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            f="c = Greater(l, tiny); k1 = Cast<to = 1>(c); p = Mul(l, k1); o = Sub(one, k1); t = Mul(o, tiny); Add(p, t)",
+        ),
+        "ReduceL2 Greater Cast Mul Sub Mul Add Div",
+        id="a mask",
+    ),
+    pytest.param(
+        chain(LAYER, d="c = Identity(x); Sub(c, m)"),
+        "ReduceMean Identity Sub Mul ReduceMean Add Sqrt Div",
+        id="a view",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x) => (float[N,4,6] y)",
+            y="n = Div(d, r); h = Shape(s); o = ConstantOfShape(h); Add(n, o)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Add",
+        id="a constant that is computed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "operators"), SPELLINGS)
+def test_what_it_is_made_of(text: str, operators: str) -> None:
+    """What is computed from X, and nothing that comes from elsewhere."""
+    assert sorted(recognised(text).only.spelling) == sorted(operators.split())
+
+
+def test_the_type_is_that_of_x() -> None:
+    """A fused operator may have parameters of another type."""
+    text = (
+        '<ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]> '
+        "g (float16[N,3,5,4] x) => (float16[N,3,5,4] y) <float[4] s, float[4] b> "
+        "{ y = com.microsoft.GroupNorm<groups = 2>(x, s, b) }"
+    )
+    assert recognised(text).only.call.dtype == "float16"

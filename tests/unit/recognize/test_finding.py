@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
 import normonnx
 from normonnx.core.verdicts import Verdict
+from normonnx.recognize.finding import find
 from tests.rewriting import parsed
 from tests.unit.recognize.chains import LAYER, LENGTH, RMS, ROWS, chain, described
 from tests.unit.recognize.recognising import recognised
@@ -646,6 +648,36 @@ def test_parameters_at_run_time_have_shapes() -> None:
     )
     call = recognised(text).only.call
     assert (call.parameters["scale"], call.shape) == ((6,), (None, 4, 6))
+
+
+def test_affines_apart() -> None:
+    """What is but a scale and a shift can be told from what has a statistic."""
+    both = "n = Div(d, r); m1 = Max(n, s); c = Sub(m1, s); p1 = Exp(x); c1 = Sub(p1, b); a1 = Div(c1, b); Mul(c, a1)"
+    findings = find(ir.from_proto(parsed(chain(LAYER, y=both))))
+    names = {
+        affine: [found.call.norm.name for found in findings.only(affine=affine).norms]
+        for affine in (True, False)
+    }
+    assert names == {True: ["StandardScaler"], False: ["LayerNorm"]}
+    assert not findings.near_misses
+
+
+def test_near_misses_apart() -> None:
+    """So can what is nearly one of them."""
+    text = chain(
+        LAYER,
+        v="ReduceSum(q, last)",
+        y="z = Exp(x); t = Mul(z, s); u = Add(t, b); n = Div(d, r); Add(n, u)",
+    )
+    findings = find(ir.from_proto(parsed(text)))
+    assert not findings.norms
+    reasons = {
+        affine: [miss.reason for miss in findings.only(affine=affine).near_misses]
+        for affine in (True, False)
+    }
+    assert "a factor is -1" in reasons[True][0]
+    assert "a sum in place of a mean" in reasons[False][0]
+    assert [len(each) for each in reasons.values()] == [1, 1]
 
 
 SPELLINGS = [

@@ -61,6 +61,22 @@ TERMS = (
 UNIT = "h0 = ReduceMax<axes = [-1]>(a); c = Equal(h0, zero); Where(c, one, h0)"
 TWICE = {**SAFE, "h": UNIT, "p": "", "f": "", "y": "n = Div(x, h); Div(n, l)"}
 FOUND = [
+    pytest.param(
+        chain(LENGTH, l="x2 = Mul(x, minus); a = Abs(x2); ReduceSum(a, last)"),
+        17,
+        MANHATTAN,
+        id="of -X",
+    ),
+    pytest.param(
+        chain(
+            SQUARES,
+            q="a = Abs(x); a2 = Mul(a, two); p = Mul(a2, a2); Mul(p, quarter)",
+            more="float quarter = {0.25}",
+        ),
+        17,
+        EUCLIDEAN,
+        id="a quarter of the squares of twice the sizes",
+    ),
     pytest.param(chain(TWICE), 17, "LpNorm axis=-1 p=2 epsilon=0", id="divided twice"),
     pytest.param(
         chain(LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); p = Mul(l0, l0); Sqrt(p)"),
@@ -330,6 +346,42 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 AXES = "g (float[N,4,6] x, int64[1] at) => (float[N,4,6] y)"
 REFUSED = [
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, two); z = ReduceSum(a2, last); Mul(z, half)"),
+        17,
+        "its statistic is no p-norm: a mean in place of a sum",
+        id="half the sum of twice the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, two); ReduceSum(a2, last)"),
+        17,
+        "its statistic is no p-norm: a mean in place of a sum",
+        id="the sum of twice the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, two); ReduceMax<axes = [-1]>(a2)"),
+        17,
+        "it is scaled by a number, which a p-norm is not",
+        id="the largest of twice the sizes",
+    ),
+    pytest.param(
+        chain(SQUARES, q="a = Abs(x); a2 = Mul(a, two); Mul(a2, a2)"),
+        17,
+        "its statistic is no p-norm: a mean in place of a sum",
+        id="squares of twice the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, minus); ReduceSum(a2, last)"),
+        17,
+        "",
+        id="minus the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Add(a, e); ReduceSum(a2, last)"),
+        17,
+        "",
+        id="sizes and an epsilon each",
+    ),
     pytest.param(
         chain(RESPONSE, IMAGE, z="x1 = Add(x, one); Mul(x1, n)"),
         17,

@@ -75,7 +75,7 @@ GIVEN = [
     ("2.0", "c = Conv(x, w) y = BatchNormalization<epsilon: float = @given>(c, s, s, s, s)", 13),
     ("[0,1,3,2]", "r = Relu(x) c = Transpose<perm: ints = @given>(r) y = Transpose<perm = [0,1,3,2]>(c)", 13),
     ("[0,1,3,2]", "r = Relu(x) c = Transpose<perm = [0,1,3,2]>(r) y = Transpose<perm: ints = @given>(c)", 13),
-    ("1", "n = Mul(x, k) r = Gather<axis: int = @given>(n, one) y = Conv(r, w)", 13),
+    ("1", "n = Mul(x, h) r = Gather<axis: int = @given>(n, one) y = Conv(r, w)", 13),
     ("1", "c = Conv(x, w) r = Unsqueeze<axes: ints = @given>(c) y = Mul(r, h)", 11),
     ("1", "n = Mul(x, k) r = Flatten<axis: int = @given>(n) y = Mul(r, r)", 13),
     ("1", "c = Conv<group: int = @given>(x, w) y = Conv(c, w)", 13),

@@ -208,6 +208,23 @@ def test_a_change_of_signs_leaves_the_scales() -> None:
     assert np.array_equal(found.weight("q"), -Q.reshape(4, 3, 1))
 
 
+def test_a_change_of_signs_leaves_the_scale_of_the_bias() -> None:
+    """Its integers are negated as well."""
+    found = _folded(
+        "g (float[N,3,5] x) => (float[N,4,5] y) <int8[4,3,1] q, float[4] s, int32[4] b, float sb> {"
+        " w = DequantizeLinear<axis = 0>(q, s) v = DequantizeLinear(b, sb) c = Conv(x, w, v) y = Neg(c) }",
+        {
+            "q": Q.reshape(4, 3, 1),
+            "s": np.array([0.5, 1, 2, 4], np.float32),
+            "b": np.array([100, -200, 7, 0], np.int32),
+            "sb": np.array(0.5, np.float32),
+        },
+    )
+    assert found.ops == "DequantizeLinear DequantizeLinear Conv"
+    assert found.weight("sb").shape == ()
+    assert found.weight("b").tolist() == [-100, 200, -7, 0]
+
+
 def test_zero_points_of_blocks() -> None:
     """Each block is mirrored about its own."""
     found = _folded(

@@ -251,8 +251,8 @@ def _adaptive(
     name: str, axis: Callable[[Place], int], over: Callable[[Place], range], least: int
 ) -> Read:
     def read(fact: Combination, place: Place, epsilon: float) -> Reading | None:
-        if fact.scale is None and (fact.bias is None or place.rank == 2):  # noqa: PLR2004
-            return None  # what is added to rows alone is more likely a branch of the network
+        if fact.scale is None and (fact.bias is None or same(fact.bias.frame, place.frame)):
+            return None  # what is added to every element is a branch of the network
         if place.rank < least or not place.is_over(over(place)):
             return None
         found = _affine(fact, place, (0, axis(place)))

@@ -387,11 +387,16 @@ def adaptive(name: str, *, last: bool) -> Callable[[Writer, Setting], tuple[Valu
         y = w.transpose(y, [order.index(each) for each in range(rank)]) if turn else y
         unknown = turn and all(isinstance(x.dims[each], str) for each in (0, axis))
         # No Reshape to (N, C) can be written; a sum with a matrix may be a residual.
-        apart = places[0] > places[1] or unknown or (rank == 2 and not scales)
+        apart = places[0] > places[1] or unknown or (not scales and _is_full(x, (0, axis)))
         accepted = frozenset([name]) | (CENTERED if apart else frozenset())
         return y, Spec(name, accepted, {"epsilon": how.epsilon, "offset": offset})
 
     return draw
+
+
+def _is_full(x: Value, axes: tuple[int, int]) -> bool:
+    """Whether nothing else has any length."""
+    return all(dim == 1 for at, dim in enumerate(x.dims) if at not in axes)
 
 
 def _adapted(w: Writer, y: Value, places: tuple[int, int], *, scales: bool) -> tuple[Value, float]:

@@ -291,3 +291,14 @@ def test_a_constant_in_a_transposed_view_is_turned() -> None:
         y = Transpose<perm=[0, 2, 1]>(u) }""")
     assert found.names == "RMSNorm"
     assert found.only.root.name == "x"
+
+
+@pytest.mark.parametrize("shape", ["4,4", "4,1,4"])
+def test_a_residual_is_no_bias_for_each_sample(shape: str) -> None:
+    """However few axes there are: what has a number for each element is added outside."""
+    found = recognised(f"""
+        g (float[{shape}] x, float[{shape}] r) => (float[{shape}] y) <float e = {{1e-5}}> {{
+        m = ReduceMean<axes=[-1]>(x)  d = Sub(x, m)  q = Mul(d, d)  v = ReduceMean<axes=[-1]>(q)
+        a = Add(v, e)  s = Sqrt(a)  z = Div(d, s)  y = Add(z, r) }}""")
+    assert found.names == "LayerNorm"
+    assert found.only.output.name == "z"

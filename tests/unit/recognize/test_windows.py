@@ -276,6 +276,12 @@ FOUND = [
         "LocalResponseNorm size=1 alpha=0.5 beta=0.75 bias=1 torch_window=0",
         id="LRN of one",
     ),
+    pytest.param(
+        chain(DEEP, IMAGE, NUMBERS, p="z1 = Pad(u, pads); Identity(z1)"),
+        {},
+        LRN,
+        id="Identity after Pad",
+    ),
 ]
 
 
@@ -342,12 +348,6 @@ REFUSED = [
         {},
         "",
         id="cut and padded",
-    ),
-    pytest.param(
-        chain(DEEP, IMAGE, NUMBERS, p="z1 = Pad(u, pads); Identity(z1)"),
-        {},
-        "",
-        id="Identity after Pad",
     ),
     pytest.param(
         chain(DEEP, IMAGE, NUMBERS, c="c0 = AveragePool<kernel_shape = [3, 1, 1]>(p); Relu(c0)"),

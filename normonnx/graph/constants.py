@@ -243,12 +243,24 @@ def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | No
     if node.op_type == "Cast":
         target = node.attributes["to"]
         return (None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))), None
-    if node.op_type == "CastLike":
+    if node.op_type in ("CastLike", "Where"):
         return None, node.inputs[1]
+    if value is not node.outputs[0] and node.op_type != "Split":
+        return None, None  # the indices of MaxPool are integers, and the mask of Dropout is none
+    if node.op_type == "If":
+        return None, _branch_output(node)
     if node.op_type not in _KEEPS_TYPE or not node.inputs:
         return None, None
     weight = node.inputs[1] if node.op_type in _WEIGHED and len(node.inputs) > 1 else None
     return None, weight if weight is not None and weight.is_initializer() else node.inputs[0]
+
+
+def _branch_output(node: ir.Node) -> ir.Value | None:
+    """What a branch of an If gives first: the other gives the same type."""
+    branch = node.attributes.get("then_branch")
+    if branch is None or branch.is_ref() or not branch.as_graph().outputs:
+        return None
+    return branch.as_graph().outputs[0]
 
 
 _WEIGHED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # of one type

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -18,34 +18,65 @@ _FLIPPED: Final = {"Greater": "Less", "Less": "Greater", "Equal": "Equal"}
 _EITHER: Final = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
+class _Condition(NamedTuple):
+    """A comparison of a value with a number.
+
+    Attributes:
+        kind: Greater, Less, Equal or Differs.
+        value: What is compared.
+        bound: With which number.
+        holds: Whether the condition is that it holds; else that it doesn't.
+        inclusive: Whether equality counts as greater, or as less.
+    """
+
+    kind: str
+    value: ir.Value
+    bound: float
+    holds: bool = True
+    inclusive: bool = False
+
+
 def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     always, one, other = operands
     if one is None or other is None:
         return None
     if always is not None and always.constant is not None and always.constant.size == 1:
-        return (one if always.constant.all() else other).fact
+        taken = one if always.constant.all() else other
+        return taken.fact if _as_long(ask, taken.value, node.outputs[0]) else None
     condition = _condition(ask, node.inputs[0])
     if condition is None:
         return None
-    kind, value, bound, holds = condition
-    chosen, rest = (one, other) if holds else (other, one)
-    if kind == "Equal":
-        kind, chosen, rest = "Differs", rest, chosen
-    if kind == "Less":  # v < bound ? a : b is v > bound ? b : a, as far as functions go
-        kind, chosen, rest = "Greater", rest, chosen
-    return _chosen(kind, value, bound, chosen, rest)
+    chosen, rest = (one, other) if condition.holds else (other, one)
+    if condition.kind in ("Equal", "Less"):
+        chosen, rest = rest, chosen
+    return _chosen(_opposite(condition), chosen, rest)
 
 
-def _chosen(
-    kind: str, value: ir.Value, bound: float, chosen: Operand, rest: Operand
-) -> Fact | None:
-    """The value itself where it is large enough, a number elsewhere."""
-    fact, number = chosen.fact, rest.number
-    if chosen.value is not value or number is None or fact is None:
+def _as_long(ask: Asked, one: ir.Value, other: ir.Value) -> bool:
+    """Whether two values certainly have the same shape."""
+    lengths = ask.lengths(one)
+    return lengths is not None and lengths == ask.lengths(other)
+
+
+def _opposite(condition: _Condition) -> _Condition:
+    """What holds where Equal or Less doesn't; the other conditions as they are."""
+    if condition.kind == "Equal":
+        return condition._replace(kind="Differs")
+    if condition.kind == "Less":
+        return condition._replace(kind="Greater", inclusive=not condition.inclusive)
+    return condition
+
+
+def _chosen(condition: _Condition, chosen: Operand, rest: Operand) -> Fact | None:
+    """The value itself where it is large enough, or differs from zero; a number elsewhere."""
+    fact, bound = chosen.fact, condition.bound
+    if chosen.value is not condition.value or fact is None or condition.kind in ("Equal", "Less"):
         return None
-    if bound == 0.0 and number == 1.0:
+    numbers = rest.field(fact.frame)
+    number = None if numbers is None else numbers.number
+    if bound == 0.0 and number == 1.0 and not condition.inclusive:
         return _guarded(fact)
-    if kind == "Greater" and number == bound:
+    if condition.kind == "Greater" and number == bound:
         return algebra.bounded(fact, bound)
     return None
 
@@ -58,8 +89,8 @@ def _guarded(fact: Fact) -> Fact | None:
     return None
 
 
-def _condition(ask: Asked, value: ir.Value | None) -> tuple[str, ir.Value, float, bool] | None:
-    """A comparison of a value with a number: how, which value, the number, and whether it holds."""
+def _condition(ask: Asked, value: ir.Value | None) -> _Condition | None:
+    """What a condition compares, through Not; a Cast compares with zero."""
     holds = True
     for _ in range(4):
         node = None if value is None else value.producer()
@@ -69,14 +100,12 @@ def _condition(ask: Asked, value: ir.Value | None) -> tuple[str, ir.Value, float
             holds, value = not holds, node.inputs[0]
             continue
         if node.op_type == "Cast":
-            return "Differs", node.inputs[0], 0.0, holds
+            return _Condition("Differs", node.inputs[0], 0.0, holds)
         return _comparison(ask, node, holds=holds)
     return None
 
 
-def _comparison(
-    ask: Asked, node: ir.Node, *, holds: bool
-) -> tuple[str, ir.Value, float, bool] | None:
+def _comparison(ask: Asked, node: ir.Node, *, holds: bool) -> _Condition | None:
     kind = _EITHER.get(node.op_type, node.op_type)
     if kind not in _FLIPPED:
         return None
@@ -85,7 +114,8 @@ def _comparison(
         compared = node.inputs[1 - index]
         if constant is not None and constant.size == 1 and compared is not None:
             name = _FLIPPED[kind] if turn else kind
-            return name, compared, float(constant.reshape(-1)[0]), holds
+            bound = float(constant.reshape(-1)[0])
+            return _Condition(name, compared, bound, holds, node.op_type in _EITHER)
     return None
 
 
@@ -116,11 +146,10 @@ def filled(ask: Asked, fact: Masked, other: Operand) -> Fact | None:
     if rest is None or rest.op_type != "Sub" or rest.inputs[1] is not fact.mask:
         return None
     one = ask.constants.get(rest.inputs[0])
-    kind, value, bound, holds = condition
-    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0 or not holds:
+    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0 or not condition.holds:
         return None
     chosen = Operand(fact.value, fact.inner, None)
-    return _chosen(kind, value, bound, chosen, Operand(other.value, None, np.asarray(filler)))
+    return _chosen(condition, chosen, Operand(other.value, None, np.asarray(filler)))
 
 
 CHOOSING: Final[Mapping[str, Transfer]] = {"Where": _where}

@@ -174,9 +174,11 @@ def with_epsilon(w: Writer, value: Value, how: Moments) -> Value:
     """Plus epsilon, a number; or something else as a fault."""
     if w.fails("vector epsilon"):
         dims = [size(dim) for dim in value.dims]
-        axis = next(
-            axis for axis, n in enumerate(dims) if n > 1 and isinstance(value.dims[axis], int)
-        )
+        known = [at for at, n in enumerate(dims) if n > 1 and isinstance(value.dims[at], int)]
+        if not known:
+            message = "no axis of known length for a vector to run along"
+            raise NotDrawnError(message)
+        axis = known[0]
         numbers = np.linspace(how.epsilon, 2 * how.epsilon, dims[axis])
         vector = w.along(numbers.astype(dtype_of(value.kind)), [axis], value.rank)
         return w.blame(w.pair("Add", value, vector))

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.graph.attributes import int_of
-from normonnx.graph.constants import Constants, ElementTypes
+from normonnx.graph.constants import Constants
+from normonnx.graph.element_types import ElementTypes
 from normonnx.graph.lengths import Length, Lengths, Unknown
 from normonnx.graph.ranks import Ranks
 from normonnx.graph.shape_values import entries

@@ -91,23 +91,30 @@ def complete(fact: Fact, lengths: Lengths) -> Outcome:
         return None
     if not same(fact.frame, whole(lengths)):
         return Missing("its result has other axes than what is normalized", 0)
+    if 0 in lengths:
+        return Missing("what is normalized is empty", 0)
     if isinstance(fact.spread, Response):
         return _response(fact, fact.spread, lengths)
     if isinstance(fact.spread, Damping):
         return _damped(fact, fact.spread, lengths)
+    return _divided(fact, fact.spread, lengths)
+
+
+def _divided(fact: Combination, spread: Spread, lengths: Lengths) -> Outcome:
+    """By a spread of X itself."""
     if not fact.c0.is_number(0.0):
         return Missing("a constant is added to what is normalized, but not to its statistic")
-    statistic = fact.spread.statistic
+    statistic = spread.statistic
     if fact.cx.is_number(0.0):
         return Missing("the mean alone is divided by the statistic")
     place = Place(lengths, statistic.over)
     if statistic.unit is not None:
         return Missing("its statistic is one of numbers that were divided before")
     if statistic.centered:
-        return _centered(fact, fact.spread, place)
+        return _centered(fact, spread, place)
     if not fact.cm.is_number(0.0):
         return Missing("what is divided is centered, and the statistic is not")
-    return _uncentered(fact, fact.spread, place)
+    return _uncentered(fact, spread, place)
 
 
 def _centered(fact: Combination, spread: Spread, place: Place) -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import onnx_ir as ir
 import pytest
 
 import normonnx
+from normonnx.recognize.finding import find
 from normonnx.runtime.oracle import evaluate
 from tests.rewriting import check_same_function, parsed
 from tests.unit.recognize.recognising import recognised
@@ -159,3 +161,123 @@ def test_equal_numbers_in_a_vector_still_broadcast() -> None:
     for width in (1, 3):
         feeds = {"x": np.arange(1.0, 1 + 2 * width).reshape(2, width)}
         check_same_function(proto, result, feeds)
+
+
+def test_an_output_of_one_norm_may_be_what_another_normalizes() -> None:
+    """The mean becomes an output of LayerNorm, though another call that reads it stands before."""
+    text = f"""g (float[2,3,4] x) => (float[2,3,4] y, float[2,3,1] z) {HEAD} {{
+        m = ReduceMean<axes = [-1]>(x) n = ReduceL2<axes = [1]>(m) c = Max(n, e) z = Div(m, c)
+        d = Sub(x, m) q = Mul(d, d) w = ReduceMean<axes = [-1]>(q) ve = Add(w, e) r = Sqrt(ve)
+        y = Div(d, r)
+    }}"""
+    feeds = {"x": np.random.default_rng(0).normal(size=(2, 3, 4))}
+    assert sorted(rewritten_alike(text, [feeds]).split()) == ["LayerNorm", "LpNorm"]
+
+
+SAMPLES = f"""<float e = {{0.00001}}, int64[3] rows = {{-1, 1, 8}}> {{
+    {CHAIN} n = Div(d, r) k = Reshape(c, rows) y = Mul(n, k) }}"""
+
+
+def test_a_view_of_other_lengths_is_no_row_for_each_sample() -> None:
+    """(1, 16) as (2, 1, 8) has as many numbers as (2, 8), but is not that."""
+    text = f"g (float[N,4,8] x, float[a,b] c) => (float[N,4,8] y) {SAMPLES}"
+    random = np.random.default_rng(0)
+    feeds = [
+        {"x": random.normal(size=(2, 4, 8)), "c": random.normal(size=shape)}
+        for shape in ((1, 16), (2, 8), (4, 4))
+    ]
+    assert rewritten_alike(text, feeds) == "AdaptiveLayerNorm"
+
+
+def test_a_length_that_is_not_known_may_be_one() -> None:
+    """A scale for each sample, or one number for each."""
+    text = f"""g (float[N,4,8] x, float[N,1,k] c) => (float[N,4,8] y) {HEAD} {{
+        {CHAIN} n = Div(d, r) y = Mul(n, c)
+    }}"""
+    random = np.random.default_rng(0)
+    feeds = [
+        {"x": random.normal(size=(2, 4, 8)), "c": random.normal(size=(2, 1, width))}
+        for width in (1, 8)
+    ]
+    assert rewritten_alike(text, feeds) == "AdaptiveLayerNorm"
+
+
+def test_a_scale_of_unknown_length_may_be_one_for_each_group() -> None:
+    """GroupNormalization-18 has such scales."""
+    text = """g (float[2,4,3] x, float[k] s, float[k] b) => (float[2,4,3] y) {
+        y = GroupNormalization<num_groups = 2>(x, s, b)
+    }"""
+    proto = parsed(text, opset=18)
+    result = normonnx.optimize(proto, style="function", passes=("recognize",))
+    assert [node.op_type for node in result.model.graph] == ["GroupNormalization"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "w = ReduceMean<axes = [-1]>(q) ve = Add(w, e) r = Sqrt(ve) y = Div(x, r)",
+        "n = ReduceL2<axes = [-1]>(x) r = Max(n, e) y = Div(x, r)",
+    ],
+)
+def test_an_epsilon_that_only_float64_has_stays(body: str) -> None:
+    """Attributes are float32, which would move it by more than float64 rounds."""
+    text = f"""g (double[2,4] x) => (double[2,4] y) <double e = {{0.00001}}> {{
+        q = Mul(x, x) {body}
+    }}"""
+    (reason,) = recognised(text).reasons
+    assert reason == "its epsilon 1e-05 is no float32 number, as attributes are, and X is float64"
+    assert recognised(text, e=float(np.float32(1e-5))).only
+
+
+def test_a_norm_within_a_branch_that_is_always_taken_is_one() -> None:
+    """The If gives it; what is inside is no second one."""
+    inner = f"{CHAIN} o = Div(d, r)".replace("\n", " ")
+    text = f"""g (float[2,3,4] x) => (float[2,3,4] y) <float e = {{0.00001}}, bool c = {{1}}> {{
+        y = If (c) <then_branch = t () => (float[2,3,4] o) {{ {inner} }},
+                    else_branch = f () => (float[2,3,4] p) {{ p = Neg(x) }}>
+    }}"""
+    assert recognised(text, c=True).names == "LayerNorm"
+
+
+def test_what_is_empty_is_not_normalized() -> None:
+    """Means over nothing."""
+    text = """g (float[3,0] a) => (float[3,0,1] y)
+        <float e = {0.00001}, int64[3] s = {3, 0, 1}> {
+        x = Reshape<allowzero = 1>(a, s) m = ReduceMean<axes = [1]>(x) d = Sub(x, m)
+        q = Mul(d, d) w = ReduceMean<axes = [1]>(q) ve = Add(w, e) r = Sqrt(ve) y = Div(d, r)
+    }"""
+    found = find(ir.from_proto(parsed(text)))
+    assert not found.norms
+
+
+def test_a_count_times_a_fraction_is_no_count() -> None:
+    """The sum over 1.5 n elements' worth is two thirds of the mean."""
+    text = """g (float[N,d] x) => (float[N,d] y)
+        <float e = {0.00001}, float more = {1.5}, int64[1] last = {-1}> {
+        q = Mul(x, x) t = ReduceSum(q, last) h = Shape<start = 1>(x) f = Cast<to = 1>(h)
+        n = Mul(f, more) w = Div(t, n) ve = Add(w, e) r = Sqrt(ve) y = Div(x, r)
+    }"""
+    feeds = {"x": np.random.default_rng(0).normal(size=(2, 4))}
+    assert rewritten_alike(text, [feeds]) == ""
+
+
+@pytest.mark.parametrize("kind", ["squares", "readers", "clips"])
+def test_time_grows_with_the_number_of_nodes(kind: str) -> None:
+    """No node is looked at for each other: these took minutes."""
+    lines = {
+        "squares": ["v0 = Mul(x, x)", *(f"v{i + 1} = Mul(v{i}, v{i})" for i in range(40))],
+        "readers": [CHAIN, *(f"o{i} = Div(d, r)" for i in range(300))],
+        "clips": ["b0 = Identity(x)"]
+        + [
+            f"a{i} = Mul(b{i}, k) c{i} = Clip(a{i}, zero, one) b{i + 1} = Add(c{i}, e)"
+            for i in range(100)
+        ],
+    }[kind]
+    text = f"""g (float[2,4] x) => (float[2,4] y)
+        <float e = {{0.1}}, float zero = {{0}}, float one = {{1}}, float[4] k> {{
+        {" ".join(lines)} y = Neg(x)
+    }}"""
+    model = ir.from_proto(parsed(text))
+    started = time.perf_counter()
+    find(model)
+    assert time.perf_counter() - started < 10

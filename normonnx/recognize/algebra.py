@@ -81,7 +81,7 @@ def shifted(fact: Fact, added: Field, frame: Frame) -> Fact | None:
     """A fact plus a constant."""
     if isinstance(fact, Combination):
         after = fact.skip or (fact.scale is not None and fact.bias is None)
-        if after and fact.least is None:  # X, or an operand at run time, came before the bias
+        if after:  # X, or an operand at run time, came before the bias
             return replace(fact, frame=frame, c1=fact.c1 + added)
         if not fact.is_fixed:
             return None
@@ -276,8 +276,6 @@ def _square_of_sizes(one: Absolute, other: Absolute, frame: Frame) -> Fact | Non
 
 def _over_spread(linear: Combination, inverse: Combination, frame: Frame) -> Fact | None:
     """A linear value times a constant over a spread."""
-    if not linear.is_fixed:
-        return None
     found = scaled(linear, inverse.c0, frame)
     if not isinstance(found, Combination):
         return None

@@ -183,8 +183,6 @@ def _affine(
     operands = {"scale": fact.scale or fact.cx, "bias": fact.bias or fact.c1}
     if fact.scale is not None and not fact.cx.is_number(1.0):
         return None
-    if fact.bias is not None and not fact.c1.is_number(0.0):
-        return None
     if not all(place.stands(operand, axes) for operand in operands.values()):
         return None
     parameters: dict[str, Array | Runtime] = {}
@@ -466,10 +464,9 @@ def output_of_layer_norm(fact: Fact | None, inner: Fact | None) -> int | None:
     spread = fact.spread
     if not isinstance(spread, Spread) or len(inner.frame) != len(fact.frame):
         return None
-    bare = inner.is_fixed and inner.c1.is_number(0.0)
     is_mean = inner.is_linear and inner.cx.is_number(0.0) and inner.c0.is_number(0.0)
-    if bare and is_mean and inner.cm.is_number(1.0) and inner.over == spread.statistic.over:
+    if is_mean and inner.cm.is_number(1.0) and inner.over == spread.statistic.over:
         return 1
-    if bare and inner.is_inverse and inner.c0.is_number(1.0) and spread.like(inner.spread):
+    if inner.is_inverse and inner.c0.is_number(1.0) and spread.like(inner.spread):
         return 2
     return None

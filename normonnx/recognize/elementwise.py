@@ -127,6 +127,8 @@ def _with_scale(ask: Asked, fact: Fact, operand: Operand) -> Fact | None:
 def _with_bias(ask: Asked, fact: Fact, operand: Operand) -> Fact | None:
     if not isinstance(fact, Combination) or fact.is_linear or fact.bias is not None:
         return None
+    if fact.least is not None:  # a bias after a bound
+        return None
     runtime = _runtime(fact.frame, ask.lengths(operand.value), operand.value)
     if runtime is None or not fact.c1.is_number(0.0) or fact.is_inverse:
         return None

@@ -118,6 +118,31 @@ def test_found(text: str, expected: str) -> None:
 
 REFUSED = [
     pytest.param(
+        chain(SQUARES, l="c = Equal(v, zero); g = Where(c, one, v); Mul(g, two)", f="Sqrt(l)"),
+        "",
+        id="twice the guarded squares",
+    ),
+    pytest.param(
+        chain(SQUARES, l="c = Equal(v, zero); g = Where(c, one, v); Add(g, tiny)", f="Sqrt(l)"),
+        "",
+        id="guarded squares and an epsilon",
+    ),
+    pytest.param(
+        chain(LENGTH, f="c = Equal(l, zero); g = Where(c, one, l); Mul(g, two)"),
+        "",
+        id="twice the guarded length",
+    ),
+    pytest.param(
+        chain(LENGTH, f="c = Equal(l, zero); g = Where(c, one, l); Add(g, tiny)"),
+        "",
+        id="a guarded length and an epsilon",
+    ),
+    pytest.param(
+        chain(LENGTH, f="c = Equal(l, zero); g = Where(c, one, l); Max(g, tiny)"),
+        "",
+        id="a guarded length and a bound",
+    ),
+    pytest.param(
         chain(LENGTH, f="c = GreaterOrEqual(l, zero); Where(c, l, one)"),
         "",
         id="zero is kept by GreaterOrEqual",

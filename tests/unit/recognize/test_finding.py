@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
 import normonnx
 from normonnx.core.verdicts import Verdict
+from normonnx.recognize.finding import find
 from tests.rewriting import parsed
 from tests.unit.recognize.chains import LAYER, LENGTH, RMS, ROWS, chain, described
 from tests.unit.recognize.recognising import recognised
@@ -637,3 +639,108 @@ def test_branches(y: str, last: str) -> None:
     assert result.model.graph[-1].op_type == last
     assert result.report.verification is not None
     assert result.report.verification.verdict is Verdict.PASS
+
+
+def test_parameters_at_run_time_have_shapes() -> None:
+    """What is not known before is given as its shape."""
+    text = chain(
+        LAYER, "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)", y="n = Div(d, r); Mul(n, p)"
+    )
+    call = recognised(text).only.call
+    assert (call.parameters["scale"], call.shape) == ((6,), (None, 4, 6))
+
+
+def test_affines_apart() -> None:
+    """What is but a scale and a shift can be told from what has a statistic."""
+    both = "n = Div(d, r); m1 = Max(n, s); c = Sub(m1, s); p1 = Exp(x); c1 = Sub(p1, b); a1 = Div(c1, b); Mul(c, a1)"
+    findings = find(ir.from_proto(parsed(chain(LAYER, y=both))))
+    names = {
+        affine: [found.call.norm.name for found in findings.only(affine=affine).norms]
+        for affine in (True, False)
+    }
+    assert names == {True: ["StandardScaler"], False: ["LayerNorm"]}
+    assert not findings.near_misses
+
+
+def test_near_misses_apart() -> None:
+    """So can what is nearly one of them."""
+    text = chain(
+        LAYER,
+        v="ReduceSum(q, last)",
+        y="z = Exp(x); t = Mul(z, s); u = Add(t, b); n = Div(d, r); Add(n, u)",
+    )
+    findings = find(ir.from_proto(parsed(text)))
+    assert not findings.norms
+    reasons = {
+        affine: [miss.reason for miss in findings.only(affine=affine).near_misses]
+        for affine in (True, False)
+    }
+    assert "a factor is -1" in reasons[True][0]
+    assert "a sum in place of a mean" in reasons[False][0]
+    assert [len(each) for each in reasons.values()] == [1, 1]
+
+
+SPELLINGS = [
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)",
+            y="n = Div(d, r); c = Greater(p, zero); k1 = Cast<to = 1>(c); a = Abs(k1); z = Mul(a, s); Mul(n, z)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Mul",
+        id="a scale from a comparison elsewhere",
+    ),
+    pytest.param(chain(LAYER), "ReduceMean Sub Mul ReduceMean Add Sqrt Div", id="plain"),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)",
+            y="n = Div(d, r); c = Mul(p, p); z = Sub(c, p); Mul(n, z)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Mul",
+        id="a scale that is computed",
+    ),
+    pytest.param(
+        chain(LENGTH, f="c = Equal(l, zero); Where(c, one, l)"),
+        "ReduceL2 Equal Where Div",
+        id="a comparison",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            f="c = Greater(l, tiny); k1 = Cast<to = 1>(c); p = Mul(l, k1); o = Sub(one, k1); t = Mul(o, tiny); Add(p, t)",
+        ),
+        "ReduceL2 Greater Cast Mul Sub Mul Add Div",
+        id="a mask",
+    ),
+    pytest.param(
+        chain(LAYER, d="c = Identity(x); Sub(c, m)"),
+        "ReduceMean Identity Sub Mul ReduceMean Add Sqrt Div",
+        id="a view",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x) => (float[N,4,6] y)",
+            y="n = Div(d, r); h = Shape(s); o = ConstantOfShape(h); Add(n, o)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Add",
+        id="a constant that is computed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "operators"), SPELLINGS)
+def test_what_it_is_made_of(text: str, operators: str) -> None:
+    """What is computed from X, and nothing that comes from elsewhere."""
+    assert sorted(recognised(text).only.spelling) == sorted(operators.split())
+
+
+def test_the_type_is_that_of_x() -> None:
+    """A fused operator may have parameters of another type."""
+    text = (
+        '<ir_version: 8, opset_import: ["": 17, "com.microsoft": 1]> '
+        "g (float16[N,3,5,4] x) => (float16[N,3,5,4] y) <float[4] s, float[4] b> "
+        "{ y = com.microsoft.GroupNorm<groups = 2>(x, s, b) }"
+    )
+    assert recognised(text).only.call.dtype == "float16"

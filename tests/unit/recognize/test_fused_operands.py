@@ -86,6 +86,17 @@ def test_a_fused_operator_is_taken_apart(text: str, ops: str, attributes: dict[s
 
 STAYS: Final = [
     pytest.param(
+        ROWS + ") <float[7] s> { y = com.microsoft.SkipLayerNormalization(x, k, s) }",
+        "scale has shape (7)",
+        id="a scale that does not fit",
+    ),
+    pytest.param(
+        "g (float[N,4,5,8] x, float[7] p) => (float[N,4,5,8] y) <float[8] b> "
+        "{ y = com.microsoft.GroupNorm<groups = 2>(x, p, b) }",
+        "scale has shape (7)",
+        id="a scale at run time that does not fit",
+    ),
+    pytest.param(
         SKIP.format("float[N,8]") + "{ y = com.microsoft.SkipGroupNorm<groups = 2>(x, s, b, k) }",
         "its skip is one row for each sample",
         id="a row as skip",

@@ -38,7 +38,43 @@ def _is(node: str, head: str = ROWS, more: str = "", **others: str) -> str:
     return chain({**others, "y": node}, head, more)
 
 
+INSTANCE = {
+    "m": "ReduceMean<axes = [2, 3]>(x)",
+    "d": "Sub(x, m)",
+    "q": "Mul(d, d)",
+    "v": "ReduceMean<axes = [2, 3]>(q)",
+    "w": "Add(v, e)",
+    "r": "Sqrt(w)",
+    "n": "Div(d, r)",
+    "y": "BatchNormalization(n, c4, d4, m4, v4)",
+}
+STATISTICS = CHANNELS + ", float[4] m4 = {0.5, 1, -1, 0}, float[4] v4 = {1, 0.25, 4, 2}"
 FOUND = [
+    pytest.param(
+        chain(INSTANCE, IMAGE, STATISTICS),
+        15,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="a BatchNormalization behind",
+    ),
+    pytest.param(
+        chain(
+            INSTANCE, IMAGE, STATISTICS, y="BatchNormalization<epsilon = 0.5>(n, c4, d4, m4, v4)"
+        ),
+        15,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="a BatchNormalization behind, its epsilon",
+    ),
+    pytest.param(
+        chain(
+            INSTANCE,
+            IMAGE,
+            STATISTICS,
+            y="BatchNormalization<epsilon = 0.5, spatial = 1>(n, c4, d4, m4, v4)",
+        ),
+        8,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="a BatchNormalization behind, spatial",
+    ),
     # LayerNormalization and RMSNormalization
     pytest.param(
         _is("LayerNormalization<epsilon = 0.1>(x, s, b)"),
@@ -255,7 +291,222 @@ def test_found(text: str, opset: int, expected: str) -> None:
     assert described(text, opset=opset) == expected
 
 
+FOUND += [
+    pytest.param(
+        chain(
+            {
+                **INSTANCE,
+                "m": "ReduceMean<axes = [0, 2, 3]>(x)",
+                "v": "ReduceMean<axes = [0, 2, 3]>(q)",
+                "y": "Identity(n)",
+            },
+            IMAGE.replace("N", size),
+        ),
+        17,
+        expected,
+        id=f"a batch of {size}",
+    )
+    for size, expected in (
+        ("2", "BatchNormTraining epsilon=0.1 momentum=0.9 ddof=0"),
+        ("1", "LayerNorm axis=-2 epsilon=0.1"),
+    )
+]
+
+FILTERS = (
+    STATISTICS
+    + ", float[4,1,1,1] f4 = {2, 0.5, -1, 3}, float[1,1,1,1] f1 = {3}, float[1] o1 = {2}, float[4,1,3,3] f9, float[4,4,1,1] f44"
+)
+FOUND += [
+    pytest.param(
+        chain(INSTANCE, IMAGE, FILTERS, y="Conv<group = 4>(n, f4)"),
+        17,
+        "InstanceNorm scale epsilon=0.1",
+        id="a depthwise Conv behind",
+    ),
+    pytest.param(
+        chain(
+            INSTANCE,
+            IMAGE,
+            FILTERS,
+            y="Conv<group = 4, strides = [1, 1], pads = [0, 0, 0, 0], kernel_shape = [1, 1]>(n, f4, d4)",
+        ),
+        17,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="a depthwise Conv with a bias behind",
+    ),
+    pytest.param(
+        chain(INSTANCE, IMAGE, FILTERS, y='Conv<group = 4, auto_pad = "SAME_UPPER">(n, f4, d4)'),
+        17,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="a depthwise Conv with automatic padding behind",
+    ),
+    pytest.param(
+        chain(INSTANCE, "g (float[N,1,3,5] x) => (float[N,1,3,5] y)", FILTERS, y="Conv(n, f1)"),
+        17,
+        "LayerNorm scale axis=-2 epsilon=0.1",
+        id="a Conv of one channel behind",
+    ),
+    pytest.param(
+        chain(INSTANCE, "g (float[N,1,3,5] x) => (float[N,1,3,5] y)", FILTERS, y="Conv(n, f1, o1)"),
+        17,
+        "LayerNorm bias scale axis=-2 epsilon=0.1",
+        id="a Conv of one channel with a bias behind",
+    ),
+    pytest.param(
+        _is(
+            "LayerNormalization<epsilon = 0.1>(n, s)",
+            m="ReduceMean<axes = [1, 2]>(x)",
+            n="Sub(x, m)",
+        ),
+        17,
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="of what is centered over more",
+    ),
+]
+
 REFUSED = [
+    pytest.param(
+        _is(
+            "LayerNormalization<axis = 1, epsilon = 0.1>(n, s)",
+            m="ReduceMean<axes = [2]>(x)",
+            n="Sub(x, m)",
+        ),
+        17,
+        "LayerNorm scale axis=-2 epsilon=0.1",
+        id="of what is centered over less",
+    ),
+    pytest.param(
+        chain(INSTANCE, IMAGE, FILTERS, y="Conv(n, f44)"),
+        17,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="a dense Conv",
+    ),
+    pytest.param(
+        chain(INSTANCE, IMAGE, FILTERS, y="Conv<group = 4, pads = [1, 1, 1, 1]>(n, f9)"),
+        17,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="a depthwise Conv of windows",
+    ),
+    pytest.param(
+        chain(
+            INSTANCE,
+            "g (float[N,4,1,1] x) => (float[N,4,3,3] y)",
+            FILTERS,
+            m="ReduceMean<axes = [0]>(x)",
+            v="ReduceMean<axes = [0]>(q)",
+            y="Conv<group = 4, pads = [1, 1, 1, 1]>(n, f4)",
+        ),
+        17,
+        "BatchNormTraining epsilon=0.1 momentum=0.9 ddof=0",
+        id="a depthwise Conv with padding",
+    ),
+    pytest.param(
+        chain(
+            INSTANCE,
+            "g (float[N,4,3,5] x) => (float[N,4,2,3] y)",
+            FILTERS,
+            y="Conv<group = 4, strides = [2, 2]>(n, f4)",
+        ),
+        17,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="a depthwise Conv with strides",
+    ),
+    pytest.param(
+        chain(
+            INSTANCE,
+            "g (float[N,4,3,5] x, float[4,1,1,1] p) => (float[N,4,3,5] y)",
+            FILTERS,
+            y="Conv<group = 4>(n, p)",
+        ),
+        17,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="a depthwise Conv at run time",
+    ),
+    pytest.param(
+        chain(
+            INSTANCE,
+            "g (float[N,4,3,5] x, float[4] p) => (float[N,4,3,5] y)",
+            FILTERS,
+            y="Conv<group = 4>(n, f4, p)",
+        ),
+        17,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="a depthwise Conv with a bias at run time",
+    ),
+    *(
+        pytest.param(
+            _is(node, IMAGE, CHANNELS + ", float[5] s5, float[4,3,5] s3", n="Mul(x, x)"),
+            17,
+            expected,
+            id=f"{node.split('(')[0]} of squares",
+        )
+        for node, expected in (
+            ("LayerNormalization<epsilon = 0.1>(n, s5)", "LayerNorm scale axis=-1 epsilon=0.1"),
+            (
+                "InstanceNormalization<epsilon = 0.1>(n, c4, d4)",
+                "InstanceNorm bias scale epsilon=0.1",
+            ),
+            (
+                "MeanVarianceNormalization<axes = [1]>(n)",
+                "MeanVarianceNorm axes=(1,) epsilon=1e-09",
+            ),
+            ("LpNormalization(n)", "LpNorm axis=-1 p=2 epsilon=0"),
+            (
+                "LRN<size = 3>(n)",
+                "LocalResponseNorm size=3 alpha=0.0001 beta=0.75 bias=1 torch_window=0",
+            ),
+            (
+                "BatchNormalization(n, c4, d4, d4, d4)",
+                "BatchNorm bias mean scale var epsilon=1e-05",
+            ),
+        )
+    ),
+    pytest.param(
+        _is(
+            "GroupNormalization<num_groups = 2, epsilon = 0.1>(n, c4, d4)",
+            IMAGE,
+            CHANNELS,
+            n="Mul(x, x)",
+        ),
+        21,
+        "GroupNorm bias scale num_groups=2 epsilon=0.1",
+        id="GroupNormalization of squares",
+    ),
+    pytest.param(
+        _is("RMSNormalization<epsilon = 0.1>(n, s)", n="Mul(x, x)"),
+        23,
+        "RMSNorm scale axis=-1 epsilon=0.1",
+        id="RMSNormalization of squares",
+    ),
+    pytest.param(
+        _is("LayerNormalization<epsilon = 0.1>(x, one)", "g (float[N,4,1] x) => (float[N,4,1] y)"),
+        17,
+        "",
+        id="over an axis of 1",
+    ),
+    pytest.param(
+        _is("RMSNormalization<epsilon = 0.1>(x, one)", "g (float[N,4,1] x) => (float[N,4,1] y)"),
+        23,
+        "",
+        id="RMS over an axis of 1",
+    ),
+    pytest.param(
+        _is(
+            "InstanceNormalization<epsilon = 0.1>(x, c4, d4)",
+            "g (float[N,4,1] x) => (float[N,4,1] y)",
+            CHANNELS,
+        ),
+        17,
+        "",
+        id="InstanceNormalization of one position",
+    ),
+    pytest.param(
+        '<ir_version: 8, opset_import: ["": 17, "normonnx": 1]> '
+        + _is("normonnx.LayerNorm<axis = 7>(x, s, b)"),
+        17,
+        "LayerNorm: axis is 7; expected -3 to 2 for rank 3",
+        id="a call that is illegal",
+    ),
     pytest.param(
         _is(
             "LayerNormalization<axis = 1, epsilon = 0.1>(x, p)",

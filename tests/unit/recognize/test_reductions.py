@@ -44,7 +44,77 @@ RESPONSE = {
     "y": "Add(a, x)",
 }
 
+SAFE = {
+    "a": "Abs(x)",
+    "h": "ReduceMax<axes = [-1]>(a)",
+    "u": "Div(a, h)",
+    "q": "Mul(u, u)",
+    "v": "ReduceSum<keepdims = 1>(q, last)",
+    "l": "Sqrt(v)",
+    "p": "Mul(l, h)",
+    "f": "Max(p, tiny)",
+    "y": "Div(x, f)",
+}
+TERMS = (
+    "xx = Mul(x, x); xm = Mul(x, m); mm = Mul(m, m); t = Mul(xm, two); z = Sub(xx, t); Add(z, mm)"
+)
+UNIT = "h0 = ReduceMax<axes = [-1]>(a); c = Equal(h0, zero); Where(c, one, h0)"
+TWICE = {**SAFE, "h": UNIT, "p": "", "f": "", "y": "n = Div(x, h); Div(n, l)"}
 FOUND = [
+    pytest.param(
+        chain(LENGTH, l="x2 = Mul(x, minus); a = Abs(x2); ReduceSum(a, last)"),
+        17,
+        MANHATTAN,
+        id="of -X",
+    ),
+    pytest.param(
+        chain(
+            SQUARES,
+            q="a = Abs(x); a2 = Mul(a, two); p = Mul(a2, a2); Mul(p, quarter)",
+            more="float quarter = {0.25}",
+        ),
+        17,
+        EUCLIDEAN,
+        id="a quarter of the squares of twice the sizes",
+    ),
+    pytest.param(chain(TWICE), 17, "LpNorm axis=-1 p=2 epsilon=0", id="divided twice"),
+    pytest.param(
+        chain(LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); p = Mul(l0, l0); Sqrt(p)"),
+        17,
+        EUCLIDEAN,
+        id="the root of a square of a length",
+    ),
+    pytest.param(
+        chain(LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); p = Pow(l0, two); Sqrt(p)"),
+        17,
+        EUCLIDEAN,
+        id="the root of a power of a length",
+    ),
+    pytest.param(chain(SAFE), 17, EUCLIDEAN, id="of parts of the largest"),
+    pytest.param(chain(SAFE, p="Mul(h, l)"), 17, EUCLIDEAN, id="of parts of the largest, turned"),
+    pytest.param(
+        chain(SAFE, h="ReduceL1<axes = [-1]>(x)"), 17, EUCLIDEAN, id="of parts of the sum"
+    ),
+    pytest.param(chain(LAYER, q=TERMS), 17, LAYER_NORM, id="the square in terms"),
+    pytest.param(
+        chain(LAYER, q=TERMS.replace("z = Sub(xx, t); Add(z, mm)", "z = Add(xx, mm); Sub(z, t)")),
+        17,
+        LAYER_NORM,
+        id="the square in other terms",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q="",
+            v="xx = Mul(x, x); e2 = ReduceMean<axes = [-1]>(xx); mm = Mul(m, m); Sub(e2, mm)",
+        ),
+        17,
+        LAYER_NORM,
+        id="E[X^2] - E[X]^2",
+    ),
+    pytest.param(
+        chain(LAYER, q="xm = Mul(x, d); Identity(xm)"), 17, LAYER_NORM, id="X times the centered"
+    ),
     # axes
     pytest.param(
         chain(LAYER, m="ReduceMean<axes = [2]>(x)", v="ReduceMean<axes = [2], keepdims = 1>(q)"),
@@ -276,6 +346,257 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 AXES = "g (float[N,4,6] x, int64[1] at) => (float[N,4,6] y)"
 REFUSED = [
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, two); z = ReduceSum(a2, last); Mul(z, half)"),
+        17,
+        "its statistic is no p-norm: a mean in place of a sum",
+        id="half the sum of twice the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, two); ReduceSum(a2, last)"),
+        17,
+        "its statistic is no p-norm: a mean in place of a sum",
+        id="the sum of twice the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, two); ReduceMax<axes = [-1]>(a2)"),
+        17,
+        "it is scaled by a number, which a p-norm is not",
+        id="the largest of twice the sizes",
+    ),
+    pytest.param(
+        chain(SQUARES, q="a = Abs(x); a2 = Mul(a, two); Mul(a2, a2)"),
+        17,
+        "its statistic is no p-norm: a mean in place of a sum",
+        id="squares of twice the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Mul(a, minus); ReduceSum(a2, last)"),
+        17,
+        "",
+        id="minus the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Add(a, e); ReduceSum(a2, last)"),
+        17,
+        "",
+        id="sizes and an epsilon each",
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, z="x1 = Add(x, one); Mul(x1, n)"),
+        17,
+        "its input is not added to its result",
+        id="X + 1 by response",
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, z="m1 = ReduceMean<axes = [2, 3]>(x); x1 = Sub(x, m1); Mul(x1, n)"),
+        17,
+        "its input is not added to its result",
+        id="the centered by response",
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, y="y1 = Add(a, x); Add(y1, x)"),
+        17,
+        "GlobalResponseNorm scale axis=-3 epsilon=0.1",
+        id="X added twice",
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, y="x1 = Mul(x, two); Add(a, x1)"),
+        17,
+        "its input is not added to its result",
+        id="twice X added",
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, y="y1 = Add(a, x); Max(y1, half)"),
+        17,
+        "GlobalResponseNorm scale axis=-3 epsilon=0.1",
+        id="a response with a bound",
+    ),
+    pytest.param(
+        chain(
+            LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); l1 = Mul(l0, two); p = Mul(l1, l1); Sqrt(p)"
+        ),
+        17,
+        "",
+        id="the square of twice a length",
+    ),
+    pytest.param(
+        chain(LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); l1 = Add(l0, e); p = Mul(l1, l1); Sqrt(p)"),
+        17,
+        "",
+        id="the square of a length and an epsilon",
+    ),
+    pytest.param(
+        chain(
+            LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); l1 = Max(l0, tiny); p = Mul(l1, l1); Sqrt(p)"
+        ),
+        17,
+        "",
+        id="the square of a length with a bound",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            l="l0 = ReduceL2<axes = [-1]>(x); c = Equal(l0, zero); l1 = Where(c, one, l0); p = Mul(l1, l1); Sqrt(p)",
+        ),
+        17,
+        "",
+        id="the square of a guarded length",
+    ),
+    pytest.param(
+        chain(LENGTH, l="l0 = ReduceL1<axes = [-1]>(x); p = Mul(l0, l0); Sqrt(p)"),
+        17,
+        "",
+        id="the square of a sum",
+    ),
+    pytest.param(
+        chain(TWICE, v="v0 = ReduceSum<keepdims = 1>(q, last); Add(v0, e)"),
+        17,
+        "the result of Where 'h' is used by Div 'u', too",
+        id="divided twice, an epsilon",
+    ),
+    pytest.param(
+        chain(TWICE, l="l0 = Sqrt(v); Add(l0, e)"),
+        17,
+        "the result of Where 'h' is used by Div 'u', too",
+        id="divided twice, an epsilon outside",
+    ),
+    pytest.param(
+        chain(TWICE, l="l0 = Sqrt(v); Max(l0, tiny)"),
+        17,
+        "the result of Where 'h' is used by Div 'u', too",
+        id="divided twice, a bound",
+    ),
+    pytest.param(
+        chain(TWICE, y="h1 = ReduceL1<axes = [-1]>(x); n = Div(x, h1); Div(n, l)"),
+        17,
+        "a row of zeros would be divided by zero",
+        id="divided by this and that",
+    ),
+    pytest.param(
+        chain(TWICE, y="n = Div(x, h); n1 = Add(n, one); Div(n1, l)"),
+        17,
+        "it has a scale for each feature or a bias, which a p-norm has not",
+        id="divided twice, one added between",
+    ),
+    pytest.param(
+        chain(TWICE, h=UNIT.replace("Where(", "h7 = Where(") + "; Mul(h7, two)"),
+        17,
+        "",
+        id="divided by twice the largest",
+    ),
+    pytest.param(
+        chain(SAFE, v="v0 = ReduceSum<keepdims = 1>(q, last); Add(v0, e)"),
+        17,
+        "",
+        id="parts and an epsilon",
+    ),
+    pytest.param(
+        chain(SAFE, l="l0 = Sqrt(v); Add(l0, e)"), 17, "", id="parts and an epsilon outside"
+    ),
+    pytest.param(chain(SAFE, l="l0 = Sqrt(v); Max(l0, e)"), 17, "", id="parts and a bound"),
+    pytest.param(
+        chain(SAFE, v="v0 = ReduceSum<keepdims = 1>(q, last); Max(v0, e)"),
+        17,
+        "",
+        id="parts and a bound of squares",
+    ),
+    pytest.param(
+        chain(SAFE, p="h1 = ReduceL1<axes = [-1]>(x); Mul(l, h1)"),
+        17,
+        "",
+        id="parts times something else",
+    ),
+    pytest.param(
+        chain(SAFE, p="Identity(l)"),
+        17,
+        "its statistic is one of numbers that were divided before",
+        id="parts alone",
+    ),
+    pytest.param(
+        chain(SAFE, u="h1 = ReduceL1<axes = [-1]>(x); u1 = Div(a, h1); Div(u1, h)"),
+        17,
+        "",
+        id="parts of parts",
+    ),
+    pytest.param(
+        chain(SAFE, q="h1 = ReduceL1<axes = [-1]>(x); u1 = Div(a, h1); Mul(u, u1)"),
+        17,
+        "",
+        id="parts of this times parts of that",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q=TERMS.replace("mm = Mul(m, m)", "m1 = ReduceMean<axes = [1]>(x); mm = Mul(m1, m1)"),
+        ),
+        17,
+        "",
+        id="terms over other axes",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q=TERMS.replace("mm = Mul(m, m)", "m1 = ReduceMean<axes = [1]>(x); mm = Mul(m, m1)"),
+        ),
+        17,
+        "",
+        id="a product of means",
+    ),
+    pytest.param(
+        chain(LAYER, q=TERMS.replace("Add(z, mm)", "Sub(z, mm)")),
+        17,
+        "its statistic is no variance",
+        id="a term with another sign",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q="",
+            v="xx = Mul(x, x); e2 = ReduceMean<axes = [-1]>(xx); mm = Mul(m, m); Add(e2, mm)",
+        ),
+        17,
+        "its statistic is no variance",
+        id="E[X^2] + E[X]^2",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q="",
+            v="xx = Mul(x, x); e2 = ReduceMean<axes = [1]>(xx); mm = Mul(m, m); Sub(e2, mm)",
+        ),
+        17,
+        "",
+        id="E[X^2] over another axis",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q="",
+            v="xx = Mul(x, x); e2 = ReduceMean<axes = [-1]>(xx); mm = Mul(m, m); Sub(mm, e2)",
+        ),
+        17,
+        "",
+        id="E[X]^2 - E[X^2]",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q="",
+            v="xx = Mul(x, x); e2 = ReduceMean<axes = [-1]>(xx); xm = Mul(x, m); Sub(e2, xm)",
+        ),
+        17,
+        "",
+        id="E[X^2] - X E[X]",
+    ),
+    pytest.param(
+        chain(
+            RMS, FREE, v=COUNT + "u = ReduceSum(q, last); z = Max(u, e); Div(z, c)", w="Identity(v)"
+        ),
+        17,
+        "",
+        id="a bound, then a division by how many",
+    ),
     pytest.param(
         chain(LAYER, AXES, m="ReduceMean(x, at)", v="ReduceMean(q, last)"),
         18,

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.recognize.chains import IMAGE, LAYER, LENGTH, RMS, chain, described
 
+ML = '<ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 3]> '
 LAYER_NORM = "LayerNorm axis=-1 epsilon=0.1"
 AFFINE = "LayerNorm bias scale axis=-1 epsilon=0.1"
 SCALED = "LayerNorm scale axis=-1 epsilon=0.1"
@@ -31,6 +32,39 @@ WHOLE = "FilterResponseNorm bias scale threshold epsilon=0.1"
 
 
 FOUND = [
+    pytest.param(chain(LAYER, d="c = Sub(x, m); Pow(c, one)"), LAYER_NORM, id="to the power of 1"),
+    pytest.param(
+        chain(LAYER, r="r0 = Sqrt(w); Pow(r0, one)"),
+        LAYER_NORM,
+        id="the deviation to the power of 1",
+    ),
+    *(
+        pytest.param(
+            ML
+            + chain(
+                LAYER,
+                "g (float[N,6] x) => (float[N,6] y)",
+                y=f"n = Div(d, r); ai.onnx.ml.Scaler<{numbers}>(n)",
+            ),
+            expected,
+            id=f"Scaler, {numbers}",
+        )
+        for numbers, expected in (
+            ("offset = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]", BIASED),
+            ("scale = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]", SCALED),
+            ("scale = [0.5], offset = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]", AFFINE),
+        )
+    ),
+    pytest.param(
+        chain(
+            RMS,
+            w="Add(v, u)",
+            y="n = Div(x, r); Mul(n, unit)",
+            more="float u = {1e-35}, float unit = {0.40824829}",
+        ),
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="an RMSNorm scaled to length 1",
+    ),
     pytest.param(chain(LAYER), LAYER_NORM, id="plain"),
     # Add, Sub, Sum
     pytest.param(chain(LAYER, w="Add(e, v)"), LAYER_NORM, id="epsilon first"),
@@ -162,6 +196,68 @@ def test_found(text: str, expected: str) -> None:
 
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
+    pytest.param(
+        chain(
+            FRN,
+            "g (float[N,4,3,5] x, float[4,1,1] p) => (float[N,4,3,5] y)",
+            THRESHOLD,
+            f="",
+            y="z = Max(a, t); Add(z, p)",
+        ),
+        "FilterResponseNorm scale threshold epsilon=0.1",
+        id="a bias at run time behind a threshold",
+    ),
+    pytest.param(chain(LAYER, r="Pow(w, zero)"), "", id="to the power of 0"),
+    pytest.param(
+        chain(LAYER, d="c = Sub(x, m); Pow(c, zero)"),
+        "RMSNorm axis=-1 epsilon=0.1",
+        id="the centered to the power of 0",
+    ),
+    pytest.param(
+        chain(LENGTH, l="p = Pow(x, zero); ReduceSum(p, last)"), "", id="how many there are"
+    ),
+    pytest.param(
+        chain(LAYER, ALL_AT_RUN_TIME, y="n = Div(d, r); Add(n, p)"),
+        "LayerNorm axis=-1 epsilon=0.1",
+        id="another value is added",
+    ),
+    pytest.param(
+        chain(
+            LAYER, "g (float[N,6] x, float[N,6] p) => (float[N,6] y)", y="n = Div(d, r); Add(n, p)"
+        ),
+        "LayerNorm axis=-1 epsilon=0.1",
+        id="another value of rank 2 is added",
+    ),
+    pytest.param(
+        chain(LAYER, ONE_AT_RUN_TIME, w="Add(v, p)", r="Pow(w, third)", more="float third = {0.3}"),
+        "its epsilon is no constant",
+        id="two faults",
+    ),
+    pytest.param(
+        chain(RMS, y="n = Div(x, r); Mul(n, unit)", more="float unit = {0.40824829}"),
+        "RMSNorm scale axis=-1 epsilon=0.1",
+        id="an RMSNorm scaled to length 1",
+    ),
+    pytest.param(
+        chain(
+            RMS,
+            w="Add(v, u)",
+            y="n = Div(x, r); Mul(n, unit)",
+            more="float u = {1e-35}, float unit = {0.4}",
+        ),
+        "RMSNorm scale axis=-1 epsilon=1e-35",
+        id="another scale than to length 1",
+    ),
+    pytest.param(
+        chain(
+            RMS,
+            w="Add(v, u)",
+            y="n = Div(x, r); a = Mul(n, unit); Add(a, b)",
+            more="float u = {1e-35}, float unit = {0.40824829}",
+        ),
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="a bias behind a length",
+    ),
     pytest.param(
         chain(LAYER, ONE_AT_RUN_TIME, y="n = Div(d, r); Mul(n, p)"),
         LAYER_NORM,

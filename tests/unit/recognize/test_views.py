@@ -34,6 +34,25 @@ LAYER_2D = {
 }
 
 FOUND = [
+    pytest.param(
+        chain(LAYER, d="c = Dropout(x, , no); Sub(c, m)", more="bool no = {0}"),
+        17,
+        LAYER_NORM,
+        id="Dropout, no training and no ratio",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,T,3,5] x) => (float[N,T,3,5] y)",
+            "int64[2] flat = {-1, 15}, float[15] s15",
+            m="c = Reshape(x, flat); ReduceMean<axes = [-1]>(c)",
+            d="Sub(c, m)",
+            y="n = Div(d, r); a = Mul(n, s15); h = Shape(x); Reshape(a, h)",
+        ),
+        17,
+        "LayerNorm scale axis=-2 epsilon=0.1",
+        id="rows of several unknown axes",
+    ),
     pytest.param(chain(LAYER, d="c = Identity(x); Sub(c, m)"), 17, LAYER_NORM, id="Identity"),
     pytest.param(chain(LAYER, d="c = Dropout(x); Sub(c, m)"), 17, LAYER_NORM, id="Dropout"),
     pytest.param(
@@ -275,6 +294,12 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 
 REFUSED = [
+    pytest.param(
+        chain(LAYER, d="c = Dropout(x, , yes); Sub(c, m)", more="bool yes = {1}"),
+        17,
+        "RMSNorm axis=-1 epsilon=0.1",
+        id="Dropout in training without a ratio",
+    ),
     pytest.param(
         chain(LAYER, d="c = Dropout(x, half, yes); Sub(c, m)", more="bool yes = {1}"),
         17,

@@ -291,7 +291,45 @@ def test_found(text: str, numbers: dict[str, npt.NDArray[np.float64]], expected:
     assert described(text, **numbers) == expected
 
 
+FOUND.append(
+    pytest.param(
+        chain({"y": "LRN<size = 6, alpha = 0.5>(x)"}, IMAGE),
+        {},
+        "LocalResponseNorm size=6 alpha=0.5 beta=0.75 bias=1 torch_window=0",
+        id="LRN of six",
+    )
+)
+
 REFUSED = [
+    pytest.param(
+        chain(
+            BANDED,
+            "g (float[N,4,1,5] x) => (float[N,4,3,5] y)",
+            NUMBERS,
+            c="Conv<pads = [1, 0, 1, 0]>(q, band)",
+        ),
+        {"band": _band(1, 1)},
+        "",
+        id="Conv with padding",
+    ),
+    pytest.param(
+        chain(LEFT, ROWS, NUMBERS, d="d0 = Pow(w, beta); Mul(d0, two)"),
+        {"square": _band(1, 1)},
+        "",
+        id="twice the power",
+    ),
+    pytest.param(
+        chain(LEFT, ROWS, NUMBERS, d="d0 = Pow(w, beta); Add(d0, two)"),
+        {"square": _band(1, 1)},
+        "",
+        id="two more than the power",
+    ),
+    pytest.param(
+        chain(LEFT, ROWS, NUMBERS, y="d0 = Add(x, one); Div(d0, d)"),
+        {"square": _band(1, 1)},
+        "its result is scaled or shifted, which LocalResponseNorm's is not",
+        id="of X + 1",
+    ),
     # Pad
     pytest.param(chain(DEEP, IMAGE, NUMBERS, p="Pad(u, pads, one)"), {}, "", id="ones around"),
     pytest.param(

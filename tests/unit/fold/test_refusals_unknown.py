@@ -97,6 +97,8 @@ def test_attributes_given_to_a_function_refuse(given: str, nodes: str, opset: in
 ILLEGAL = [
     ("c = Unsqueeze(x, far) [it] y = BN(c)", "up", "Unsqueeze: its axes [9] are out of range"),
     ("c = Gather<axis = 1>(x, four) [it] y = BN(c)", "up", "it selects 4 channels, the affine has others"),
+    ("c = Gather<axis = 1>(x, five) [it] y = BN(c)", "up", "how long axis 1 is before channels are selected is unknown"),
+    ("[it] n = BN(x) y = Gather<axis = 1>(n, five)", "down", "it selects beyond the 5 channels of the affine"),
     ("[it] n = BN(x) y = Unsqueeze(n, far)", "down", "Unsqueeze: its axes [9] are out of range"),
     ("[it] n = BN(x) y = Gather<axis = 1>(n, far)", "down", "it selects beyond the 5 channels of the affine"),
 ]  # fmt: skip
@@ -105,5 +107,5 @@ ILLEGAL = [
 @pytest.mark.parametrize(("body", "way", "words"), ILLEGAL)
 def test_what_is_illegal_refuses(body: str, way: str, words: str) -> None:
     """A model that no runtime takes is not made to look well."""
-    text = f"g (float[N,5,H] x) => (float[N] y) <int64[1] far = {{9}}, int64[4] four = {{0, 1, 2, 3}}, NORM5> {{ {body} }}"
+    text = f"g (float[N,5,H] x) => (float[N] y) <int64[1] far = {{9}}, int64[1] five = {{5}}, int64[4] four = {{0, 1, 2, 3}}, NORM5> {{ {body} }}"
     assert words in _reason(text, way)

@@ -112,7 +112,7 @@ def apply_rule(
     while True:
         found = _swept_once(applier, name, rule, observer)
         applied += found.applied
-        folded += [fate for fate in found.fates if fate.folded]
+        folded += found.fates
         applier.editor.finish()
         if not found.applied:
             return Folding(tuple(applied), found.refused, tuple(folded))

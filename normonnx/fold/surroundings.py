@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from normonnx.fold.plan import Refusal
 from normonnx.graph import checks
-from normonnx.graph.constants import Constants, element_type, reads_content
+from normonnx.graph.constants import Constants, reads_content
+from normonnx.graph.element_types import element_type
 from normonnx.graph.ranks import Ranks
 
 STANDARD = ("", "ai.onnx")

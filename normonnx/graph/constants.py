@@ -15,15 +15,15 @@ write scale and bias as Expand(1, Shape<start=1, end=2>(x)).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
-from normonnx.core.version import DOMAIN
 from normonnx.graph import folding
+from normonnx.graph.element_types import element_type
 
 LARGEST_COMPUTED: Final = 1 << 24  # elements
 _INPUTS_ARE_DEFAULTS: Final = (
@@ -31,7 +31,6 @@ _INPUTS_ARE_DEFAULTS: Final = (
 )
 _NOT_KNOWN: Final = np.iinfo(np.int64).min
 _DEEPEST: Final = 32  # shapes that depend on constants that depend on shapes
-_NOT_FOLDED: Final = (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)
 Dims = tuple[int | None, ...]
 _TYPE_ONLY: Final[Mapping[str, frozenset[int]]] = {
     "Shape": frozenset({0}),
@@ -106,7 +105,7 @@ class Constants:
         if node.domain not in ("", "ai.onnx"):
             return None
         if node.op_type == "Constant":
-            return constant_attribute(node)
+            return folding.constant_attribute(node)
         if node.op_type not in folding.EVALUATORS:
             return None
         if node.op_type in ("Shape", "Size"):
@@ -138,7 +137,7 @@ class Constants:
     def _initializer(self, value: ir.Value) -> npt.NDArray[Any] | None:
         if not self.is_initializer(value) or value.const_value is None:
             return None
-        if value.const_value.dtype in _NOT_FOLDED:
+        if value.const_value.dtype in folding.NOT_FOLDED:
             return None
         array = value.const_value.numpy().view()
         array.flags.writeable = False
@@ -169,23 +168,6 @@ def _evaluated(node: ir.Node, inputs: list[npt.NDArray[Any] | None]) -> npt.NDAr
     return folding.evaluate(folding.EVALUATORS[node.op_type], node, inputs, LARGEST_COMPUTED)
 
 
-def constant_attribute(node: ir.Node) -> npt.NDArray[Any] | None:
-    """What a Constant node holds; None for strings, sparse tensors and function attributes."""
-    for name, attribute in node.attributes.items():
-        if attribute.is_ref():
-            return None
-        if name == "value":
-            tensor: ir.TensorProtocol = (
-                attribute.value
-            )  # as_tensor checks a protocol, which is slow
-            return None if tensor.dtype in _NOT_FOLDED else tensor.numpy()
-        if name in ("value_float", "value_floats"):
-            return np.asarray(attribute.value, dtype=np.float32)
-        if name in ("value_int", "value_ints"):
-            return np.asarray(attribute.value, dtype=np.int64)
-    return None
-
-
 def reads_content(node: ir.Node, index: int) -> bool:
     """Whether a node reads the numbers of its index-th input, not just its shape or type."""
     if node.domain not in ("", "ai.onnx"):
@@ -193,188 +175,6 @@ def reads_content(node: ir.Node, index: int) -> bool:
     return index not in _TYPE_ONLY.get(node.op_type, frozenset())
 
 
-def element_type(value: ir.Value | None) -> np.dtype[Any] | None:
-    """Element type of a value, as declared or as its producers imply; None when unknown."""
-    while value is not None:
-        found, value = _declared_type(value)
-        if found is not None:
-            return found
-    return None
-
-
-class ElementTypes:
-    """Element types of the values of one model, remembered: chains may be long."""
-
-    def __init__(self, given: Callable[[ir.Value], Sequence[ir.Value]]) -> None:
-        self._given = given  # what is given for the parameter of a function
-        self._known: dict[int, tuple[ir.Value, np.dtype[Any] | None]] = {}
-
-    def get(self, value: ir.Value | None) -> np.dtype[Any] | None:
-        """As `element_type`."""
-        passed: list[ir.Value] = []
-        found = None
-        while value is not None:
-            if id(value) in self._known:
-                found = self._known[id(value)][1]
-                break
-            passed.append(value)
-            arguments = self._given(value)
-            found, value = _declared_type(value)
-            if found is not None:
-                break
-            value = arguments[0] if value is None and arguments else value
-        for each in passed:
-            self._known[id(each)] = (each, found)
-        return found
-
-
-def _declared_type(value: ir.Value) -> tuple[np.dtype[Any] | None, ir.Value | None]:
-    """What is said about a value itself, or else the value whose type it shares."""
-    if value.dtype is not None and value.dtype is not ir.DataType.UNDEFINED:
-        return _numpy_type(value.dtype), None
-    node = value.producer()
-    if node is not None and node.domain == DOMAIN and value is node.outputs[0]:
-        return None, node.inputs[0]
-    if node is None or node.domain not in ("", "ai.onnx"):
-        return None, None
-    if node.op_type == "Constant":
-        array = constant_attribute(node)
-        return (None if array is None else array.dtype), None
-    if node.op_type == "Cast":
-        target = node.attributes["to"]
-        return (None if target.is_ref() else _numpy_type(ir.DataType(target.as_int()))), None
-    if node.op_type == "CastLike":
-        return None, node.inputs[1]
-    if node.op_type in _TRUTH:
-        return np.dtype(np.bool_), None
-    if node.op_type not in _KEEPS_TYPE or not node.inputs:
-        return None, None
-    if value is not node.outputs[0] and node.op_type != "Split":
-        return None, None  # indices, a mask, statistics in another type
-    weight = node.inputs[1] if node.op_type in _WEIGHED and len(node.inputs) > 1 else None
-    return None, weight if weight is not None and weight.is_initializer() else node.inputs[0]
-
-
-_TRUTH: Final = frozenset(
-    [
-        "And",
-        "Equal",
-        "Greater",
-        "GreaterOrEqual",
-        "IsInf",
-        "IsNaN",
-        "Less",
-        "LessOrEqual",
-        "Not",
-        "Or",
-    ]
-)
-_WEIGHED: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # of one type
-
-
-_KEEPS_TYPE: Final = frozenset(
-    [
-        "Abs",
-        "Add",
-        "AveragePool",
-        "BatchNormalization",
-        "Ceil",
-        "Clip",
-        "Concat",
-        "Conv",
-        "ConvTranspose",
-        "Cos",
-        "CumSum",
-        "DepthToSpace",
-        "Div",
-        "Dropout",
-        "Einsum",
-        "Elu",
-        "Erf",
-        "Exp",
-        "Expand",
-        "Flatten",
-        "Floor",
-        "Gather",
-        "GatherElements",
-        "GatherND",
-        "Gelu",
-        "Gemm",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "GridSample",
-        "GroupNormalization",
-        "HardMax",
-        "HardSigmoid",
-        "HardSwish",
-        "Identity",
-        "InstanceNormalization",
-        "LRN",
-        "LayerNormalization",
-        "LeakyRelu",
-        "Log",
-        "LogSoftmax",
-        "LpNormalization",
-        "LpPool",
-        "MatMul",
-        "Max",
-        "MaxPool",
-        "Mean",
-        "MeanVarianceNormalization",
-        "Min",
-        "Mish",
-        "Mul",
-        "Neg",
-        "PRelu",
-        "Pad",
-        "Pow",
-        "RMSNormalization",
-        "Reciprocal",
-        "ReduceL1",
-        "ReduceL2",
-        "ReduceMax",
-        "ReduceMean",
-        "ReduceMin",
-        "ReduceProd",
-        "ReduceSum",
-        "ReduceSumSquare",
-        "Relu",
-        "Reshape",
-        "Resize",
-        "RotaryEmbedding",
-        "Round",
-        "ScatterElements",
-        "ScatterND",
-        "Selu",
-        "Sigmoid",
-        "Sign",
-        "Sin",
-        "Slice",
-        "Softmax",
-        "Softplus",
-        "SpaceToDepth",
-        "Split",
-        "Sqrt",
-        "Squeeze",
-        "Sub",
-        "Sum",
-        "Tanh",
-        "Tile",
-        "Transpose",
-        "Trilu",
-        "Unsqueeze",
-        "Upsample",
-    ]
-)
-
-
 def _typed(value: ir.Value | None) -> npt.NDArray[Any] | None:
     found = element_type(value)
     return None if found is None else np.empty(0, dtype=found)
-
-
-def _numpy_type(dtype: ir.DataType) -> np.dtype[Any] | None:
-    try:
-        return np.dtype(dtype.numpy())
-    except (TypeError, KeyError):
-        return None

@@ -29,6 +29,13 @@ class Editor:
         self._names = _all_names(model)
         self._function_graphs = {id(f.graph) for f in model.functions.values()}
         self._maybe_unread: dict[int, ir.Value] = {}
+        self._successors: dict[int, tuple[ir.Value, ir.Value]] = {}  # the first keeps its id taken
+
+    def current(self, value: ir.Value) -> ir.Value:
+        """What has taken the place of a value by now; the value itself where nothing has."""
+        while id(value) in self._successors:
+            value = self._successors[id(value)][1]
+        return value
 
     def set_constant(
         self, node: ir.Node, index: int, tensor: tensors.StreamedTensor, name: str
@@ -89,7 +96,9 @@ class Editor:
             extras: Other values whose place outputs take, by the number of the output.
         """
         values = [
-            operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
+            self.current(operand)
+            if isinstance(operand, ir.Value)
+            else self._new_constant(node, *operand)
             for operand in inputs
         ]
         new = ir.Node(
@@ -126,6 +135,7 @@ class Editor:
             if value is old and graph is not None:
                 graph.outputs[position] = new
         old.replace_all_uses_with(new)
+        self._successors[id(old)] = old, new
         old.name = None
         new.name = name
 
@@ -171,7 +181,9 @@ class Editor:
     ) -> ir.Value:
         """A new node ahead of another; its first output, of a name like `name`."""
         values = [
-            operand if isinstance(operand, ir.Value) else self._new_constant(node, *operand)
+            self.current(operand)
+            if isinstance(operand, ir.Value)
+            else self._new_constant(node, *operand)
             for operand in inputs
         ]
         new = ir.Node(domain, op_type, values, attributes, num_outputs=outputs, name="")
@@ -192,6 +204,7 @@ class Editor:
                 graph.outputs[position] = source
                 was_output = True
         old.replace_all_uses_with(source)
+        self._successors[id(old)] = old, source
         inputs = list(node.inputs)
         graph.remove(node, safe=True)
         if was_output:

@@ -18,6 +18,9 @@ Arrays = Sequence[npt.NDArray[Any] | None]
 Evaluator = Callable[[ir.Node, Arrays, int], npt.NDArray[Any]]
 
 
+NOT_FOLDED: Final = (ir.DataType.STRING, ir.DataType.COMPLEX64, ir.DataType.COMPLEX128)
+
+
 class _TooLarge(Exception):  # noqa: N818  # control flow, never seen outside
     pass
 
@@ -234,6 +237,23 @@ def _slice(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         index[axis] = slice(start, end, step)
     return array[tuple(index)]
+
+
+def constant_attribute(node: ir.Node) -> npt.NDArray[Any] | None:
+    """What a Constant node holds; None for strings, sparse tensors and function attributes."""
+    for name, attribute in node.attributes.items():
+        if attribute.is_ref():
+            return None
+        if name == "value":
+            tensor: ir.TensorProtocol = (
+                attribute.value
+            )  # as_tensor checks a protocol, which is slow
+            return None if tensor.dtype in NOT_FOLDED else tensor.numpy()
+        if name in ("value_float", "value_floats"):
+            return np.asarray(attribute.value, dtype=np.float32)
+        if name in ("value_int", "value_ints"):
+            return np.asarray(attribute.value, dtype=np.int64)
+    return None
 
 
 EVALUATORS: Final[Mapping[str, Evaluator]] = {

@@ -334,9 +334,8 @@ def _twice_divided(one: Combination, other: Spread) -> Fact | None:
     plain = statistic.least is None and not statistic.epsilon and not other.outer
     if not plain or other.floor is not None or not one.c1.is_number(0.0) or unit.gain != 1.0:
         return None
-    spread = Spread(
-        other.frame, replace(statistic, unit=None), guarded=unit.guarded, gain=other.gain
-    )
+    guarded = other.guarded and (unit.guarded or bool(unit.floor))  # 0 / 0 is no 0
+    spread = Spread(other.frame, replace(statistic, unit=None), guarded=guarded, gain=other.gain)
     return replace(one, frame=frame, spread=spread)
 
 
@@ -493,7 +492,7 @@ def mean_of_powers(fact: Absolute, gone: Atoms, frame: Frame) -> Statistic | Non
 def averaged_again(fact: Statistic, gone: Atoms, frame: Frame) -> Statistic | None:
     """A mean of squares over further digits, which the statistic still varies along."""
     simple = not fact.mean_square and not fact.epsilon and fact.least is None
-    if not simple or fact.unit is not None or overlap(fact.over, gone):
+    if not simple or fact.guarded or fact.unit is not None or overlap(fact.over, gone):
         return None
     return replace(fact, frame=frame, over=joined(fact.over, gone))
 

@@ -119,7 +119,7 @@ def _at_run_time(
     if parameter.extent in (Extent.SAMPLE_CHANNELS, Extent.SAMPLE_FEATURES):
         if parameter.name == "scale":
             value, offset = _without_offset(ask, value)
-        value = _through_views(ask, value)
+        value = _through_views(ask, value, _wanted(parameter, lengths, rank))
     wanted = _wanted(parameter, lengths, rank)
     have = ask.lengths(value)
     if have is None:
@@ -141,7 +141,8 @@ def _target(have: Sequence[Length], wanted: Sequence[Length]) -> tuple[int, ...]
     shape = list[int]()
     for at, length in enumerate(wanted):
         place = -1 if length == 1 else next(places)
-        shape.append(length if isinstance(length, int) else 0 if place == at else -1)
+        known = 1 if length == 1 else have[place]  # where that is unknown it may be 1
+        shape.append(known if isinstance(known, int) else 0 if place == at else -1)
     return tuple(shape) if shape.count(-1) <= 1 else None
 
 
@@ -163,8 +164,12 @@ def _wanted(parameter: Parameter, lengths: Lengths, rank: int) -> tuple[Length, 
     return tuple(lengths[len(lengths) - rank :])
 
 
-def _through_views(ask: Asked, value: ir.Value) -> ir.Value:
-    """What an operand is a view of; the function wants fewer axes of size 1."""
+def _through_views(ask: Asked, value: ir.Value, wanted: Sequence[Length] | None = None) -> ir.Value:
+    """What an operand is a view of; the function wants fewer axes of size 1.
+
+    A view may have been cut up anew: what it is a view of has to have the lengths that are wanted.
+    """
+    given = value
     for _ in range(4):
         node = value.producer()
         source = None if node is None or node.domain or not node.inputs else node.inputs[0]
@@ -173,7 +178,16 @@ def _through_views(ask: Asked, value: ir.Value) -> ir.Value:
         if node.op_type not in _VIEWS and not _widens(ask, node, source):
             break
         value = source
-    return value
+    return value if wanted is None or _only_narrower(ask, given, value) else given
+
+
+def _only_narrower(ask: Asked, view: ir.Value, source: ir.Value) -> bool:
+    """Whether two values certainly have the same lengths, but for those of 1."""
+    shapes = ask.lengths(view), ask.lengths(source)
+    if shapes[0] is None or shapes[1] is None:
+        return False
+    kept = [[length for length in shape if length != 1] for shape in shapes if shape is not None]
+    return kept[0] == kept[1]
 
 
 def _widens(ask: Asked, node: ir.Node, source: ir.Value) -> bool:

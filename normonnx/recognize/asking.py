@@ -12,7 +12,8 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.graph.attributes import int_of
-from normonnx.graph.constants import Constants, ElementTypes
+from normonnx.graph.constants import Constants
+from normonnx.graph.element_types import ElementTypes
 from normonnx.graph.lengths import Length, Lengths, Unknown
 from normonnx.graph.ranks import Ranks
 from normonnx.graph.shape_values import entries
@@ -21,6 +22,7 @@ from normonnx.recognize.fields import Field, field, number
 from normonnx.recognize.frames import Frame
 
 _DEEPEST: Final = 24
+_MOST_LENGTHS: Final = 64  # in a product
 _PASSED_ON: Final = frozenset(["Cast", "CastLike", "Identity", "Reshape", "Squeeze", "Unsqueeze"])
 _COUNTING: Final = frozenset([*_PASSED_ON, "Gather", "Mul", "ReduceProd", "Size", "Slice"])
 _DEFAULT_DOMAINS: Final = ("", "ai.onnx")
@@ -132,9 +134,11 @@ class Asked:
         if node.op_type in ("Cast", "CastLike"):
             return self.amount(node.inputs[0], depth + 1)
         if node.op_type == "Mul":
-            parts = [self._factor(each, depth) for each in node.inputs]
-            known = [part for part in parts if part is not None]
-            return (*known[0], *known[1]) if len(known) == len(parts) else None
+            first = self._factor(node.inputs[0], depth)
+            second = None if first is None else self._factor(node.inputs[1], depth)
+            if first is None or second is None or len(first) + len(second) > _MOST_LENGTHS:
+                return None
+            return (*first, *second)
         found = self._entries(value)
         if found is not None and len(found) == 1:
             return found
@@ -145,7 +149,8 @@ class Asked:
     def _factor(self, value: ir.Value | None, depth: int) -> tuple[Length, ...] | None:
         constant = self.constants.get(value)
         if constant is not None:
-            return (int(constant.reshape(-1)[0]),) if constant.size == 1 else None
+            whole = constant.size == 1 and float(constant.reshape(-1)[0]).is_integer()
+            return (int(constant.reshape(-1)[0]),) if whole else None
         return self.amount(value, depth + 1)
 
     def _entries(self, value: ir.Value | None) -> tuple[Length, ...] | None:

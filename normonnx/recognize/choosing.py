@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -15,27 +15,25 @@ from normonnx.recognize.facts import Fact, Masked, Spread, Statistic
 from normonnx.recognize.table import Transfer
 
 _FLIPPED: Final = {"Greater": "Less", "Less": "Greater", "Equal": "Equal"}
-_STRICT: Final = frozenset(["Greater", "Less"])
 _EITHER: Final = {"GreaterOrEqual": "Greater", "LessOrEqual": "Less"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Condition:
+class _Condition(NamedTuple):
     """A comparison of a value with a number.
 
     Attributes:
         kind: Greater, Less, Equal or Differs.
         value: What is compared.
-        bound: The number.
-        at_bound: Whether the comparison holds for the number itself.
-        holds: Whether the comparison is what is meant, rather than its opposite.
+        bound: With which number.
+        holds: Whether the condition is that it holds; else that it doesn't.
+        inclusive: Whether equality counts as greater, or as less.
     """
 
     kind: str
     value: ir.Value
     bound: float
-    at_bound: bool
-    holds: bool
+    holds: bool = True
+    inclusive: bool = False
 
 
 def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
@@ -43,29 +41,43 @@ def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     if one is None or other is None:
         return None
     if always is not None and always.constant is not None and always.constant.size == 1:
-        return (one if always.constant.all() else other).fact
+        taken = one if always.constant.all() else other
+        return taken.fact if _as_long(ask, taken.value, node.outputs[0]) else None
     condition = _condition(ask, node.inputs[0])
     if condition is None:
         return None
-    return _selected(condition, one, other)
-
-
-def _selected(condition: _Condition, one: Operand, other: Operand) -> Fact | None:
-    """The first where a condition holds, the second elsewhere: a value where it is large enough."""
-    kind = condition.kind
-    at_bound = one if condition.at_bound == condition.holds else other
     chosen, rest = (one, other) if condition.holds else (other, one)
-    if kind == "Equal":
-        kind, chosen, rest = "Differs", rest, chosen
-    if kind == "Less":  # v < bound ? a : b is v > bound ? b : a, as far as functions go
-        kind, chosen, rest = "Greater", rest, chosen
-    fact, number = chosen.fact, rest.number
-    if chosen.value is not condition.value or number is None or fact is None:
+    if condition.kind in ("Equal", "Less"):
+        chosen, rest = rest, chosen
+    return _chosen(_opposite(condition), chosen, rest)
+
+
+def _as_long(ask: Asked, one: ir.Value, other: ir.Value) -> bool:
+    """Whether two values certainly have the same shape."""
+    lengths = ask.lengths(one)
+    return lengths is not None and lengths == ask.lengths(other)
+
+
+def _opposite(condition: _Condition) -> _Condition:
+    """What holds where Equal or Less doesn't; the other conditions as they are."""
+    if condition.kind == "Equal":
+        return condition._replace(kind="Differs")
+    if condition.kind == "Less":
+        return condition._replace(kind="Greater", inclusive=not condition.inclusive)
+    return condition
+
+
+def _chosen(condition: _Condition, chosen: Operand, rest: Operand) -> Fact | None:
+    """The value itself where it is large enough, or differs from zero; a number elsewhere."""
+    fact, bound = chosen.fact, condition.bound
+    if chosen.value is not condition.value or fact is None or condition.kind in ("Equal", "Less"):
         return None
-    if condition.bound == 0.0 and number == 1.0 and at_bound is rest:
+    numbers = rest.field(fact.frame)
+    number = None if numbers is None else numbers.number
+    if bound == 0.0 and number == 1.0 and not condition.inclusive:
         return _guarded(fact)
-    if kind == "Greater" and number == condition.bound:
-        return algebra.bounded(fact, number)
+    if condition.kind == "Greater" and number == bound:
+        return algebra.bounded(fact, bound)
     return None
 
 
@@ -78,7 +90,7 @@ def _guarded(fact: Fact) -> Fact | None:
 
 
 def _condition(ask: Asked, value: ir.Value | None) -> _Condition | None:
-    """The comparison that a value of truth values is."""
+    """What a condition compares, through Not; a Cast compares with zero."""
     holds = True
     for _ in range(4):
         node = None if value is None else value.producer()
@@ -88,7 +100,7 @@ def _condition(ask: Asked, value: ir.Value | None) -> _Condition | None:
             holds, value = not holds, node.inputs[0]
             continue
         if node.op_type == "Cast":
-            return _Condition("Differs", node.inputs[0], 0.0, at_bound=False, holds=holds)
+            return _Condition("Differs", node.inputs[0], 0.0, holds)
         return _comparison(ask, node, holds=holds)
     return None
 
@@ -102,8 +114,8 @@ def _comparison(ask: Asked, node: ir.Node, *, holds: bool) -> _Condition | None:
         compared = node.inputs[1 - index]
         if constant is not None and constant.size == 1 and compared is not None:
             name = _FLIPPED[kind] if turn else kind
-            bound, at_bound = float(constant.reshape(-1)[0]), node.op_type not in _STRICT
-            return _Condition(name, compared, bound, at_bound=at_bound, holds=holds)
+            bound = float(constant.reshape(-1)[0])
+            return _Condition(name, compared, bound, holds, node.op_type in _EITHER)
     return None
 
 
@@ -134,10 +146,10 @@ def filled(ask: Asked, fact: Masked, other: Operand) -> Fact | None:
     if rest is None or rest.op_type != "Sub" or rest.inputs[1] is not fact.mask:
         return None
     one = ask.constants.get(rest.inputs[0])
-    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0:
+    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0 or not condition.holds:
         return None
     chosen = Operand(fact.value, fact.inner, None)
-    return _selected(condition, chosen, Operand(other.value, None, np.asarray(filler)))
+    return _chosen(condition, chosen, Operand(other.value, None, np.asarray(filler)))
 
 
 CHOOSING: Final[Mapping[str, Transfer]] = {"Where": _where}

@@ -97,6 +97,8 @@ def complete(fact: Fact, lengths: Lengths) -> Outcome:
         return None
     if not same(fact.frame, whole(lengths)):
         return Missing("its result has other axes than what is normalized", 0)
+    if 0 in lengths:
+        return Missing("what is normalized is empty", 0)
     flaw = _flaw(fact)
     if flaw is not None:
         return Missing(flaw)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -40,6 +41,9 @@ _SIZES: Final = 2.0 ** np.arange(-100.0, 101.0, 1.25)
 _FAR: Final = 1e30
 _NUMBERS: Final = 64  # constants whose neighbourhood is tried, at most
 _FEATURES: Final = 1 << 14
+_LONGEST_POWER: Final = 32  # nodes in a row after a power, within one power transform
+_LONGEST_CLIP: Final = 12  # nodes in a row after a comparison, within one clip
+_MOST_CUTS: Final = 24  # of a chain, at each of which it may begin
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,7 +71,7 @@ def curves_of(known: Known, nodes: Iterable[ir.Node]) -> dict[int, Sequence[Curv
     Several where a value has several roots, the oldest first.
     """
     found: dict[int, Sequence[Curve]] = {}
-    bent, reached = list[ir.Node](), set[int]()
+    bent, reached = list[ir.Node](), dict[int, int]()  # with how many nodes more may belong to it
     for node in nodes:
         if node.op_type == "Tanh":
             tanhs = list(_tanh(known, node))
@@ -75,9 +79,9 @@ def curves_of(known: Known, nodes: Iterable[ir.Node]) -> dict[int, Sequence[Curv
                 found[id(node.outputs[0])] = tanhs
         if not is_pointwise(node):
             continue
-        follows = not reached.isdisjoint(id(value) for value in node.inputs)
-        if follows or _starts_power(known.asked, node) or _starts_clip(known, node):
-            reached.add(id(node.outputs[0]))
+        more = _may_follow(known, node, reached)
+        if more >= 0:
+            reached[id(node.outputs[0])] = more
             bent.append(node)
     taken = set[int]()
     for node in reversed(bent):
@@ -87,6 +91,14 @@ def curves_of(known: Known, nodes: Iterable[ir.Node]) -> dict[int, Sequence[Curv
             if curve is not None:
                 found[id(curve.value)] = [curve]
     return found
+
+
+def _may_follow(known: Known, node: ir.Node, reached: Mapping[int, int]) -> int:
+    """How many nodes after this one may belong to a curve with it; negative where it doesn't."""
+    more = max((reached.get(id(value), 0) for value in node.inputs), default=0) - 1
+    if _starts_power(known.asked, node):
+        return _LONGEST_POWER
+    return max(more, _LONGEST_CLIP) if _starts_clip(known, node) else more
 
 
 def _tanh(known: Known, node: ir.Node) -> Iterator[Curve]:
@@ -149,7 +161,7 @@ def _bent(known: Known, value: ir.Value) -> tuple[Curve | None, set[int]]:
     """The curve that a value is, of the oldest root, and the nodes that it is made of."""
     found: Curve | None = None
     within = set[int]()
-    for root, nodes in cuts(known.asked, value):
+    for root, nodes in islice(cuts(known.asked, value), _MOST_CUTS):
         producer = root.producer()
         is_power = any(_starts_power(known.asked, node) for node in nodes)
         lengths = known.asked.lengths(root)
@@ -163,7 +175,7 @@ def _bent(known: Known, value: ir.Value) -> tuple[Curve | None, set[int]]:
             curve = _clipped(known, value, root, nodes, lengths)
         if curve is not None:
             found, within = curve, {id(node) for node in nodes}
-        elif found is not None and is_power:
+        elif found is not None:
             break
     return found, within
 
@@ -184,7 +196,8 @@ def _power(
     lengths: Lengths,
 ) -> Curve | None:
     """(base^lambda - 1) / lambda of 1 + |x|, with the sign of x, or of x itself."""
-    width = _width(lengths)
+    same_for_all = all(array.size == 1 for _, array in constants_of(ask, nodes))
+    width = 1 if same_for_all else _width(lengths)
     if width > _FEATURES:
         return None
     sizes = np.concatenate([_SIZES, _near(ask, nodes)])

@@ -199,14 +199,22 @@ def _reciprocal(fact: Fact) -> Fact | None:
 
 def _pow(_ask: Asked, _node: ir.Node, operands: Operands) -> Fact | None:
     base, exponent = operands[:2]
-    if base is None or base.fact is None or exponent is None or exponent.number is None:
+    if base is None or base.fact is None or exponent is None:
         return None
-    return algebra.powered(base.fact, exponent.number)
+    found = _number_met(base.fact, exponent)
+    return None if found is None else algebra.powered(base.fact, found)
+
+
+def _number_met(fact: Fact, operand: Operand) -> float | None:
+    """The one number that a constant is, where it doesn't make the result larger."""
+    met = _met(fact, operand)
+    return met[0].number if met is not None and len(met[1]) == len(fact.frame) else None
 
 
 def _max(_ask: Asked, _node: ir.Node, operands: Operands) -> Fact | None:
     facts = [operand.fact for operand in operands if operand is not None and operand.fact]
-    bounds = [operand.number for operand in operands if operand is not None and not operand.fact]
+    numbers = [operand for operand in operands if operand is not None and not operand.fact]
+    bounds = [_number_met(facts[0], operand) for operand in numbers] if facts else []
     if len(operands) == 2 and len(facts) == 1 and isinstance(facts[0], Combination):  # noqa: PLR2004
         return _bounded_below(facts[0], next(each for each in operands if each and not each.fact))
     if len(facts) != 1 or not bounds or any(bound is None for bound in bounds):

@@ -6,6 +6,7 @@ chain with it, affine included. Of several roots the oldest that has all it take
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
@@ -39,6 +40,7 @@ from normonnx.recognize.fused import Surplus, is_fused, taken_apart
 from normonnx.recognize.regions import Leak, Region, region_of
 from normonnx.recognize.walk import Known
 
+_EXACT: Final = 2.0**-45  # float64, a few roundings later
 _STASH: Final = 4  # bytes of the type that LayerNorm gives its mean in
 
 _AFFINES: Final = frozenset(
@@ -157,18 +159,20 @@ def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
     norms: list[Found] = []
     near_misses: list[NearMiss] = []
     definitions = {id(made.graph) for made in model.functions.values() if made.domain == DOMAIN}
+    within: set[int] = set()  # an If that always takes one branch is found whole
     with np.errstate(all="ignore"):
         for graph in walk.all_graphs(model):
             if id(graph) in definitions:
                 continue
             known.walk(graph)
-            search = _Search(known)
+            search = _Search(known, within)
             search.look(graph)
             fixed = FixedSearch(known, search.taken, search.bound)
             fixed.look(graph)
             missed = [NearMiss(node, reason, is_affine=True) for node, reason in fixed.near_misses]
             norms += _in_order(graph, [*search.norms, *fixed.norms])
             near_misses += _in_order(graph, [*search.near_misses, *missed])
+            within |= {id(node) for found in norms for node in found.region.nodes}
     return Findings(tuple(norms), tuple(near_misses))
 
 
@@ -181,11 +185,11 @@ def _in_order(graph: ir.Graph, found: Iterable[_Ended]) -> list[_Ended]:
 
 
 class _Search:
-    """One graph, from its end."""
+    """One graph, from its end; what is within a normalization of another is taken already."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, taken: Iterable[int]) -> None:
         self._known = known
-        self.taken: set[int] = set()
+        self.taken = set(taken)
         self.norms: list[Found] = []
         self.near_misses: list[NearMiss] = []
 
@@ -334,8 +338,9 @@ def _suggested(region: Region) -> set[str]:
 
 
 def _fits(root: Lengths, result: Lengths) -> bool:
+    """Whether the result is as long; a length of 1 may have been repeated to an unknown one."""
     return len(root) == len(result) and all(
-        one is other or not isinstance(one, int) or not isinstance(other, int) or one == other
+        one == other or not isinstance(one, int) or (not isinstance(other, int) and one != 1)
         for one, other in zip(root, result, strict=True)
     )
 
@@ -348,14 +353,26 @@ def _call(
     region: Region,
 ) -> Found | Missing:
     given, arguments, attributes = found
+    attributes = {**reading.attributes, **attributes}
+    coarse = _rounded_away(attributes) if np.dtype(kind[1]) == np.float64 else None
+    if coarse is not None:
+        return Missing(f"its {coarse} is no float32 number, as attributes are, and X is float64")
     shape = tuple(length if isinstance(length, int) else None for length in kind[0])
     try:
-        call = CATALOGUE[reading.norm].define(
-            shape, kind[1], **given, **{**reading.attributes, **attributes}
-        )
+        call = CATALOGUE[reading.norm].define(shape, kind[1], **given, **attributes)
     except UsageError as error:
         return Missing(str(error))
     return Found(call, ends[0], ends[1], arguments, region)
+
+
+def _rounded_away(attributes: Mapping[str, Any]) -> str | None:
+    """The first attribute that float32 would move, with its value; None where there is none."""
+    for name, value in attributes.items():
+        if isinstance(value, float) and not math.isclose(
+            float(np.float32(value)), value, rel_tol=_EXACT
+        ):
+            return f"{name} {value!r}"
+    return None
 
 
 def _used_outside(leak: Leak) -> str:

@@ -118,7 +118,10 @@ def split(atoms: Iterable[Atom], points: dict[int, set[int]]) -> list[Atom]:
 
 
 def broadcast(one: Frame, other: Frame) -> Frame | None:
-    """The frame of a sum or product; None where dimensions run over different things."""
+    """The frame of a sum or product; None where dimensions run over different things.
+
+    Nor may two dimensions run over the same: x_i x_j for every pair is no square of x.
+    """
     rank = max(len(one), len(other))
     full = [((),) * (rank - len(frame)) + frame for frame in (one, other)]
     found: list[Dim] = []
@@ -126,7 +129,16 @@ def broadcast(one: Frame, other: Frame) -> Frame | None:
         if left and right and left != right and merged_in_order(left) != merged_in_order(right):
             return None
         found.append(left or right)
-    return tuple(found)
+    return tuple(found) if _runs_once(found) else None
+
+
+def _runs_once(frame: Sequence[Dim]) -> bool:
+    """Whether no digit stands in two places."""
+    atoms = [atom for dim in frame for atom in dim]
+    if len({atom.axis for atom in atoms}) == len(atoms):
+        return True
+    fine = split(atoms, cuts((atoms,)))
+    return len(set(fine)) == len(fine)
 
 
 def merged_in_order(dim: Dim) -> Dim:

@@ -172,6 +172,8 @@ def _group_norm(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     gone = frames.joined(frozenset(inner), frames.atoms_of(fact.frame, range(2, len(lengths))))
     z = _standardized(fact, gone, float_of(node, "epsilon", ONNX_EPSILON))
     parameters = [_per_channel(each, channels, groups) for each in operands[1:3]]
+    if any(each and each.constant is None and not _certain(ask, each) for each in parameters):
+        return None
     return _with_affine(ask, z, parameters, 1)
 
 
@@ -188,6 +190,13 @@ def _product(dim: frames.Dim) -> int:
     for atom in dim:
         size *= atom.size if isinstance(atom.size, int) else 1
     return size
+
+
+def _certain(ask: Asked, operand: Operand) -> bool:
+    """Whether it is known how many numbers there are: one for each channel, or for each group."""
+    lengths = ask.lengths(operand.value)
+    uniform = ask.uniform(operand.value) is not None
+    return uniform or (lengths is not None and all(isinstance(length, int) for length in lengths))
 
 
 def _per_channel(operand: Operand | None, channels: int, groups: int) -> Operand | None:

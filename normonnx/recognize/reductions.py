@@ -74,6 +74,8 @@ def _sum_of_sums(fact: Total, reduction: _Reduction) -> Fact | None:
 
 def _mean_of(fact: Fact, reduction: _Reduction) -> Fact | None:
     gone, frame = reduction.gone, reduction.frame
+    if not gone and isinstance(fact, Statistic | Spread):
+        return replace(fact, frame=frame)  # it is the same all along
     if isinstance(fact, Combination):
         return algebra.mean_of_combination(fact, gone, frame)
     if isinstance(fact, Quadratic):

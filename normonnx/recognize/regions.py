@@ -110,7 +110,10 @@ def _is_mask(known: Known, node: ir.Node) -> bool:
 def _leaks(
     known: Known, node: ir.Node, nodes: dict[int, ir.Node], value: ir.Value, root: ir.Value
 ) -> Iterator[Leak]:
-    """Who reads a value from within besides the normalization itself."""
+    """Who reads a value from within besides the normalization itself: the first of each value.
+
+    A value may have thousands of readers, and each of them may be looked at as an end.
+    """
     for output in node.outputs:
         if output is value:
             continue
@@ -122,3 +125,4 @@ def _leaks(
         for use in output.uses():
             if id(use.node) not in nodes and reads_content(use.node, use.idx):
                 yield Leak(output, node, use.node)
+                break

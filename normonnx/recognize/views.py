@@ -38,8 +38,15 @@ def _dropout(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
 
 
 def _cast(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
-    """Between floating-point types: rounding is no part of the function."""
-    if not ask.is_floating(node.inputs[0]) or not ask.is_floating(node.outputs[0]):
+    """Between floating-point types: rounding is no part of the function.
+
+    What is cast from an unknown type, which may be integer, is where facts start anew.
+    """
+    if (
+        ask.element_type(node.inputs[0]) is None
+        or not ask.is_floating(node.inputs[0])
+        or not ask.is_floating(node.outputs[0])
+    ):
         return None
     return _same(ask, node, operands)
 

@@ -100,6 +100,8 @@ class Known:
         if not variable or not variable[0].name:
             return
         found: dict[int, Fact] = {}
+        lengths = ask.lengths(node.outputs[0])
+        rank = None if lengths is None else len(lengths)
         for key in self._candidates(variable):
             operands = [
                 None
@@ -110,7 +112,7 @@ class Known:
             if not any(operand is not None and operand.fact is not None for operand in operands):
                 continue
             fact = transfer(self.asked, node, operands)
-            if fact is not None:
+            if fact is not None and (rank is None or len(fact.frame) == rank):
                 found[key] = fact
         if found:
             newest = list(found)[-_MOST_ROOTS:]

@@ -21,7 +21,7 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import is_float, is_narrow
 from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOperatorError
-from normonnx.graph.constants import constant_attribute
+from normonnx.graph.folding import constant_attribute
 from normonnx.runtime import blas, reference
 from normonnx.runtime.invocation import Array, Invocation
 from normonnx.runtime.kernels import KERNELS_BY_DOMAIN

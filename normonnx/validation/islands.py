@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from normonnx.graph import walk
-from normonnx.graph.constants import element_type
+from normonnx.graph.element_types import element_type
 from normonnx.graph.inference import inferred
 from normonnx.validation.sketch import Array
 

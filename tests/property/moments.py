@@ -174,9 +174,9 @@ def with_epsilon(w: Writer, value: Value, how: Moments) -> Value:
     """Plus epsilon, a number; or something else as a fault."""
     if w.fails("vector epsilon"):
         dims = [size(dim) for dim in value.dims]
-        known = [a for a, dim in enumerate(value.dims) if isinstance(dim, int) and dim > 1]
+        known = [at for at, n in enumerate(dims) if n > 1 and isinstance(value.dims[at], int)]
         if not known:
-            message = "the statistic is one number"
+            message = "no axis of known length for a vector to run along"
             raise NotDrawnError(message)
         axis = known[0]
         numbers = np.linspace(how.epsilon, 2 * how.epsilon, dims[axis])

@@ -191,6 +191,14 @@ def test_overridable_weights_refuse() -> None:
     assert "'w' is a graph input, whose default the caller may override" in found.refused["sum"]
 
 
+def test_names_of_merged_constants() -> None:
+    """Those of the Conv that stays, as long as nothing else reads them."""
+    found = rewritten(
+        "g (float[N,2,H] x) => (float[N,2,H] y) <float[2,2,1] w, float[2,2,1] v, float[2] k> { c = Conv(x, w, k) d = Conv(x, v) y = Add(c, d) }"
+    )
+    assert {tensor.name for tensor in found.proto.graph.initializer} == {"w", "k"}
+
+
 def test_weights_that_are_all_inputs() -> None:
     """Of several Convs none of which is known, the first is told about; of a single one nothing."""
     two = "g (float[N,2,H] x, float[2,2,1] w, float[2,2,1] v) => (float[N,2,H] y) { c = Conv(x, w) d = Conv(x, v) [sum] y = Add(c, d) }"

@@ -101,6 +101,15 @@ def test_products_merge(text: str, ops: str) -> None:
     assert "parallel to it" in found.applied
 
 
+@pytest.mark.parametrize(("bias", "names"), [(", k", {"w", "k"}), ("", {"w", "w_bias"})])
+def test_names_of_merged_constants(bias: str, names: set[str]) -> None:
+    """Those of the Gemm that stays, as long as nothing else reads them; a bias that comes is its weight's."""
+    found = rewritten(
+        f"g (float[N,4] x) => (float[N,3] y) <float[4,3] w, float[4,3] v, float[3] k> {{ c = Gemm(x, w{bias}) d = Gemm(x, v, k) y = Add(c, d) }}"
+    )
+    assert {tensor.name for tensor in found.proto.graph.initializer} == names
+
+
 @pytest.mark.parametrize("alpha", ["", ", alpha = 0.5"])
 def test_a_sum_of_products_is_multiplied_into_what_follows(alpha: str) -> None:
     """Stored the other way round."""

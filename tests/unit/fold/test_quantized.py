@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from tests.rewriting import Rewritten, parsed, rewritten
 
@@ -133,6 +133,8 @@ def test_a_bias_of_integers_with_a_zero_point(zero: int) -> None:
         },
     )
     assert found.ops.count("DequantizeLinear") == (1 if zero else 2)
+    axes = [helper.get_node_attr_value(n, "axis") for n in found.proto.graph.node[:-1]]
+    assert axes == ([0] if zero else [0, 0])
     if not zero:
         assert found.weight("z").tolist() == [0, 0, 0, 0]
         assert found.weight("s").tolist() == [1.0, 0.25, 2.0, 0.5]
@@ -196,6 +198,32 @@ def test_one_factor_for_all_needs_no_axis() -> None:
     assert np.array_equal(found.weight("q"), -Q.T)
 
 
+def test_one_factor_goes_into_all_scales() -> None:
+    """Whichever axis they are for."""
+    found = _folded(
+        "g (float[N,4] x) => (float[N,3] y) <int8[4,3] q, float[4] s, float k> {"
+        " w = DequantizeLinear<axis = 0>(q, s) c = MatMul(x, w) y = Mul(c, k) }",
+        {"q": Q, "s": np.array([0.5, 1, 2, 4], np.float32), "k": np.array(3, np.float32)},
+    )
+    assert found.ops == "DequantizeLinear MatMul"
+    assert found.weight("s").tolist() == [1.5, 3, 6, 12]
+
+
+def test_one_zero_point_that_is_not_zero_makes_no_bias_of_integers() -> None:
+    """Of several."""
+    found = _folded(
+        "g (float[N,3,5] x) => (float[N,4,5] y) <float[4,3,1] w, int32[4] b, float[4] s, int32[4] z, float k> {"
+        " v = DequantizeLinear<axis = 0>(b, s, z) c = Conv(x, w, v) y = Mul(c, k) }",
+        {
+            "b": np.array([100, -200, 7, 0], np.int32),
+            "s": np.array([0.5, 1, 2, 4], np.float32),
+            "z": np.array([0, 3, 0, 0], np.int32),
+            "k": np.array(2, np.float32),
+        },
+    )
+    assert found.ops == "Conv"
+
+
 def test_a_change_of_signs_leaves_the_scales() -> None:
     """Only the integers are mirrored."""
     found = _folded(
@@ -206,6 +234,23 @@ def test_a_change_of_signs_leaves_the_scales() -> None:
     assert found.ops == "DequantizeLinear Conv"
     assert found.weight("s").tolist() == [0.5, 1, 2, 4]
     assert np.array_equal(found.weight("q"), -Q.reshape(4, 3, 1))
+
+
+def test_a_change_of_signs_leaves_the_scale_of_the_bias() -> None:
+    """Its integers are negated as well."""
+    found = _folded(
+        "g (float[N,3,5] x) => (float[N,4,5] y) <int8[4,3,1] q, float[4] s, int32[4] b, float sb> {"
+        " w = DequantizeLinear<axis = 0>(q, s) v = DequantizeLinear(b, sb) c = Conv(x, w, v) y = Neg(c) }",
+        {
+            "q": Q.reshape(4, 3, 1),
+            "s": np.array([0.5, 1, 2, 4], np.float32),
+            "b": np.array([100, -200, 7, 0], np.int32),
+            "sb": np.array(0.5, np.float32),
+        },
+    )
+    assert found.ops == "DequantizeLinear DequantizeLinear Conv"
+    assert found.weight("sb").shape == ()
+    assert found.weight("b").tolist() == [-100, 200, -7, 0]
 
 
 def test_zero_points_of_blocks() -> None:

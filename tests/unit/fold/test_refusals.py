@@ -40,6 +40,12 @@ def _case(
 
 UP = [
     _case(
+        "a weight without a kernel",
+        "g (float[N,4] x) => (float[N,4] y) <float[4,4] w, NORM4> { c = Conv(x, w) [it] y = BN(c) }",
+        "Conv: its weight has shape [4, 4] with group 1, expected (M, C/group, k...)",
+        legal=False,
+    ),
+    _case(
         "a ConvTranspose whose weight is computed",
         "g (float[N,4,H] x, float[4,4,1] w) => (float[N,4,H] y) <NORM4> { c = ConvTranspose(x, w) [it] y = BN(c) }",
         "ConvTranspose: its weight 'w' is an input of the graph, not a constant",

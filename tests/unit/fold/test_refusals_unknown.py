@@ -75,7 +75,7 @@ GIVEN = [
     ("2.0", "c = Conv(x, w) y = BatchNormalization<epsilon: float = @given>(c, s, s, s, s)", 13),
     ("[0,1,3,2]", "r = Relu(x) c = Transpose<perm: ints = @given>(r) y = Transpose<perm = [0,1,3,2]>(c)", 13),
     ("[0,1,3,2]", "r = Relu(x) c = Transpose<perm = [0,1,3,2]>(r) y = Transpose<perm: ints = @given>(c)", 13),
-    ("1", "n = Mul(x, k) r = Gather<axis: int = @given>(n, one) y = Conv(r, w)", 13),
+    ("1", "n = Mul(x, h) r = Gather<axis: int = @given>(n, one) y = Conv(r, w)", 13),
     ("1", "c = Conv(x, w) r = Unsqueeze<axes: ints = @given>(c) y = Mul(r, h)", 11),
     ("1", "n = Mul(x, k) r = Flatten<axis: int = @given>(n) y = Mul(r, r)", 13),
     ("1", "c = Conv<group: int = @given>(x, w) y = Conv(c, w)", 13),
@@ -97,6 +97,8 @@ def test_attributes_given_to_a_function_refuse(given: str, nodes: str, opset: in
 ILLEGAL = [
     ("c = Unsqueeze(x, far) [it] y = BN(c)", "up", "Unsqueeze: its axes [9] are out of range"),
     ("c = Gather<axis = 1>(x, four) [it] y = BN(c)", "up", "it selects 4 channels, the affine has others"),
+    ("c = Gather<axis = 1>(x, five) [it] y = BN(c)", "up", "how long axis 1 is before channels are selected is unknown"),
+    ("[it] n = BN(x) y = Gather<axis = 1>(n, five)", "down", "it selects beyond the 5 channels of the affine"),
     ("[it] n = BN(x) y = Unsqueeze(n, far)", "down", "Unsqueeze: its axes [9] are out of range"),
     ("[it] n = BN(x) y = Gather<axis = 1>(n, far)", "down", "it selects beyond the 5 channels of the affine"),
 ]  # fmt: skip
@@ -105,5 +107,5 @@ ILLEGAL = [
 @pytest.mark.parametrize(("body", "way", "words"), ILLEGAL)
 def test_what_is_illegal_refuses(body: str, way: str, words: str) -> None:
     """A model that no runtime takes is not made to look well."""
-    text = f"g (float[N,5,H] x) => (float[N] y) <int64[1] far = {{9}}, int64[4] four = {{0, 1, 2, 3}}, NORM5> {{ {body} }}"
+    text = f"g (float[N,5,H] x) => (float[N] y) <int64[1] far = {{9}}, int64[1] five = {{5}}, int64[4] four = {{0, 1, 2, 3}}, NORM5> {{ {body} }}"
     assert words in _reason(text, way)

@@ -247,6 +247,15 @@ GROUPS = [
     pytest.param((N, H, 6), (2,), (Unknown(), 6), (1,), id="an unknown group before"),
     pytest.param((N, 6, H, W), (1,), (Unknown(), 6), None, id="as long by chance"),
     pytest.param((N, 6, H), (1,), (Unknown(), H), None, id="within an unknown group"),
+    pytest.param(
+        (30, H, 4), (0,), (2, 3, 5, Unknown(), 4), (0, 1, 2), id="split before an unknown group"
+    ),
+    pytest.param(
+        (2, 3, 5, H, 4), (1,), (30, Unknown(), 4), (0,), id="joined before an unknown group"
+    ),
+    pytest.param(
+        (4, H, 30), (2,), (4, Unknown(), 2, 3, 5), (2, 3, 4), id="split behind an unknown group"
+    ),
     pytest.param((6, 4), (0,), (4, 6), (0, 1), id="across, as rows of a matrix"),
     pytest.param((N, 6, 1, 1), (1,), (N, 6), (1,), id="ones go"),
     pytest.param((N, 6), (1,), (N, 1, 6, 1), (2,), id="ones come"),

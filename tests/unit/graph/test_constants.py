@@ -8,7 +8,9 @@ import onnx_ir as ir
 import pytest
 
 from normonnx.graph import constants as module
-from normonnx.graph.constants import Constants, constant_attribute, element_type, reads_content
+from normonnx.graph.constants import Constants, reads_content
+from normonnx.graph.element_types import element_type
+from normonnx.graph.folding import constant_attribute
 from tests.rewriting import parsed
 
 

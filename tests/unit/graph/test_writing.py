@@ -300,7 +300,7 @@ def test_a_full_disk(
         files.save(files.load(stored(tmp_path, samples.convolution(), "other.onnx")), out)
     before = contents(out.parent)
 
-    def full(_tensor: object, file: BinaryIO) -> None:
+    def full(_tensor: object, file: BinaryIO, **_options: bool) -> None:
         file.write(b"half of it")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -350,8 +350,8 @@ KILLED = """
 import sys, time
 from normonnx.graph import files, writing
 stream = writing._stream
-def slow(tensor, file):
-    stream(tensor, file)
+def slow(tensor, file, **options):
+    stream(tensor, file, **options)
     file.flush()
     print("in the middle", flush=True)
     time.sleep(600)

@@ -25,7 +25,7 @@ FIXED: Final = (
     "YeoJohnson",
     "BoxCox",
 )
-OPSETS: Final = (7, 9, 11, 13, 15, 17, 18, 20, 21, 23)
+OPSETS: Final = (7, 11, 13, 17, 18, 23)
 KINDS: Final = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 SAME: Final = {  # as functions, on rows of features or where nothing is clipped
     "BatchNorm": {"StandardScaler"},

@@ -35,6 +35,17 @@ LAYER_2D = {
 
 FOUND = [
     pytest.param(
+        chain(
+            LAYER,
+            more="int64[3] h = {1, 1, 1}",
+            m="u = ReduceMean<keepdims = 0>(x); z2 = Expand(u, h); Transpose<perm = [0, 2, 1]>(z2)",
+            v="z = ReduceMean<keepdims = 0>(q); Expand(z, h)",
+        ),
+        17,
+        "LayerNorm axis=-3 epsilon=0.1",
+        id="Expand to more axes, transposed",
+    ),
+    pytest.param(
         chain(LAYER, d="c = Dropout(x, , no); Sub(c, m)", more="bool no = {0}"),
         17,
         LAYER_NORM,

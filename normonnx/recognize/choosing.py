@@ -46,6 +46,11 @@ def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     condition = _condition(ask, node.inputs[0])
     if condition is None:
         return None
+    return _selected(condition, one, other)
+
+
+def _selected(condition: _Condition, one: Operand, other: Operand) -> Fact | None:
+    """The first where a condition holds, the second elsewhere."""
     chosen, rest = (one, other) if condition.holds else (other, one)
     if condition.kind in ("Equal", "Less"):
         chosen, rest = rest, chosen
@@ -72,8 +77,7 @@ def _chosen(condition: _Condition, chosen: Operand, rest: Operand) -> Fact | Non
     fact, bound = chosen.fact, condition.bound
     if chosen.value is not condition.value or fact is None or condition.kind in ("Equal", "Less"):
         return None
-    numbers = rest.field(fact.frame)
-    number = None if numbers is None else numbers.number
+    number = None if rest.field(fact.frame) is None else rest.number
     if bound == 0.0 and number == 1.0 and not condition.inclusive:
         return _guarded(fact)
     if condition.kind == "Greater" and number == bound:
@@ -146,10 +150,10 @@ def filled(ask: Asked, fact: Masked, other: Operand) -> Fact | None:
     if rest is None or rest.op_type != "Sub" or rest.inputs[1] is not fact.mask:
         return None
     one = ask.constants.get(rest.inputs[0])
-    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0 or not condition.holds:
+    if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0:
         return None
     chosen = Operand(fact.value, fact.inner, None)
-    return _chosen(condition, chosen, Operand(other.value, None, np.asarray(filler)))
+    return _selected(condition, chosen, Operand(other.value, None, np.asarray(filler)))
 
 
 CHOOSING: Final[Mapping[str, Transfer]] = {"Where": _where}

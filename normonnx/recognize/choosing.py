@@ -50,7 +50,7 @@ def _where(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
 
 
 def _selected(condition: _Condition, one: Operand, other: Operand) -> Fact | None:
-    """One where the condition holds, the other elsewhere."""
+    """The first where a condition holds, the second elsewhere."""
     chosen, rest = (one, other) if condition.holds else (other, one)
     if condition.kind in ("Equal", "Less"):
         chosen, rest = rest, chosen

@@ -148,6 +148,14 @@ def test_a_bias_that_comes_is_named_after_the_scale() -> None:
     assert rewritten(text.format("float[4] b, ", ", b")).weight("b").shape == (4,)
 
 
+def test_a_shift_of_some_becomes_a_bias() -> None:
+    """Zero is a number like any other."""
+    found = rewritten(
+        "g (float[N,4] x) => (float[N,4] y) <float[4] s, float[4] k = {0, 1, 0, 2}> { n = LayerNormalization(x, s) y = Add(n, k) }"
+    )
+    assert found.ops == "LayerNormalization"
+
+
 def test_a_norm_of_everything_absorbs() -> None:
     """From the first axis on."""
     found = rewritten(

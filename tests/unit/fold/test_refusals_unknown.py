@@ -31,6 +31,7 @@ DOWN = [
     ("[it] n = BN(r) y = Reshape(n, i)", "Reshape: the number of dimensions around it is unknown"),
     ("[it] n = BN(r) y = Expand(n, s)", "Expand: the number of dimensions around it is unknown"),
     ("[it] n = BN(r) y = Slice(n, i, i)", "Slice: the number of dimensions of its input is unknown"),
+    ("q = Cast<to = 7>(r) a = Relu(o) b = Unsqueeze(a, i) [it] n = BN(b) y = Gather<axis = 2>(n, q)", "Gather: the number of dimensions of its inputs is unknown"),
     ("[it] n = BN(r) y = Gather<axis = 2>(n, i)", "Gather: the number of dimensions of its inputs is unknown"),
     ('[it] n = BN(r) y = Resize(n, "", o)', "Resize: the affine varies along axes (1,), which it may resize"),
     ("[it] n = BN(r) y = LayerNormalization(n, k)", "LayerNormalization: its statistics change with its input"),

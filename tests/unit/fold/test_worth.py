@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from normonnx.fold import worth
+from normonnx.fold import quantized, reshaping, worth
 from tests.rewriting import rewritten
 
 
@@ -37,7 +37,8 @@ def test_copies_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_bounds() -> None:
-    """Eight weights a node; 64 MiB copied; a megabyte more in all."""
+    """Eight weights a node; 64 MiB copied; a megabyte more in all; what an affine may grow to, or be off."""
+    assert (reshaping._MOST_NUMBERS, quantized._EXACT) == (1 << 16, 4.0)
     assert (worth.MOST_WEIGHTS, worth.LARGEST_COPY, worth.LARGEST_GROWTH) == (8, 1 << 26, 1 << 20)
 
 

@@ -226,7 +226,7 @@ def test_an_epsilon_that_only_float64_has_stays(body: str) -> None:
     }}"""
     (reason,) = recognised(text).reasons
     assert reason == "its epsilon 1e-05 is no float32 number, as attributes are, and X is float64"
-    assert recognised(text, e=float(np.float32(1e-5))).only
+    assert recognised(text, e=float(np.float32(1e-5))).names
 
 
 def test_a_norm_within_a_branch_that_is_always_taken_is_one() -> None:

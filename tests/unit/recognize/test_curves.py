@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -196,7 +198,11 @@ NO_CLIPS = [
 def test_no_min_max_scaler(nodes: str, names: str) -> None:
     """What is kept within no such range; the affine before it may be a norm of its own."""
     text = ROWS + f"<float[4] low, float[4] f, float[4] minus, float[4] most, {NUMBERS}> "
-    numbers = {"low": [-1, 0.5, 2, -3], "f": [2, 0.25, 1, 0.5], "minus": [-1, -2, -3, -4]}
+    numbers: dict[str, Any] = {
+        "low": [-1, 0.5, 2, -3],
+        "f": [2, 0.25, 1, 0.5],
+        "minus": [-1, -2, -3, -4],
+    }
     found = recognised(text + nodes, **numbers, most=[1, 2, 3, 4])
     assert found.names == names
 

@@ -62,6 +62,15 @@ UNIT = "h0 = ReduceMax<axes = [-1]>(a); c = Equal(h0, zero); Where(c, one, h0)"
 TWICE = {**SAFE, "h": UNIT, "p": "", "f": "", "y": "n = Div(x, h); Div(n, l)"}
 FOUND = [
     pytest.param(
+        chain(
+            LENGTH,
+            l="l0 = ReduceL2<axes = [-1], keepdims = 0>(x); u = Unsqueeze(l0, last); p = Mul(u, u); Sqrt(p)",
+        ),
+        17,
+        EUCLIDEAN,
+        id="the root of a square of a length, keepdims 0",
+    ),
+    pytest.param(
         chain(LENGTH, l="x2 = Mul(x, minus); a = Abs(x2); ReduceSum(a, last)"),
         17,
         MANHATTAN,

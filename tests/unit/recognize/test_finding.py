@@ -354,6 +354,16 @@ RESPONSE = {
 SPLIT = CHANNELS + ", int64[5] split = {0, 3, 5, 2, 2}, int64[4] back = {0, 3, 5, 4}"
 CHANNELS_LAST = [
     pytest.param(
+        chain(
+            BEHIND,
+            "g (float[N,4,5,4] x, float[4,1,1] p) => (float[N,4,5,4] y)",
+            CHANNELS,
+            a="Mul(n, p)",
+        ),
+        "no normalization layer has statistics over axes [1, 2] of 4 and such a scale and bias",
+        id="a scale of rows at run time",
+    ),
+    pytest.param(
         chain(BEHIND, LAST, CHANNELS), "InstanceNorm bias scale epsilon=0.1", id="InstanceNorm"
     ),
     pytest.param(
@@ -702,6 +712,12 @@ def test_parameters_at_run_time_have_shapes() -> None:
     assert (call.parameters["scale"], call.shape) == ((6,), (None, 4, 6))
 
 
+def test_channels_last_has_the_shape_of_x() -> None:
+    """The call is of X with channels first; what is told is the shape in the graph."""
+    found = recognised(chain(BEHIND, LAST, CHANNELS)).only
+    assert (found.call.shape, found.shape) == ((None, 4, 3, 5), (None, 3, 5, 4))
+
+
 def test_affines_apart() -> None:
     """What is but a scale and a shift can be told from what has a statistic."""
     both = "n = Div(d, r); m1 = Max(n, s); c = Sub(m1, s); p1 = Exp(x); c1 = Sub(p1, b); a1 = Div(c1, b); Mul(c, a1)"
@@ -733,6 +749,15 @@ def test_near_misses_apart() -> None:
 
 
 SPELLINGS = [
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)",
+            y="n = Div(d, r); c = Greater(p, zero); k1 = Cast<to = 1>(c); z = Add(k1, half); Mul(n, z)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Mul",
+        id="a scale from a comparison and a half",
+    ),
     pytest.param(
         chain(
             LAYER,

@@ -260,6 +260,49 @@ def test_found(text: str, expected: str) -> None:
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
     pytest.param(
+        chain(RMS, q="Pow(x, three)", more="float three = {3}"),
+        "its statistic is a mean of powers of 3 in place of squares",
+        id="a mean of cubes",
+    ),
+    pytest.param(
+        chain(LAYER, q="Pow(d, three)", more="float three = {3}"),
+        "its statistic is a mean of powers of 3 in place of squares",
+        id="a mean of cubes of the centered",
+    ),
+    pytest.param(
+        chain(RMS, y="n = Div(x, r); Mul(n, one4)", more="float[1,1,1,1] one4 = {2}"),
+        "RMSNorm axis=-1 epsilon=0.1",
+        id="a scale with more axes",
+    ),
+    pytest.param(
+        chain(RMS, r="r0 = Sqrt(w); Mul(r0, one4)", more="float[1,1,1,1] one4 = {2}"),
+        "its result has other axes than what is normalized",
+        id="a divisor with more axes",
+    ),
+    pytest.param(
+        chain(RMS, q="q0 = Mul(x, x); Mul(q0, one4)", more="float[1,1,1,1] one4 = {1}"),
+        "its result has other axes than what is normalized",
+        id="squares with more axes",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            l="a = Abs(x); a1 = Mul(a, one4); ReduceSum(a1, last)",
+            more="float[1,1,1,1] one4 = {1}",
+        ),
+        "its result has other axes than what is normalized",
+        id="sizes with more axes",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            l="l0 = ReduceL2<axes = [-1]>(x); Add(l0, one4)",
+            more="float[1,1,1,1] one4 = {1}",
+        ),
+        "its result has other axes than what is normalized",
+        id="a length with more axes",
+    ),
+    pytest.param(
         chain(
             LAYER, y="xs = Mul(x, s); m2 = ReduceMean<axes = [-1]>(xs); d2 = Sub(x, m2); Div(d2, r)"
         ),

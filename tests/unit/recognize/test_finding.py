@@ -42,6 +42,16 @@ GIVEN = [
     pytest.param(
         chain(
             LAYER,
+            SAMPLES,
+            AXES + ", int64[3] to3 = {-1, 1, 6}",
+            y="c = Squeeze(p); g = Reshape(c, to3); h = Unsqueeze(o, middle); " + ADAPTED,
+        ),
+        "AdaptiveLayerNorm scale=g[0,6] bias=o offset=0",
+        id="a view of what has unknown axes",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
             SAMPLES.replace("float[N,6] p", "float[2,6] p"),
             AXES,
             y="g = Unsqueeze(p, middle); h = Unsqueeze(o, middle); " + ADAPTED,
@@ -821,3 +831,21 @@ def test_the_type_is_that_of_x() -> None:
         "{ y = com.microsoft.GroupNorm<groups = 2>(x, s, b) }"
     )
     assert recognised(text).only.call.dtype == "float16"
+
+
+def test_a_threshold_of_the_model_stays() -> None:
+    """A vector along channels that are the last axis is the parameter as it stands."""
+    assert _given(chain(RESPONSE, LAST, CHANNELS)) == (
+        "FilterResponseNorm scale=sc bias=bc threshold=tc"
+    )
+
+
+def test_what_is_normalized_has_the_type_of_the_result() -> None:
+    """A LayerNorm in float32 of numbers in float16 is one of their Cast."""
+    text = chain(
+        LAYER,
+        "g (float16[N,4,6] x) => (float[N,4,6] y)",
+        m="c = Cast<to = 1>(x); ReduceMean<axes = [-1]>(c)",
+        d="Sub(c, m)",
+    )
+    assert recognised(text).only.root.name == "c"

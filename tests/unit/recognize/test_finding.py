@@ -41,6 +41,33 @@ def _given(text: str, opset: int = 17, **numbers: object) -> str:
 GIVEN = [
     pytest.param(
         chain(
+            {
+                "h": "Shape(x)",
+                "o": "Gather(h, last)",
+                "f": "ConstantOfShape<value = float[1] {2}>(o)",
+                "y": "LayerNormalization<epsilon = 0.1>(x, f)",
+            },
+            "g (float[N,T,D] x) => (float[N,T,D] y)",
+        ),
+        "LayerNorm scale=new bias=default",
+        id="a filled scale of unknown length",
+    ),
+    pytest.param(
+        chain(
+            {
+                "h": "Shape(x)",
+                "o": "Gather(h, last)",
+                "f": "ConstantOfShape(o)",
+                "g": "ConstantOfShape<value = float[1] {1}>(o)",
+                "y": "LayerNormalization<epsilon = 0.1>(x, g, f)",
+            },
+            "g (float[N,T,D] x) => (float[N,T,D] y)",
+        ),
+        "LayerNorm scale=default bias=default",
+        id="ones and zeros of unknown length",
+    ),
+    pytest.param(
+        chain(
             LAYER,
             SAMPLES,
             AXES + ", int64[3] to3 = {-1, 1, 6}",

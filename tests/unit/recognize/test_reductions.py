@@ -62,6 +62,18 @@ UNIT = "h0 = ReduceMax<axes = [-1]>(a); c = Equal(h0, zero); Where(c, one, h0)"
 TWICE = {**SAFE, "h": UNIT, "p": "", "f": "", "y": "n = Div(x, h); Div(n, l)"}
 FOUND = [
     pytest.param(
+        chain(LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); ReduceMean<axes = [-1]>(l0)"),
+        17,
+        EUCLIDEAN,
+        id="the mean of one length",
+    ),
+    pytest.param(
+        chain(LAYER, v="v0 = ReduceMean<axes = [-1]>(q); ReduceMean<axes = [-1]>(v0)"),
+        17,
+        LAYER_NORM,
+        id="the mean of one variance",
+    ),
+    pytest.param(
         chain(
             LENGTH,
             l="l0 = ReduceL2<axes = [-1], keepdims = 0>(x); u = Unsqueeze(l0, last); p = Mul(u, u); Sqrt(p)",

@@ -33,6 +33,13 @@ WHOLE = "FilterResponseNorm bias scale threshold epsilon=0.1"
 
 FOUND = [
     pytest.param(
+        chain(
+            LAYER, y="n = Div(d, r); n2 = Div(x, r); n3 = Div(m, r); n4 = Add(n, n2); Sub(n4, n3)"
+        ),
+        SCALED,
+        id="a sum of parts over one deviation",
+    ),
+    pytest.param(
         chain(LAYER, r="r0 = Sqrt(w); Mul(r0, two)"), SCALED, id="over twice the deviation"
     ),
     pytest.param(
@@ -270,6 +277,27 @@ def test_found(text: str, expected: str) -> None:
 
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
+    pytest.param(
+        chain(
+            LAYER,
+            y="n = Div(d, r); t = Add(x, n); t2 = Sub(t, x); LayerNormalization<epsilon = 0.1>(t2, s)",
+        ),
+        "LayerNorm axis=-1 epsilon=0.1; LayerNorm scale axis=-1 epsilon=0.1",
+        id="X added and subtracted again",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            y="n = Div(d, r); t = Add(n, x); t2 = Sub(t, x); LayerNormalization<epsilon = 0.1>(t2, s)",
+        ),
+        "LayerNorm axis=-1 epsilon=0.1; LayerNorm scale axis=-1 epsilon=0.1",
+        id="added to X, which is subtracted again",
+    ),
+    pytest.param(
+        chain(LAYER, y="n = Div(d, r); r2 = Sqrt(v); n2 = Div(d, r2); Add(n, n2)"),
+        "the result of ReduceMean 'v' is used by Add 'w', too",
+        id="a sum of two",
+    ),
     pytest.param(
         chain(LAYER, w="Add(v, e4)", more="float[4,1] e4 = {0.1, 0.2, 0.3, 0.4}"),
         "its epsilon is a vector",

@@ -39,6 +39,35 @@ def _given(text: str, opset: int = 17, **numbers: object) -> str:
 
 
 GIVEN = [
+    pytest.param(
+        chain(
+            LAYER,
+            SAMPLES.replace("float[N,6] p", "float[2,6] p"),
+            AXES,
+            y="g = Unsqueeze(p, middle); h = Unsqueeze(o, middle); " + ADAPTED,
+        ),
+        "AdaptiveLayerNorm scale=p bias=o offset=0",
+        id="by sample, of a length that X may have",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            SAMPLES.replace("float[N,6] p", "float16[N,6] p"),
+            AXES,
+            y="c = CastLike(p, o); g = Unsqueeze(c, middle); h = Unsqueeze(o, middle); " + ADAPTED,
+        ),
+        "AdaptiveLayerNorm scale=c bias=o offset=0",
+        id="not through a CastLike",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,1,6] x, float[1,1,6] p) => (float[N,1,6] y)",
+            y="n = Div(d, r); Mul(n, p)",
+        ),
+        "LayerNorm scale=p[6] bias=default",
+        id="at run time, beside an axis of 1",
+    ),
     pytest.param(chain(LAYER), "LayerNorm scale=default bias=default", id="nothing"),
     pytest.param(
         chain(LAYER, y="n = Div(d, r); a = Mul(n, s); Add(a, b)"),
@@ -398,6 +427,27 @@ def test_channels_last(text: str, expected: str) -> None:
 
 ALSO = "g (float[N,4,6] x) => (float[N,4,6] y, float[N,4,K] z)"
 ENDS = [
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,T,D] x, float[1,T,D] p) => (float[N,T,D] y)",
+            m="ReduceMean<axes = [1, 2]>(x)",
+            v="ReduceMean<axes = [1, 2]>(q)",
+            y="n = Div(d, r); Mul(n, p)",
+        ),
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="two unknown lengths of a scale",
+    ),
+    pytest.param(
+        chain(LAYER, ALSO, r="r0 = Sqrt(w); Div(two, r0)", y="Mul(d, r)", z="Relu(r)"),
+        "the result of Div 'r' is used by Relu 'z', too",
+        id="twice the inverse deviation",
+    ),
+    pytest.param(
+        chain(LAYER, ALSO, z="m2 = Add(m, one); m3 = Identity(m2); Relu(m3)"),
+        "LayerNorm axis=-1 epsilon=0.1",
+        id="the mean and one",
+    ),
     # leaks
     pytest.param(chain(LAYER, ALSO, z="Relu(m)"), "LayerNorm axis=-1 epsilon=0.1", id="the mean"),
     pytest.param(
@@ -525,7 +575,7 @@ ENDS = [
             d="Sub(c, m)",
             y="n = Div(d, r); Cast<to = 11>(n)",
         ),
-        "LayerNorm axis=-1 epsilon=0.1 stash_type=11",
+        "LayerNorm axis=-1 epsilon=0.1",
         id="double through float32",
     ),
     # one after the other
@@ -635,6 +685,8 @@ def test_branches(y: str, last: str) -> None:
         "bool yes = {1}, bool no = {0}",
         y=y,
     )
+    (norm,) = find(ir.from_proto(parsed(text))).norms
+    assert norm.output.name == ("a" if last == "If" else "y")
     result = normonnx.optimize(parsed(text), passes=("recognize",), verify="final")
     assert result.model.graph[-1].op_type == last
     assert result.report.verification is not None

@@ -51,6 +51,29 @@ INSTANCE = {
 STATISTICS = CHANNELS + ", float[4] m4 = {0.5, 1, -1, 0}, float[4] v4 = {1, 0.25, 4, 2}"
 FOUND = [
     pytest.param(
+        ML + _is('ai.onnx.ml.Normalizer<norm = "L2">(x)', "g (float[N,6] x) => (float[N,6] y)"),
+        17,
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="Normalizer of L2",
+    ),
+    pytest.param(
+        ML + _is('ai.onnx.ml.Normalizer<norm = "L1">(x)', "g (float[N,6] x) => (float[N,6] y)"),
+        17,
+        "LpNorm axis=-1 p=1 epsilon=0",
+        id="Normalizer of L1",
+    ),
+    pytest.param(
+        chain(
+            GROUPED,
+            IMAGE,
+            SPLIT.replace("{0, 2, -1}", "{0, 4, -1}").replace("ones", "o2").replace("zeros", "z2")
+            + ", float[4] ones = {1, 1, 1, 1}, float[4] zeros = {0, 0, 0, 0}",
+        ),
+        17,
+        "GroupNorm bias scale num_groups=4 epsilon=0.1",
+        id="as many groups as channels, as channels",
+    ),
+    pytest.param(
         chain(INSTANCE, IMAGE, STATISTICS),
         15,
         "InstanceNorm bias scale epsilon=0.1",

@@ -62,6 +62,15 @@ UNIT = "h0 = ReduceMax<axes = [-1]>(a); c = Equal(h0, zero); Where(c, one, h0)"
 TWICE = {**SAFE, "h": UNIT, "p": "", "f": "", "y": "n = Div(x, h); Div(n, l)"}
 FOUND = [
     pytest.param(
+        chain(
+            LENGTH,
+            l="l0 = ReduceL2<axes = [-1], keepdims = 0>(x); u = Unsqueeze(l0, last); p = Mul(u, u); Sqrt(p)",
+        ),
+        17,
+        EUCLIDEAN,
+        id="the root of a square of a length, keepdims 0",
+    ),
+    pytest.param(
         chain(LENGTH, l="x2 = Mul(x, minus); a = Abs(x2); ReduceSum(a, last)"),
         17,
         MANHATTAN,
@@ -77,7 +86,12 @@ FOUND = [
         EUCLIDEAN,
         id="a quarter of the squares of twice the sizes",
     ),
-    pytest.param(chain(TWICE), 17, "LpNorm axis=-1 p=2 epsilon=0", id="divided twice"),
+    pytest.param(
+        chain(TWICE, l="l0 = Sqrt(v); c1 = Equal(l0, zero); Where(c1, one, l0)"),
+        17,
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="divided twice",
+    ),
     pytest.param(
         chain(LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); p = Mul(l0, l0); Sqrt(p)"),
         17,
@@ -346,6 +360,30 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 AXES = "g (float[N,4,6] x, int64[1] at) => (float[N,4,6] y)"
 REFUSED = [
+    pytest.param(
+        chain(TWICE),
+        17,
+        "a row of zeros would be divided by zero",
+        id="divided twice, at last by zero",
+    ),
+    pytest.param(
+        chain(LAYER, v="v0 = ReduceMean<axes = [-1]>(q); ReduceMean<axes = [1]>(v0)"),
+        17,
+        "what is divided is centered over other axes than its statistic",
+        id="a mean of variances",
+    ),
+    pytest.param(
+        chain(RMS, v="u = ReduceMean<axes = [-1]>(q); z = Add(u, e); ReduceMean<axes = [1]>(z)"),
+        17,
+        "",
+        id="a mean with an epsilon within",
+    ),
+    pytest.param(
+        chain(RMS, v="u = ReduceMean<axes = [-1]>(q); z = Max(u, e); ReduceMean<axes = [1]>(z)"),
+        17,
+        "",
+        id="a mean with a bound within",
+    ),
     pytest.param(
         chain(LENGTH, l="a = Abs(x); a2 = Mul(a, two); z = ReduceSum(a2, last); Mul(z, half)"),
         17,

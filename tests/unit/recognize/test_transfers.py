@@ -32,6 +32,69 @@ WHOLE = "FilterResponseNorm bias scale threshold epsilon=0.1"
 
 
 FOUND = [
+    pytest.param(
+        chain(
+            LENGTH,
+            l="a = Abs(x); p = Pow(a, three); t = ReduceSum(p, last); Pow(t, third)",
+            more="float three = {3}, float third = {0.33333333}",
+        ),
+        "LpNorm axis=-1 p=3 epsilon=1e-05",
+        id="a norm of order 3",
+    ),
+    pytest.param(
+        chain(LAYER, q="a1 = Abs(d); Mul(a1, a1)"), LAYER_NORM, id="the size times itself"
+    ),
+    pytest.param(chain(LAYER, q="a1 = Abs(d); Pow(a1, two)"), LAYER_NORM, id="the size squared"),
+    pytest.param(
+        chain(LAYER, q="a1 = Abs(d); a2 = Mul(a1, two); p1 = Mul(a2, a1); Mul(p1, half)"),
+        LAYER_NORM,
+        id="half of twice the size times itself",
+    ),
+    pytest.param(chain(RMS, q="p1 = Mul(x, x); Abs(p1)"), RMS_NORM, id="Abs of a square"),
+    pytest.param(
+        chain(LAYER, y="z1 = Mul(x, zero); z2 = Add(z1, two); n = Div(d, r); Add(n, z2)"),
+        BIASED,
+        id="plus a constant in the shape of X",
+    ),
+    pytest.param(
+        chain(LAYER, y="z1 = Mul(x, zero); z2 = Add(z1, two); n = Div(d, r); Add(z2, n)"),
+        BIASED,
+        id="a constant in the shape of X plus it",
+    ),
+    pytest.param(
+        chain(LAYER, y="z1 = Mul(x, zero); z2 = Add(z1, two); n = Div(d, r); Sub(z2, n)"),
+        AFFINE,
+        id="a constant in the shape of X minus it",
+    ),
+    pytest.param(
+        chain(LAYER, y="z1 = Mul(x, zero); z2 = Add(z1, two); n = Div(d, r); Mul(z2, n)"),
+        SCALED,
+        id="times a constant in the shape of X",
+    ),
+    pytest.param(
+        chain(LAYER, w="h1 = Mul(v, half); h2 = Add(h1, h1); Add(h2, e)"),
+        LAYER_NORM,
+        id="half the variance twice",
+    ),
+    pytest.param(
+        chain(LAYER, w="h1 = Mul(v, two); h2 = Sub(h1, v); Add(h2, e)"),
+        LAYER_NORM,
+        id="twice the variance less the variance",
+    ),
+    pytest.param(
+        chain(LAYER, w="h1 = Add(v, e); h2 = Add(h1, h1); Mul(h2, half)"),
+        LAYER_NORM,
+        id="half of twice all",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            w="h1 = Add(v, one); h2 = Mul(v, half); h3 = Mul(h1, half); h4 = Add(h2, h3); Sub(h4, u)",
+            more="float u = {0.4}",
+        ),
+        LAYER_NORM,
+        id="epsilons of parts",
+    ),
     pytest.param(chain(LAYER, d="c = Sub(x, m); Pow(c, one)"), LAYER_NORM, id="to the power of 1"),
     pytest.param(
         chain(LAYER, r="r0 = Sqrt(w); Pow(r0, one)"),
@@ -196,6 +259,62 @@ def test_found(text: str, expected: str) -> None:
 
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
+    pytest.param(
+        chain(
+            LAYER, y="xs = Mul(x, s); m2 = ReduceMean<axes = [-1]>(xs); d2 = Sub(x, m2); Div(d2, r)"
+        ),
+        "",
+        id="the mean of X times a vector",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, s); Mul(a, p)"),
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="a constant scale and one at run time",
+    ),
+    pytest.param(
+        chain(LAYER, q="a1 = Abs(d); dm = Mul(m, two); d2 = Sub(x, dm); a2 = Abs(d2); Mul(a1, a2)"),
+        "",
+        id="two sizes",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            q="a1 = Abs(d); m2 = ReduceMean<axes = [1]>(x); d2 = Sub(x, m2); a2 = Abs(d2); Mul(a1, a2)",
+        ),
+        "",
+        id="sizes from two means",
+    ),
+    pytest.param(
+        chain(LAYER, q="a1 = Abs(d); a2 = Pow(a1, half); Mul(a1, a2)"),
+        "the mean of powers of 1.5 is raised to the power 0.5",
+        id="sizes to the power of 1.5",
+    ),
+    pytest.param(
+        chain(LAYER, q="a1 = Abs(d); a2 = Abs(x); Mul(a1, a2)"),
+        "",
+        id="the size of the centered times that of X",
+    ),
+    pytest.param(
+        chain(LAYER, y="z1 = Mul(x, zero); z2 = Add(z1, two); c = Add(d, z2); Div(c, r)"),
+        "a constant is added to what is normalized, but not to its statistic",
+        id="a constant in the shape of X before the division",
+    ),
+    pytest.param(
+        chain(LAYER, y="z1 = Mul(x, zero); z2 = Add(z1, two); c = Add(z2, d); Div(c, r)"),
+        "a constant is added to what is normalized, but not to its statistic",
+        id="a constant in the shape of X first",
+    ),
+    pytest.param(chain(RMS, q="z = Mul(x, s); Mul(z, z)"), "", id="the squares of something else"),
+    pytest.param(
+        chain(RMS, q="z = Mul(x, s); Mul(z, z)", y="Div(z, r)"), RMS_NORM, id="of X times a vector"
+    ),
+    pytest.param(chain(RMS, q="z = Mul(x, s); Mul(z, x)"), "", id="X times a vector times X"),
+    pytest.param(chain(RMS, q="z = Add(x, one); Mul(z, z)"), "", id="the squares of X + 1"),
+    pytest.param(
+        chain(LAYER, q="dm = Mul(m, s); z = Sub(x, dm); Mul(z, z)"),
+        "",
+        id="the mean times a vector",
+    ),
     pytest.param(
         chain(
             FRN,

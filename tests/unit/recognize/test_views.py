@@ -35,6 +35,17 @@ LAYER_2D = {
 
 FOUND = [
     pytest.param(
+        chain(
+            LAYER,
+            more="int64[3] h = {1, 1, 1}",
+            m="u = ReduceMean<keepdims = 0>(x); z2 = Expand(u, h); Transpose<perm = [0, 2, 1]>(z2)",
+            v="z = ReduceMean<keepdims = 0>(q); Expand(z, h)",
+        ),
+        17,
+        "LayerNorm axis=-3 epsilon=0.1",
+        id="Expand to more axes, transposed",
+    ),
+    pytest.param(
         chain(LAYER, d="c = Dropout(x, , no); Sub(c, m)", more="bool no = {0}"),
         17,
         LAYER_NORM,
@@ -294,6 +305,20 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 
 REFUSED = [
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[1,6,6] x) => (float[1,6,6] y)",
+            "int64[2] flat = {6, 6}, int64[3] full = {1, 6, 6}",
+            m="m0 = ReduceMean<axes = [-1]>(x); m1 = Expand(m0, full); Reshape(m1, flat)",
+            d="t = Transpose<perm = [0, 2, 1]>(x); c = Reshape(t, flat); Sub(c, m)",
+            v="ReduceMean<axes = [0]>(q)",
+            y="n = Div(d, r); u = Transpose<perm = [1, 0]>(n); Reshape(u, full)",
+        ),
+        17,
+        "its result has other axes than what is normalized",
+        id="means that were expanded, then reshaped",
+    ),
     pytest.param(
         chain(LAYER, d="c = Dropout(x, , yes); Sub(c, m)", more="bool yes = {1}"),
         17,

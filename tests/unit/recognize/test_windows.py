@@ -73,6 +73,18 @@ def _band(below: int, above: int, size: int = 4, value: float = 1.0) -> npt.NDAr
 
 
 FOUND = [
+    pytest.param(
+        chain({"y": "LRN<size = 3, bias = 0.5>(x)"}, IMAGE),
+        {},
+        "LocalResponseNorm size=3 alpha=0.0001 beta=0.75 bias=0.5 torch_window=0",
+        id="LRN with a small bias",
+    ),
+    pytest.param(
+        chain({"y": "LRN<size = 3, bias = 0.0>(x)"}, IMAGE),
+        {},
+        "LocalResponseNorm size=3 alpha=0.0001 beta=0.75 bias=0 torch_window=0",
+        id="LRN without bias",
+    ),
     pytest.param(chain(DEEP, IMAGE, NUMBERS), {}, LRN, id="Pad, AveragePool"),
     pytest.param(chain(DEEP, FREE, NUMBERS), {}, LRN, id="of unknown size"),
     pytest.param(
@@ -303,6 +315,18 @@ FOUND.append(
 )
 
 REFUSED = [
+    pytest.param(
+        chain(POOLED, IMAGE, NUMBERS, c="AveragePool<kernel_shape = [4, 1, 1]>(u)"),
+        {},
+        "",
+        id="all channels in one window",
+    ),
+    pytest.param(
+        chain(DEEP, IMAGE, NUMBERS, c="AveragePool<kernel_shape = [6, 1, 1]>(p)"),
+        {},
+        "",
+        id="all channels and the padding in one window",
+    ),
     pytest.param(
         chain(
             BANDED,

@@ -165,9 +165,10 @@ def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
             fixed = FixedSearch(known, search.taken, search.bound)
             fixed.look(graph)
             missed = [NearMiss(node, reason, is_affine=True) for node, reason in fixed.near_misses]
-            norms += _in_order(graph, [*search.norms, *fixed.norms])
+            found = _in_order(graph, [*search.norms, *fixed.norms])
+            norms += found
             near_misses += _in_order(graph, [*search.near_misses, *missed])
-            within |= {id(node) for found in norms for node in found.region.nodes}
+            within |= {id(node) for each in found for node in each.region.nodes}
     return Findings(tuple(norms), tuple(near_misses))
 
 

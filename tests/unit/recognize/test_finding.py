@@ -42,6 +42,16 @@ GIVEN = [
     pytest.param(
         chain(
             LAYER,
+            SAMPLES,
+            AXES + ", int64[3] to3 = {-1, 1, 6}",
+            y="c = Squeeze(p); g = Reshape(c, to3); h = Unsqueeze(o, middle); " + ADAPTED,
+        ),
+        "AdaptiveLayerNorm scale=g[0,6] bias=o offset=0",
+        id="a view of what has unknown axes",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
             SAMPLES.replace("float[N,6] p", "float[2,6] p"),
             AXES,
             y="g = Unsqueeze(p, middle); h = Unsqueeze(o, middle); " + ADAPTED,
@@ -353,6 +363,16 @@ RESPONSE = {
 }
 SPLIT = CHANNELS + ", int64[5] split = {0, 3, 5, 2, 2}, int64[4] back = {0, 3, 5, 4}"
 CHANNELS_LAST = [
+    pytest.param(
+        chain(
+            BEHIND,
+            "g (float[N,4,5,4] x, float[4,1,1] p) => (float[N,4,5,4] y)",
+            CHANNELS,
+            a="Mul(n, p)",
+        ),
+        "no normalization layer has statistics over axes [1, 2] of 4 and such a scale and bias",
+        id="a scale of rows at run time",
+    ),
     pytest.param(
         chain(BEHIND, LAST, CHANNELS), "InstanceNorm bias scale epsilon=0.1", id="InstanceNorm"
     ),
@@ -702,6 +722,12 @@ def test_parameters_at_run_time_have_shapes() -> None:
     assert (call.parameters["scale"], call.shape) == ((6,), (None, 4, 6))
 
 
+def test_channels_last_has_the_shape_of_x() -> None:
+    """The call is of X with channels first; what is told is the shape in the graph."""
+    found = recognised(chain(BEHIND, LAST, CHANNELS)).only
+    assert (found.call.shape, found.shape) == ((None, 4, 3, 5), (None, 3, 5, 4))
+
+
 def test_affines_apart() -> None:
     """What is but a scale and a shift can be told from what has a statistic."""
     both = "n = Div(d, r); m1 = Max(n, s); c = Sub(m1, s); p1 = Exp(x); c1 = Sub(p1, b); a1 = Div(c1, b); Mul(c, a1)"
@@ -733,6 +759,15 @@ def test_near_misses_apart() -> None:
 
 
 SPELLINGS = [
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,4,6] x, float[6] p) => (float[N,4,6] y)",
+            y="n = Div(d, r); c = Greater(p, zero); k1 = Cast<to = 1>(c); z = Add(k1, half); Mul(n, z)",
+        ),
+        "ReduceMean Sub Mul ReduceMean Add Sqrt Div Mul",
+        id="a scale from a comparison and a half",
+    ),
     pytest.param(
         chain(
             LAYER,
@@ -796,3 +831,21 @@ def test_the_type_is_that_of_x() -> None:
         "{ y = com.microsoft.GroupNorm<groups = 2>(x, s, b) }"
     )
     assert recognised(text).only.call.dtype == "float16"
+
+
+def test_a_threshold_of_the_model_stays() -> None:
+    """A vector along channels that are the last axis is the parameter as it stands."""
+    assert _given(chain(RESPONSE, LAST, CHANNELS)) == (
+        "FilterResponseNorm scale=sc bias=bc threshold=tc"
+    )
+
+
+def test_what_is_normalized_has_the_type_of_the_result() -> None:
+    """A LayerNorm in float32 of numbers in float16 is one of their Cast."""
+    text = chain(
+        LAYER,
+        "g (float16[N,4,6] x) => (float[N,4,6] y)",
+        m="c = Cast<to = 1>(x); ReduceMean<axes = [-1]>(c)",
+        d="Sub(c, m)",
+    )
+    assert recognised(text).only.root.name == "c"

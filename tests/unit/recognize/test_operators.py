@@ -389,6 +389,24 @@ FOUND += [
 
 REFUSED = [
     pytest.param(
+        _is("Mul(n, p)", AT_RUN_TIME, n="MeanVarianceNormalization<axes = [2]>(x)"),
+        17,
+        "MeanVarianceNorm axes=(2,) epsilon=1e-09",
+        id="scaled at run time",
+    ),
+    pytest.param(
+        _is("Add(n, p)", AT_RUN_TIME, n="MeanVarianceNormalization<axes = [2]>(x)"),
+        17,
+        "MeanVarianceNorm axes=(2,) epsilon=1e-09",
+        id="shifted at run time",
+    ),
+    pytest.param(
+        _is("Mul(n, p)", AT_RUN_TIME, n="LpNormalization(x)"),
+        17,
+        "LpNorm axis=-1 p=2 epsilon=0",
+        id="a length of 1 scaled at run time",
+    ),
+    pytest.param(
         _is(
             "LayerNormalization<axis = 1, epsilon = 0.1>(n, s)",
             m="ReduceMean<axes = [2]>(x)",

@@ -33,6 +33,17 @@ WHOLE = "FilterResponseNorm bias scale threshold epsilon=0.1"
 
 FOUND = [
     pytest.param(
+        chain(LAYER, r="r0 = Sqrt(w); Mul(r0, two)"), SCALED, id="over twice the deviation"
+    ),
+    pytest.param(
+        chain(LAYER, r="r0 = Sqrt(w); Mul(r0, two)", y="i = Reciprocal(r); Mul(d, i)"),
+        SCALED,
+        id="times one over twice the deviation",
+    ),
+    pytest.param(
+        chain(LAYER, r="r0 = Sqrt(w); Div(r0, two)"), SCALED, id="over half the deviation"
+    ),
+    pytest.param(
         chain(
             LENGTH,
             l="a = Abs(x); p = Pow(a, three); t = ReduceSum(p, last); Pow(t, third)",
@@ -259,6 +270,102 @@ def test_found(text: str, expected: str) -> None:
 
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
+    pytest.param(
+        chain(LAYER, w="Add(v, e4)", more="float[4,1] e4 = {0.1, 0.2, 0.3, 0.4}"),
+        "its epsilon is a vector",
+        id="an epsilon for each row",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            v="u = ReduceMean<axes = [-1]>(q); Mul(u, e4)",
+            more="float[4,1] e4 = {0.1, 0.2, 0.3, 0.4}",
+        ),
+        "BatchNorm bias mean scale var epsilon=0",
+        id="a variance times a number for each row",
+    ),
+    pytest.param(
+        chain(LAYER, r="r0 = Sqrt(w); Add(r0, e4)", more="float[4,1] e4 = {0.1, 0.2, 0.3, 0.4}"),
+        "",
+        id="a number for each row added to the deviation",
+    ),
+    pytest.param(
+        chain(LAYER, r="r0 = Sqrt(w); Mul(r0, e4)", more="float[4,1] e4 = {0.1, 0.2, 0.3, 0.4}"),
+        "",
+        id="a deviation times a number for each row",
+    ),
+    pytest.param(
+        chain(LAYER, q="q0 = Mul(d, d); Mul(q0, e4)", more="float[4,1] e4 = {0.1, 0.2, 0.3, 0.4}"),
+        "",
+        id="squares times a number for each row",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            l="a = Abs(x); z = Mul(a, e4); ReduceSum(z, last)",
+            more="float[4,1] e4 = {0.1, 0.2, 0.3, 0.4}",
+        ),
+        "",
+        id="sizes times a number for each row",
+    ),
+    pytest.param(chain(LAYER, y="Mul(d, r)"), "", id="times the deviation"),
+    pytest.param(chain(LAYER, y="Mul(r, d)"), "", id="the deviation times it"),
+    pytest.param(chain(LAYER, y="z = Mul(x, x); Mul(z, r)"), "", id="squares times the deviation"),
+    pytest.param(chain(LAYER, y="z = Mul(x, x); Div(z, r)"), "", id="squares over the deviation"),
+    pytest.param(chain(LAYER, y="z = Abs(x); Mul(z, r)"), "", id="sizes times the deviation"),
+    pytest.param(
+        chain(LAYER, v="u = ReduceMean<axes = [-1]>(q); Sub(u, q)"),
+        "",
+        id="the variance less squares",
+    ),
+    pytest.param(
+        chain(LAYER, q="", v="xx = Mul(x, x); e2 = ReduceMean<axes = [-1]>(xx); Sub(e2, xx)"),
+        "",
+        id="mean squares less squares",
+    ),
+    pytest.param(
+        chain(RMS, q="Pow(x, three)", more="float three = {3}"),
+        "its statistic is a mean of powers of 3 in place of squares",
+        id="a mean of cubes",
+    ),
+    pytest.param(
+        chain(LAYER, q="Pow(d, three)", more="float three = {3}"),
+        "its statistic is a mean of powers of 3 in place of squares",
+        id="a mean of cubes of the centered",
+    ),
+    pytest.param(
+        chain(RMS, y="n = Div(x, r); Mul(n, one4)", more="float[1,1,1,1] one4 = {2}"),
+        "RMSNorm axis=-1 epsilon=0.1",
+        id="a scale with more axes",
+    ),
+    pytest.param(
+        chain(RMS, r="r0 = Sqrt(w); Mul(r0, one4)", more="float[1,1,1,1] one4 = {2}"),
+        "its result has other axes than what is normalized",
+        id="a divisor with more axes",
+    ),
+    pytest.param(
+        chain(RMS, q="q0 = Mul(x, x); Mul(q0, one4)", more="float[1,1,1,1] one4 = {1}"),
+        "its result has other axes than what is normalized",
+        id="squares with more axes",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            l="a = Abs(x); a1 = Mul(a, one4); ReduceSum(a1, last)",
+            more="float[1,1,1,1] one4 = {1}",
+        ),
+        "its result has other axes than what is normalized",
+        id="sizes with more axes",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
+            l="l0 = ReduceL2<axes = [-1]>(x); Add(l0, one4)",
+            more="float[1,1,1,1] one4 = {1}",
+        ),
+        "its result has other axes than what is normalized",
+        id="a length with more axes",
+    ),
     pytest.param(
         chain(
             LAYER, y="xs = Mul(x, s); m2 = ReduceMean<axes = [-1]>(xs); d2 = Sub(x, m2); Div(d2, r)"

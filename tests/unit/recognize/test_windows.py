@@ -316,6 +316,18 @@ FOUND.append(
 
 REFUSED = [
     pytest.param(
+        chain(LEFT, ROWS, NUMBERS + ", float[1,1,1,1] sixth4 = {0.16666667}", a="Mul(c, sixth4)"),
+        {"square": _band(1, 1)},
+        "its result has other axes than what is normalized",
+        id="a factor with more axes",
+    ),
+    pytest.param(
+        chain(LEFT, ROWS, NUMBERS + ", float[1,1,1,1] two4 = {2}", w="Add(a, two4)"),
+        {"square": _band(1, 1)},
+        "its result has other axes than what is normalized",
+        id="a bias with more axes",
+    ),
+    pytest.param(
         chain(POOLED, IMAGE, NUMBERS, c="AveragePool<kernel_shape = [4, 1, 1]>(u)"),
         {},
         "",

@@ -118,7 +118,9 @@ def _compress(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
 
 def _product(node: ir.Node, inputs: Arrays, _largest: int) -> npt.NDArray[Any]:
     array, axes = _array(inputs, 0), _ints(node, "axes", inputs, 1)
-    if axes is None and (len(inputs) > 1 or _int(node, "noop_with_empty_axes", 0)):
+    if not axes and _int(node, "noop_with_empty_axes", 0):
+        return array
+    if axes is None and len(inputs) > 1:
         raise IndexError
     over = tuple(axes) if axes else None
     keep = bool(_int(node, "keepdims", 1))

@@ -1,4 +1,4 @@
-"""Arithmetic on facts: what is known of a sum, a product, a mean of values with known facts.
+"""Arithmetic on facts: what is known of a sum, a product, a quotient of values with known facts.
 
 Every function gives None where the result is none of the facts; nothing is ever guessed.
 """
@@ -24,16 +24,9 @@ from normonnx.recognize.facts import (
     Window,
 )
 from normonnx.recognize.fields import Field, number
-from normonnx.recognize.frames import Atoms, Frame, broadcast, joined, overlap, within
-
-
-def common_mean(one: Combination, other: Combination) -> Atoms | None:
-    """What the means of both are over; None where they differ."""
-    if one.cm.is_number(0.0):
-        return other.over
-    if other.cm.is_number(0.0) or one.over == other.over:
-        return one.over
-    return None
+from normonnx.recognize.frames import Frame, broadcast
+from normonnx.recognize.means import cancelled, common_mean
+from normonnx.recognize.powers import inverted, quadratic, square_of_sizes, squared
 
 
 def scaled(fact: Fact, factor: Field, frame: Frame) -> Fact | None:
@@ -152,13 +145,6 @@ def _sum_of_combinations(
     )
 
 
-def cancelled(fact: Combination) -> Combination:
-    """Without the digits of a mean that has cancelled."""
-    if fact.cm.is_number(0.0) and fact.over:
-        return replace(fact, over=NOWHERE)
-    return fact
-
-
 def _sum_of_quadratics(one: Quadratic, other: Quadratic, sign: float, frame: Frame) -> Fact | None:
     over = one.over or other.over
     if one.over and other.over and one.over != other.over:
@@ -210,7 +196,7 @@ def product(one: Fact, other: Fact) -> Fact | None:
         if isinstance(first, Damping) and isinstance(second, Damping):
             return _damped_twice(first, second, frame)
     if isinstance(one, Combination) and isinstance(other, Combination):
-        return _quadratic(one, other, frame)
+        return quadratic(one, other, frame)
     return None
 
 
@@ -251,7 +237,7 @@ def _rescaled(one: Spread, other: Spread, frame: Frame) -> Fact | None:
 
 def _powers(one: Absolute, other: Absolute, frame: Frame) -> Fact | None:
     if one.inner is not None or other.inner is not None:
-        return _square_of_sizes(one, other, frame)
+        return square_of_sizes(one, other, frame)
     units = (one.unit, other.unit)
     if any(unit is not None for unit in units) and (
         units[0] is None or units[1] is None or not units[0].like(units[1])
@@ -263,38 +249,12 @@ def _powers(one: Absolute, other: Absolute, frame: Frame) -> Fact | None:
     return Absolute(frame, power, gain, one.unit)
 
 
-def _square_of_sizes(one: Absolute, other: Absolute, frame: Frame) -> Fact | None:
-    """|a X + b M| |a X + b M|."""
-    if one.inner is None or other.inner is None or (one.power, other.power) != (1.0, 1.0):
-        return None
-    pairs = [(each.inner.cx.number, each.inner.cm.number) for each in (one, other) if each.inner]
-    if pairs[0] != pairs[1] or one.inner.over != other.inner.over:
-        return None
-    square = _quadratic(one.inner, other.inner, frame)
-    return None if square is None else scaled(square, number(one.gain * other.gain), frame)
-
-
 def _over_spread(linear: Combination, inverse: Combination, frame: Frame) -> Fact | None:
     """A linear value times a constant over a spread."""
     found = scaled(linear, inverse.c0, frame)
     if not isinstance(found, Combination):
         return None
     return replace(found, spread=inverse.spread)
-
-
-def _quadratic(one: Combination, other: Combination, frame: Frame) -> Fact | None:
-    over = common_mean(one, other)
-    if over is None or not all(_is_uniform_pair(each) for each in (one, other)):
-        return None
-    (a, b), (c, d) = ((each.cx.number or 0.0, each.cm.number or 0.0) for each in (one, other))
-    return Quadratic(frame, over, a * c, a * d + b * c, b * d)
-
-
-def _is_uniform_pair(fact: Combination) -> bool:
-    """Whether it is a X + b M with numbers a and b."""
-    nothing = fact.c0.is_number(0.0) and fact.c1.is_number(0.0)
-    numbers = fact.cx.number is not None and fact.cm.number is not None
-    return fact.is_linear and fact.is_fixed and nothing and numbers
 
 
 def quotient(one: Fact, other: Fact) -> Fact | None:
@@ -337,168 +297,3 @@ def _twice_divided(one: Combination, other: Spread) -> Fact | None:
     guarded = other.guarded and (unit.guarded or bool(unit.floor))  # 0 / 0 is no 0
     spread = Spread(other.frame, replace(statistic, unit=None), guarded=guarded, gain=other.gain)
     return replace(one, frame=frame, spread=spread)
-
-
-def inverted(spread: Spread) -> Combination:
-    """One over a spread."""
-    gain = number(1.0)
-    if spread.gain != 1.0:
-        gain = number(1.0 / spread.gain)
-        spread = replace(spread, gain=1.0, outer=spread.outer / spread.gain)
-    return Combination(spread.frame, ZERO, ZERO, NOWHERE, gain, spread)
-
-
-def rooted(statistic: Statistic, exponent: float) -> Spread:
-    """A statistic to the power of one over its own; other roots are a flaw."""
-    if not math.isclose(exponent * statistic.power, 1.0, rel_tol=1e-6):
-        flaw = f"the mean of powers of {statistic.power:g} is raised to the power {exponent:g}"
-        return Spread(statistic.frame, replace(statistic, flaw=statistic.flaw or flaw))
-    floor = None if statistic.least is None else statistic.least**exponent
-    plain = replace(statistic, least=None, guarded=False)
-    return Spread(statistic.frame, plain, floor, statistic.guarded)
-
-
-def powered(fact: Fact, exponent: float) -> Fact | None:
-    """A value to a constant power."""
-    if exponent == 1.0:
-        return fact
-    if isinstance(fact, Statistic):
-        root = rooted(fact, abs(exponent))
-        return root if exponent > 0 else inverted(root)
-    if isinstance(fact, Window | Damping):
-        return _damping(fact, exponent)
-    if isinstance(fact, Spread):
-        if exponent == -1.0:
-            return inverted(fact)
-        return squared(fact) if exponent == SQUARE else None
-    if isinstance(fact, Combination):
-        if exponent == SQUARE:
-            return _quadratic(fact, fact, fact.frame)
-        odd = exponent > 0 and _is_uniform_pair(fact)
-        return Absolute(fact.frame, exponent, inner=fact) if odd else None
-    return _sizes_powered(fact, exponent) if isinstance(fact, Absolute) else None
-
-
-def _sizes_powered(fact: Absolute, exponent: float) -> Fact | None:
-    if fact.inner is not None:
-        square = exponent == SQUARE and fact.power == 1.0
-        return _square_of_sizes(fact, fact, fact.frame) if square else None
-    if exponent <= 0 or fact.gain <= 0:
-        return None
-    power, gain = fact.power * exponent, fact.gain**exponent
-    if power == SQUARE and fact.unit is None:
-        return Quadratic(fact.frame, NOWHERE, gain, 0.0, 0.0)
-    return replace(fact, power=power, gain=gain)
-
-
-def _damping(fact: Window | Damping, exponent: float) -> Fact | None:
-    """A window's sum to a power; one over it where the power is negative."""
-    window = fact if isinstance(fact, Window) else fact.window
-    already = fact.exponent if isinstance(fact, Damping) else 1.0
-    found = Damping(fact.frame, window, abs(exponent) * already)
-    if exponent > 0:
-        return found
-    return Combination(found.frame, ZERO, spread=found, c0=number(1.0))
-
-
-def squared(spread: Spread) -> Statistic | None:
-    """The square of a 2-norm is its sum of squares again."""
-    statistic = spread.statistic
-    plain = not spread.outer and spread.gain == 1.0 and not spread.guarded
-    if statistic.power != SQUARE or not plain or spread.floor is not None:
-        return None
-    return replace(statistic, frame=spread.frame)
-
-
-def absolute(fact: Fact) -> Fact | None:
-    """The absolute value."""
-    if isinstance(fact, Combination) and fact.is_linear and fact.is_plain and fact.is_fixed:
-        gain = fact.cx.number
-        return None if gain is None else Absolute(fact.frame, 1.0, abs(gain))
-    if isinstance(fact, Combination) and _is_uniform_pair(fact):
-        return Absolute(fact.frame, 1.0, inner=fact)
-    if isinstance(fact, Spread | Statistic | Absolute):
-        return fact if not isinstance(fact, Absolute) or fact.gain > 0 else None
-    return fact if isinstance(fact, Quadratic) and fact.is_square else None
-
-
-def bounded(fact: Fact, least: float) -> Fact | None:
-    """The larger of a value and a number."""
-    if isinstance(fact, Statistic) and fact.count is None:
-        if least <= max(fact.epsilon, 0.0) and _is_never_negative(fact):
-            return fact
-        if least <= 0 or fact.epsilon:
-            return None
-        return replace(fact, least=max(least, fact.least or 0.0))
-    if isinstance(fact, Statistic) and least > 0 and not fact.epsilon:
-        return replace(fact, least=max(least, fact.least or 0.0))
-    if isinstance(fact, Spread):
-        if least <= max(fact.outer, 0.0):
-            return fact
-        if fact.outer or fact.guarded:
-            return None
-        bound = least / fact.gain
-        return replace(fact, floor=max(bound, fact.floor or 0.0))
-    return None
-
-
-def _is_never_negative(statistic: Statistic) -> bool:
-    variance = math.isclose(statistic.mean_square, -statistic.square, rel_tol=1e-6)
-    return statistic.square > 0 and (variance or statistic.mean_square >= 0)
-
-
-def mean_of_combination(fact: Combination, gone: Atoms, frame: Frame) -> Combination | None:
-    """The mean over some digits of what is linear in X."""
-    if not fact.is_linear or not fact.is_fixed:
-        return None
-    if fact.cx.varies_along(gone) or fact.cm.varies_along(gone):
-        return None
-    c0 = fact.c0 if not fact.c0.varies_along(gone) else fact.c0.mean(gone)
-    if fact.cx.is_number(0.0):
-        over = joined(fact.over, gone) if not fact.cm.is_number(0.0) else NOWHERE
-        return Combination(frame, ZERO, fact.cm, over, c0)
-    if fact.cm.is_number(0.0):
-        return Combination(frame, ZERO, fact.cx, gone, c0)
-    if fact.over == gone:
-        return cancelled(Combination(frame, ZERO, fact.cx + fact.cm, gone, c0))
-    return None
-
-
-def mean_of_quadratic(fact: Quadratic, gone: Atoms, frame: Frame) -> Fact | None:
-    """E[xx X^2 + xm X M + mm M^2]: with M over the same digits, E[X M] is M^2.
-
-    Where M is over more digits, others have to be averaged over later.
-    """
-    if overlap(fact.averaged, gone):
-        return None
-    averaged = joined(fact.averaged, gone)
-    if fact.over and fact.over != averaged:
-        partly = within(averaged, fact.over)
-        return replace(fact, frame=frame, averaged=averaged) if partly else None
-    return Statistic(frame, averaged, SQUARE, fact.xx, fact.xm + fact.mm)
-
-
-def mean_of_powers(fact: Absolute, gone: Atoms, frame: Frame) -> Statistic | None:
-    """E|X|^p."""
-    if fact.inner is not None and fact.power != 1.0:
-        flaw = f"its statistic is a mean of powers of {fact.power:g} in place of squares"
-        centered = 0.0 if fact.inner.cm.is_number(0.0) else -1.0
-        return Statistic(frame, gone, SQUARE, 1.0, centered, flaw=flaw)
-    if fact.gain <= 0 or fact.inner is not None:
-        return None
-    return Statistic(frame, gone, fact.power, fact.gain, unit=fact.unit)
-
-
-def averaged_again(fact: Statistic, gone: Atoms, frame: Frame) -> Statistic | None:
-    """A mean of squares over further digits, which the statistic still varies along."""
-    simple = not fact.mean_square and not fact.epsilon and fact.least is None
-    if not simple or fact.guarded or fact.unit is not None or overlap(fact.over, gone):
-        return None
-    return replace(fact, frame=frame, over=joined(fact.over, gone))
-
-
-def is_constant_over(fact: Combination, gone: Atoms) -> bool:
-    """Whether the mean that was added is the same everywhere within those digits."""
-    if fact.cm.is_number(0.0):
-        return True
-    return within(gone, fact.over) and not fact.cm.varies_along(gone)

@@ -21,9 +21,9 @@ from normonnx.catalogue.norm import Extent, Parameter
 from normonnx.core.dtypes import is_float
 from normonnx.graph.lengths import Length, Lengths
 from normonnx.recognize.asking import Asked
-from normonnx.recognize.completing import Missing, Reading
 from normonnx.recognize.facts import Runtime
 from normonnx.recognize.fields import Array, Field
+from normonnx.recognize.readings import Missing, Reading
 
 _VIEWS: Final = frozenset(["Identity", "Reshape", "Squeeze", "Unsqueeze"])
 _NARROW: Final = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))

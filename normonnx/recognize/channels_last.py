@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from normonnx.graph.lengths import Lengths
-from normonnx.recognize.completing import Outcome, Reading, complete
+from normonnx.recognize.completing import complete
 from normonnx.recognize.facts import Combination, Spread
 from normonnx.recognize.fields import Field
 from normonnx.recognize.frames import Atom, Atoms, Frame
+from normonnx.recognize.readings import Outcome, Reading
 
 _LAYERS = ("BatchNormTraining", "FilterResponseNorm", "GroupNorm", "InstanceNorm")
 _LEAST_RANK = 3

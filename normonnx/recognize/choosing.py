@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.recognize import algebra
+from normonnx.recognize import powers
 from normonnx.recognize.asking import Asked, Operand, Operands
 from normonnx.recognize.facts import Fact, Masked, Spread, Statistic
 from normonnx.recognize.table import Transfer
@@ -81,7 +81,7 @@ def _chosen(condition: _Condition, chosen: Operand, rest: Operand) -> Fact | Non
     if bound == 0.0 and number == 1.0 and not condition.inclusive:
         return _guarded(fact)
     if condition.kind == "Greater" and number == bound:
-        return algebra.bounded(fact, bound)
+        return powers.bounded(fact, bound)
     return None
 
 

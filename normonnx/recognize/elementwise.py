@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from normonnx.graph.attributes import float_of
 from normonnx.graph.lengths import Lengths
-from normonnx.recognize import algebra
+from normonnx.recognize import algebra, powers
 from normonnx.recognize.asking import Asked, Operand, Operands, same_amount
 from normonnx.recognize.choosing import filled, masked
 from normonnx.recognize.facts import (
@@ -98,7 +98,7 @@ def _div(ask: Asked, left: Operand, right: Operand) -> Fact | None:
         return _over_count(ask, left.fact, right)
     if isinstance(right.fact, Spread):
         met = _met(right.fact, left)
-        return None if met is None else algebra.scaled(algebra.inverted(right.fact), *met)
+        return None if met is None else algebra.scaled(powers.inverted(right.fact), *met)
     return None
 
 
@@ -184,14 +184,14 @@ def _negative(fact: Fact) -> Fact | None:
 
 
 def _root(fact: Fact) -> Fact | None:
-    return algebra.powered(fact, 0.5)
+    return powers.powered(fact, 0.5)
 
 
 def _reciprocal(fact: Fact) -> Fact | None:
     if isinstance(fact, Spread):
-        return algebra.inverted(fact)
+        return powers.inverted(fact)
     if isinstance(fact, Window | Damping):
-        return algebra.powered(fact, -1.0)
+        return powers.powered(fact, -1.0)
     if isinstance(fact, Combination) and fact.is_constant:
         return replace(fact, c0=fact.c0.inverse())
     return None
@@ -202,7 +202,7 @@ def _pow(_ask: Asked, _node: ir.Node, operands: Operands) -> Fact | None:
     if base is None or base.fact is None or exponent is None:
         return None
     found = _number_met(base.fact, exponent)
-    return None if found is None else algebra.powered(base.fact, found)
+    return None if found is None else powers.powered(base.fact, found)
 
 
 def _number_met(fact: Fact, operand: Operand) -> float | None:
@@ -219,7 +219,7 @@ def _max(_ask: Asked, _node: ir.Node, operands: Operands) -> Fact | None:
         return _bounded_below(facts[0], next(each for each in operands if each and not each.fact))
     if len(facts) != 1 or not bounds or any(bound is None for bound in bounds):
         return None
-    return algebra.bounded(facts[0], max(bound for bound in bounds if bound is not None))
+    return powers.bounded(facts[0], max(bound for bound in bounds if bound is not None))
 
 
 def _bounded_below(fact: Combination, operand: Operand) -> Fact | None:
@@ -238,7 +238,7 @@ def _clip(_ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     most = _bound(node, operands, "max", 2)
     if least is None or most is None or not (math.isinf(most) or most > _NEAR_INFINITY):
         return None
-    return algebra.bounded(first.fact, least)
+    return powers.bounded(first.fact, least)
 
 
 _NEAR_INFINITY: Final = 1e38  # what stands for no upper bound in float32
@@ -254,11 +254,11 @@ def _bound(node: ir.Node, operands: Operands, name: str, index: int) -> float | 
 
 
 def _relu(fact: Fact) -> Fact | None:
-    return algebra.bounded(fact, 0.0)
+    return powers.bounded(fact, 0.0)
 
 
 ELEMENTWISE: Final[Mapping[str, Transfer]] = {
-    "Abs": _unary(algebra.absolute),
+    "Abs": _unary(powers.absolute),
     "Add": _binary(_add),
     "Clip": _clip,
     "Div": _binary(_div),

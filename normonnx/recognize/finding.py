@@ -27,16 +27,11 @@ from normonnx.graph.ranks import Ranks
 from normonnx.recognize.arguments import Argument, arguments_of
 from normonnx.recognize.calls import call_of, norm_called
 from normonnx.recognize.channels_last import complete_channels_last
-from normonnx.recognize.completing import (
-    Missing,
-    Reading,
-    complete,
-    is_centered,
-    output_of_layer_norm,
-)
+from normonnx.recognize.completing import complete, is_centered, output_of_layer_norm
 from normonnx.recognize.facts import Combination
 from normonnx.recognize.fixed import FixedSearch
 from normonnx.recognize.fused import Surplus, is_fused, taken_apart
+from normonnx.recognize.readings import Missing, Reading
 from normonnx.recognize.regions import Leak, Region, region_of
 from normonnx.recognize.walk import Known
 
@@ -170,9 +165,10 @@ def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
             fixed = FixedSearch(known, search.taken, search.bound)
             fixed.look(graph)
             missed = [NearMiss(node, reason, is_affine=True) for node, reason in fixed.near_misses]
-            norms += _in_order(graph, [*search.norms, *fixed.norms])
+            found = _in_order(graph, [*search.norms, *fixed.norms])
+            norms += found
             near_misses += _in_order(graph, [*search.near_misses, *missed])
-            within |= {id(node) for found in norms for node in found.region.nodes}
+            within |= {id(node) for each in found for node in each.region.nodes}
     return Findings(tuple(norms), tuple(near_misses))
 
 

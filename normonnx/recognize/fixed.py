@@ -17,7 +17,6 @@ import onnx_ir as ir
 
 from normonnx.graph.lengths import Lengths
 from normonnx.recognize.affines import Affine, affine_of, is_affine, sources_of
-from normonnx.recognize.completing import Missing, Reading
 from normonnx.recognize.curves import Curve, curves_of, has_power_by_feature
 from normonnx.recognize.facts import Combination
 from normonnx.recognize.fields import Array
@@ -25,6 +24,7 @@ from normonnx.recognize.frames import same, whole
 from normonnx.recognize.natives import Candidate, native_of
 from normonnx.recognize.places import Place
 from normonnx.recognize.pointwise import operator_of
+from normonnx.recognize.readings import Missing, Reading
 from normonnx.recognize.regions import Region, enclosing
 from normonnx.recognize.spans import LINEAR, NATIVE, adds, arithmetic, multiplies, span, stash_of
 from normonnx.recognize.walk import Known

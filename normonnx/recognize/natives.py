@@ -11,9 +11,9 @@ import onnx_ir as ir
 from normonnx.catalogue.norm import ONNX_EPSILON
 from normonnx.graph.attributes import float_of, int_of
 from normonnx.recognize.asking import Asked
-from normonnx.recognize.completing import Missing, Reading
 from normonnx.recognize.facts import Runtime
 from normonnx.recognize.fields import Array, Field
+from normonnx.recognize.readings import Missing, Reading
 
 Candidate = tuple[Reading | Missing, ir.Value, ir.Value, Sequence[ir.Node]]
 _MATRIX: Final = 2

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.norm import ONNX_EPSILON
 from normonnx.graph.attributes import axes_within, float_of, int_of, ints_of
-from normonnx.recognize import algebra, frames
+from normonnx.recognize import algebra, frames, means, powers
 from normonnx.recognize.asking import Asked, Operand, Operands
 from normonnx.recognize.facts import (
     SQUARE,
@@ -44,7 +44,7 @@ def _view(ask: Asked, node: ir.Node, operands: Operands) -> Combination | None:
 
 def _standardized(fact: Combination, gone: Atoms, epsilon: float) -> Combination | None:
     """A value standardized over some digits; what is the same along them doesn't matter."""
-    constant = not fact.c0.varies_along(gone) and algebra.is_constant_over(fact, gone)
+    constant = not fact.c0.varies_along(gone) and means.is_constant_over(fact, gone)
     if not fact.cx.is_number(1.0) or not constant:
         return None
     rest = frames.atoms_of(fact.frame) - gone
@@ -244,7 +244,7 @@ def _batch_statistics(fact: Combination, node: ir.Node, operands: Operands) -> F
     variance = replace(variance, frame=_onto_channels(variance.frame, fact.frame))
     epsilon = number(float_of(node, "epsilon", ONNX_EPSILON))
     statistic = algebra.shifted(variance, epsilon, variance.frame)
-    root = None if statistic is None else algebra.powered(statistic, -1 / SQUARE)
+    root = None if statistic is None else powers.powered(statistic, -1 / SQUARE)
     centered: Fact | None = fact
     if isinstance(mean.fact, Combination):
         found = replace(mean.fact, frame=_onto_channels(mean.fact.frame, fact.frame))

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from normonnx.graph.attributes import axes_within, int_of
 from normonnx.graph.lengths import Length
 from normonnx.graph.steering import reduced_axes
-from normonnx.recognize import algebra, frames
+from normonnx.recognize import algebra, frames, means, powers
 from normonnx.recognize.asking import Asked, Operands, keeps_dims
 from normonnx.recognize.facts import (
     SQUARE,
@@ -66,7 +66,7 @@ def _reduction(ask: Asked, node: ir.Node, fact: Fact) -> _Reduction | None:
 
 def _sum_of_sums(fact: Total, reduction: _Reduction) -> Fact | None:
     """Sums over further lengths."""
-    found = algebra.mean_of_combination(fact.mean, reduction.gone, reduction.frame)
+    found = means.mean_of_combination(fact.mean, reduction.gone, reduction.frame)
     if found is None or reduction.repeats:
         return None
     return Total(reduction.frame, found, reduction.amount.times(fact.count))
@@ -77,13 +77,13 @@ def _mean_of(fact: Fact, reduction: _Reduction) -> Fact | None:
     if not gone and isinstance(fact, Statistic | Spread):
         return replace(fact, frame=frame)  # it is the same all along
     if isinstance(fact, Combination):
-        return algebra.mean_of_combination(fact, gone, frame)
+        return means.mean_of_combination(fact, gone, frame)
     if isinstance(fact, Quadratic):
-        return algebra.mean_of_quadratic(fact, gone, frame)
+        return means.mean_of_quadratic(fact, gone, frame)
     if isinstance(fact, Absolute):
-        return algebra.mean_of_powers(fact, gone, frame)
+        return means.mean_of_powers(fact, gone, frame)
     if isinstance(fact, Statistic):
-        return algebra.averaged_again(fact, gone, frame)
+        return means.averaged_again(fact, gone, frame)
     if isinstance(fact, Spread) and not reduction.repeats:
         return Average(frame, fact, gone)
     return None
@@ -118,25 +118,25 @@ def _reducing(build: Callable[[Fact, _Reduction], Fact | None]) -> Transfer:
 
 
 def _sum_of_squares(fact: Fact, reduction: _Reduction) -> Fact | None:
-    squares = algebra.powered(fact, SQUARE)
+    squares = powers.powered(fact, SQUARE)
     return None if squares is None else _sum_of(squares, reduction)
 
 
 def _euclidean(fact: Fact, reduction: _Reduction) -> Fact | None:
     found = _sum_of_squares(fact, reduction)
-    return algebra.rooted(found, 1 / SQUARE) if isinstance(found, Statistic) else None
+    return powers.rooted(found, 1 / SQUARE) if isinstance(found, Statistic) else None
 
 
 def _manhattan(fact: Fact, reduction: _Reduction) -> Fact | None:
-    sizes = algebra.absolute(fact)
+    sizes = powers.absolute(fact)
     found = None if sizes is None else _sum_of(sizes, reduction)
-    return algebra.rooted(found, 1.0) if isinstance(found, Statistic) else found
+    return powers.rooted(found, 1.0) if isinstance(found, Statistic) else found
 
 
 def _sum(fact: Fact, reduction: _Reduction) -> Fact | None:
     found = _sum_of(fact, reduction)
     if isinstance(found, Statistic) and found.power == 1.0:
-        return algebra.rooted(found, 1.0)
+        return powers.rooted(found, 1.0)
     return found
 
 

@@ -103,7 +103,8 @@ class Setting:
         """A small number that the working type holds."""
         if self.working in NARROW:
             return self._w.one_of(1e-3, 1e-2)
-        return self._w.one_of(*(choices or (1e-5, 1e-5, 1e-6, 1e-3, 1e-12)))
+        drawn = self._w.one_of(*(choices or (1e-5, 1e-5, 1e-6, 1e-3, 1e-12)))
+        return float(np.float32(drawn))  # as attributes are: in float64 another one is refused
 
     def spell(
         self, x: Value, inner: Callable[[Value, int | None], Value], affine: Affine | None

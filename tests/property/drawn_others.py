@@ -24,6 +24,7 @@ def lp_norm(w: Writer, setting: Setting) -> tuple[Value, Spec]:
         power = 2
     x = setting.root(setting.dims(rank))
     bound = w.one_of(1e-12, 1e-6, 1e-4) if setting.working not in NARROW else 1e-3
+    bound = float(np.float32(bound))
     if w.fails("bound"):
         bound = w.one_of(0.1, 1.0)
     other = setting.other(x)
@@ -143,7 +144,11 @@ def local_response(w: Writer, setting: Setting) -> tuple[Value, Spec]:
     width = min(width, channels)
     side = w.one_of(0, 1) if width % 2 == 0 else 0
     below = width // 2 if side or width % 2 else (width - 1) // 2
-    alpha, beta, bias = w.one_of(1e-4, 0.5), w.one_of(0.75, 0.5, 1.0), w.one_of(1.0, 2.0)
+    alpha, beta, bias = (
+        w.one_of(float(np.float32(1e-4)), 0.5),
+        w.one_of(0.75, 0.5, 1.0),
+        w.one_of(1.0, 2.0),
+    )
     sums = w.one_of(_pooled, _banded, _multiplied)
     mean = sums(w, square(w, x), (below, width - 1 - below), channels)
     inner = w.pair("Add", w.pair("Mul", mean, w.number(alpha, x.kind)), w.number(bias, x.kind))

@@ -58,11 +58,13 @@ class Reach:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def of(self, mutant: Mutant) -> list[str]:
-        """The tests that reach a mutant: those named after its file first, then the quickest."""
-        places = [place for place in self.tests if place[0] == mutant.path]
+        """The tests that reach a mutant: those named after its file first, then the quickest.
+
+        What stands outside every function may be read by any test.
+        """
+        found = set(self.seconds)
         if mutant.function:
-            places = [(mutant.path, mutant.function)]
-        found = set[str]().union(*(self.tests.get(place, ()) for place in places))
+            found = self.tests.get((mutant.path, mutant.function), set())
         own = f"test_{Path(mutant.path).stem}"
         return sorted(
             found, key=lambda t: (own not in t, round(self.seconds.get(t, 0.0), 1), len(t), t)

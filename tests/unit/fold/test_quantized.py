@@ -198,15 +198,16 @@ def test_one_factor_for_all_needs_no_axis() -> None:
     assert np.array_equal(found.weight("q"), -Q.T)
 
 
-def test_one_factor_goes_into_all_scales() -> None:
+@pytest.mark.parametrize("factor", [2, 3])
+def test_one_factor_goes_into_all_scales(factor: int) -> None:
     """Whichever axis they are for."""
     found = _folded(
         "g (float[N,4] x) => (float[N,3] y) <int8[4,3] q, float[4] s, float k> {"
         " w = DequantizeLinear<axis = 0>(q, s) c = MatMul(x, w) y = Mul(c, k) }",
-        {"q": Q, "s": np.array([0.5, 1, 2, 4], np.float32), "k": np.array(3, np.float32)},
+        {"q": Q, "s": np.array([0.5, 1, 2, 4], np.float32), "k": np.array(factor, np.float32)},
     )
     assert found.ops == "DequantizeLinear MatMul"
-    assert found.weight("s").tolist() == [1.5, 3, 6, 12]
+    assert found.weight("s").tolist() == [factor * s for s in (0.5, 1, 2, 4)]
 
 
 def test_one_zero_point_that_is_not_zero_makes_no_bias_of_integers() -> None:

@@ -281,3 +281,15 @@ def test_time_grows_with_the_number_of_nodes(kind: str) -> None:
     started = time.perf_counter()
     find(model)
     assert time.perf_counter() - started < 10
+
+
+def test_a_product_over_no_axes_is_each_number() -> None:
+    """With noop_with_empty_axes nothing is reduced: (2, 2) stays, and is no 4."""
+    text = """g (float[2,2] x) => (float[2,2] y)
+        <int64[2] k = {2, 3}, int64[0] none, int64[1] last = {-1}, float e = {0.00001}> {
+        p = ReduceProd<noop_with_empty_axes = 1>(k, none) f = Cast<to = 1>(p)
+        q = Mul(x, x) w = ReduceMean(q, last) ve = Add(w, e) r = Sqrt(ve)
+        n = Div(x, r) y = Mul(n, f)
+    }"""
+    scale = recognised(text, opset=18).parameter("scale")
+    np.testing.assert_array_equal(scale, [2.0, 3.0])

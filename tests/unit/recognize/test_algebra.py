@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from normonnx.recognize import algebra, frames
+from normonnx.recognize import algebra, frames, means, powers
 from normonnx.recognize.facts import (
     ONE,
     ZERO,
@@ -61,7 +61,7 @@ def _quotient(one: Fact, other: Fact) -> Callable[[], Fact | None]:
 
 
 def _powered(fact: Fact, exponent: float) -> Callable[[], Fact | None]:
-    return lambda: algebra.powered(fact, exponent)
+    return lambda: powers.powered(fact, exponent)
 
 
 FACTS: dict[str, tuple[Callable[[], Fact | None], Fact | None]] = {
@@ -78,10 +78,10 @@ FACTS: dict[str, tuple[Callable[[], Fact | None], Fact | None]] = {
     "|x|^2": (_powered(SIZES, 2.0), SQUARE),
     "|x| |x|": (_product(SIZES, SIZES), SQUARE),
     "|x - mean|^2": (
-        lambda: algebra.powered(algebra.absolute(CENTERED) or X, 2.0),
+        lambda: powers.powered(powers.absolute(CENTERED) or X, 2.0),
         Quadratic(WHOLE, ROWS, 1.0, -2.0, 1.0),
     ),
-    "|x| |x - mean|": (lambda: algebra.product(SIZES, algebra.absolute(CENTERED) or X), None),
+    "|x| |x - mean|": (lambda: algebra.product(SIZES, powers.absolute(CENTERED) or X), None),
     "E[x^2] - mean^2": (
         _total(MEAN_SQUARE, Quadratic(KEPT, ROWS, 0.0, 0.0, 1.0), -1.0),
         VARIANCE,
@@ -118,16 +118,16 @@ FACTS: dict[str, tuple[Callable[[], Fact | None], Fact | None]] = {
     ),
     "x x x": (lambda: algebra.product(SQUARE, X), None),
     "a variance times x": (_product(VARIANCE, X), None),
-    "mean of the squares": (lambda: algebra.mean_of_quadratic(SQUARE, ROWS, KEPT), MEAN_SQUARE),
+    "mean of the squares": (lambda: means.mean_of_quadratic(SQUARE, ROWS, KEPT), MEAN_SQUARE),
     "mean of the centered squares": (
-        lambda: algebra.mean_of_quadratic(Quadratic(WHOLE, ROWS, 1.0, -2.0, 1.0), ROWS, KEPT),
+        lambda: means.mean_of_quadratic(Quadratic(WHOLE, ROWS, 1.0, -2.0, 1.0), ROWS, KEPT),
         VARIANCE,
     ),
     "mean of squares centered over fewer axes": (
-        lambda: algebra.mean_of_quadratic(Quadratic(WHOLE, ROWS, 1.0, -2.0, 1.0), COLUMNS, COLUMN),
+        lambda: means.mean_of_quadratic(Quadratic(WHOLE, ROWS, 1.0, -2.0, 1.0), COLUMNS, COLUMN),
         None,
     ),
-    "mean of the mean": (lambda: algebra.mean_of_combination(CENTERED, ROWS, KEPT), None),
+    "mean of the mean": (lambda: means.mean_of_combination(CENTERED, ROWS, KEPT), None),
 }
 
 
@@ -151,20 +151,20 @@ def _shown(fact: Fact | None) -> str:
 def test_squares_are_averaged_axis_by_axis() -> None:
     """(x - mean over both)^2 over one axis is no statistic, over the other as well the variance."""
     squares = Quadratic(WHOLE, BOTH, 1.0, -2.0, 1.0)
-    partly = algebra.mean_of_quadratic(squares, ROWS, KEPT)
+    partly = means.mean_of_quadratic(squares, ROWS, KEPT)
     assert isinstance(partly, Quadratic)
     assert not partly.is_square
     kept = frames.reduced(WHOLE, [1, 2], keep=True)
-    found = algebra.mean_of_quadratic(partly, COLUMNS, kept)
+    found = means.mean_of_quadratic(partly, COLUMNS, kept)
     assert found == Statistic(kept, BOTH, 2.0, 1.0, -1.0)
-    assert algebra.mean_of_quadratic(partly, ROWS, KEPT) is None
+    assert means.mean_of_quadratic(partly, ROWS, KEPT) is None
 
 
 FLAWS: dict[str, tuple[Callable[[], Fact | None], str]] = {
     "another root": (_powered(STABLE, 0.25), "powers of 2 is raised to the power 0.25"),
     "one over another root": (_powered(STABLE, -0.4), "raised to the power 0.4"),
     "power 3": (
-        lambda: algebra.mean_of_powers(Absolute(WHOLE, 3.0, inner=CENTERED), ROWS, KEPT),
+        lambda: means.mean_of_powers(Absolute(WHOLE, 3.0, inner=CENTERED), ROWS, KEPT),
         "a mean of powers of 3",
     ),
     "a vector as epsilon": (
@@ -208,7 +208,7 @@ BOUNDED: dict[str, tuple[Fact, float, float | None]] = {
 def test_bounded(name: str) -> None:
     """A bound that never holds changes nothing; another is remembered."""
     fact, least, expected = BOUNDED[name]
-    found = algebra.bounded(fact, least)
+    found = powers.bounded(fact, least)
     bound = found.floor if isinstance(found, Spread) else None
     bound = found.least if isinstance(found, Statistic) else bound
     assert bound == expected
@@ -217,7 +217,7 @@ def test_bounded(name: str) -> None:
 @pytest.mark.parametrize("fact", [STABLE, X, NORMAL], ids=["epsilon", "x", "normal"])
 def test_a_bound_of_something_else_is_not_followed(fact: Fact) -> None:
     """Not over an epsilon, and not of what may be negative."""
-    assert algebra.bounded(fact, 1.0) is None
+    assert powers.bounded(fact, 1.0) is None
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, math.inf, math.nan])

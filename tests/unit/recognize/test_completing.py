@@ -9,7 +9,7 @@ import pytest
 
 from normonnx.graph.lengths import Length, Unknown
 from normonnx.recognize import frames
-from normonnx.recognize.completing import Missing, Reading, complete
+from normonnx.recognize.completing import complete
 from normonnx.recognize.facts import (
     ONE,
     ZERO,
@@ -24,6 +24,7 @@ from normonnx.recognize.facts import (
     Window,
 )
 from normonnx.recognize.fields import Field, field, number
+from normonnx.recognize.readings import Missing, Reading
 
 N = Unknown()
 LENGTHS: tuple[Length, ...] = (N, 6, 4, 4)

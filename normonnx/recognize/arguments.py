@@ -92,8 +92,6 @@ def _constant(
 ) -> Argument:
     """The model's own constant where it is the parameter as it stands."""
     shaped = array if parameter.extent is Extent.TRAILING else array.reshape(-1)
-    if shaped.ndim == 0:
-        shaped = shaped.reshape(1)
     held = None if source is None or source.source is None else ask.constants.get(source.source)
     same = held is not None and held.dtype == kind and np.array_equal(held, shaped)
     if source is not None and same:  # in a view, equal lengths may stand for other axes

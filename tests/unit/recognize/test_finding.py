@@ -476,6 +476,18 @@ ALSO = "g (float[N,4,6] x) => (float[N,4,6] y, float[N,4,K] z)"
 ENDS = [
     pytest.param(
         chain(
+            {
+                "n": "Identity(x)",
+                "y, m, r": "LayerNormalization<epsilon = 0.1>(n, s)",
+                "z": "Add(m, r)",
+            },
+            ALSO,
+        ),
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="the other outputs of an operator on a view",
+    ),
+    pytest.param(
+        chain(
             LAYER,
             "g (float[N,T,D] x, float[1,T,D] p) => (float[N,T,D] y)",
             m="ReduceMean<axes = [1, 2]>(x)",

@@ -17,6 +17,13 @@ SKIP: Final = "g (float[N,4,5,8] x, {} k) => (float[N,4,5,8] y) <float[8] s, flo
 
 TAKEN: Final = [
     pytest.param(
+        SKIP.format("float[N,4,5,8]").replace("y)", "y, float[N,4,5,8] z)")
+        + "{ y, z = com.microsoft.SkipGroupNorm<groups = 2>(x, s, b, k) }",
+        "Add Transpose GroupNorm Transpose",
+        {"num_groups": 2},
+        id="the sum is an output",
+    ),
+    pytest.param(
         IMAGE + "{ y = com.microsoft.GroupNorm<groups = 2>(x, s, b) }",
         "Transpose GroupNorm Transpose",
         {"num_groups": 2, "epsilon": 1e-5},

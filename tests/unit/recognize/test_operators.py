@@ -389,6 +389,12 @@ FOUND += [
 
 REFUSED = [
     pytest.param(
+        chain(INSTANCE, IMAGE, STATISTICS.replace("v4 = {1, 0.25, 4, 2}", "v4 = {1, -1, 4, 2}")),
+        15,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="a negative variance behind",
+    ),
+    pytest.param(
         _is("Mul(n, p)", AT_RUN_TIME, n="MeanVarianceNormalization<axes = [2]>(x)"),
         17,
         "MeanVarianceNorm axes=(2,) epsilon=1e-09",

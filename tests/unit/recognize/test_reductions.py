@@ -62,6 +62,15 @@ UNIT = "h0 = ReduceMax<axes = [-1]>(a); c = Equal(h0, zero); Where(c, one, h0)"
 TWICE = {**SAFE, "h": UNIT, "p": "", "f": "", "y": "n = Div(x, h); Div(n, l)"}
 FOUND = [
     pytest.param(
+        chain(
+            LENGTH,
+            l="l0 = ReduceL2<axes = [-1], keepdims = 0>(x); u = Unsqueeze(l0, last); p = Pow(u, two); Sqrt(p)",
+        ),
+        17,
+        EUCLIDEAN,
+        id="the root of a power of a length, keepdims 0",
+    ),
+    pytest.param(
         chain(LENGTH, l="l0 = ReduceL2<axes = [-1]>(x); ReduceMean<axes = [-1]>(l0)"),
         17,
         EUCLIDEAN,
@@ -372,6 +381,25 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 AXES = "g (float[N,4,6] x, int64[1] at) => (float[N,4,6] y)"
 REFUSED = [
+    *(
+        pytest.param(
+            chain(
+                RMS,
+                v=f"a = Abs(x); t = ReduceMean<axes = [-1]>(a); u = ReduceMean<axes = [-1]>(q); l1 = ReduceMean<axes = [1]>(q); bound = Max(u, half); {v}",
+            ),
+            17,
+            "",
+            id=v,
+        )
+        for v in (
+            "Add(u, t)",
+            "Add(t, u)",
+            "Add(u, bound)",
+            "Add(bound, u)",
+            "Add(u, l1)",
+            "Sub(u, t)",
+        )
+    ),
     pytest.param(
         chain(TWICE),
         17,

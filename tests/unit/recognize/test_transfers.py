@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.recognize.chains import IMAGE, LAYER, LENGTH, RMS, chain, described
+from tests.unit.recognize.chains import FREE, IMAGE, LAYER, LENGTH, RMS, chain, described
 
 ML = '<ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 3]> '
 LAYER_NORM = "LayerNorm axis=-1 epsilon=0.1"
@@ -32,6 +32,11 @@ WHOLE = "FilterResponseNorm bias scale threshold epsilon=0.1"
 
 
 FOUND = [
+    pytest.param(
+        chain(RMS, FREE, w="Add(v, u)", more="float u = {1e-35}"),
+        "RMSNorm axis=-1 epsilon=1e-35",
+        id="a negligible epsilon and an unknown length",
+    ),
     pytest.param(
         chain(
             LAYER, y="n = Div(d, r); n2 = Div(x, r); n3 = Div(m, r); n4 = Add(n, n2); Sub(n4, n3)"
@@ -277,6 +282,21 @@ def test_found(text: str, expected: str) -> None:
 
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
+    pytest.param(
+        chain(RMS, r="r0 = Sqrt(w); Max(r0, half)"),
+        "the divisor has both an epsilon and a lower bound",
+        id="an epsilon and a bound",
+    ),
+    pytest.param(
+        chain(LENGTH, f="Clip(l)"),
+        "a row of zeros would be divided by zero",
+        id="Clip without bounds",
+    ),
+    pytest.param(
+        chain(LENGTH, f="Clip(l, , u)", more="float u = {3e38}"),
+        "a row of zeros would be divided by zero",
+        id="Clip without a lower bound",
+    ),
     pytest.param(
         chain(
             LAYER,

@@ -35,6 +35,84 @@ LAYER_2D = {
 
 FOUND = [
     pytest.param(
+        chain(LAYER, d="c = Pad(x, none); Sub(c, m)", more="int64[6] none = {0, 0, 0, 0, 0, 0}"),
+        17,
+        LAYER_NORM,
+        id="Pad of nothing",
+    ),
+    pytest.param(
+        chain(LAYER, "g (float[6] x) => (float[6] y)"), 17, LAYER_NORM, id="one axis alone"
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            m="c = Flatten<axis = 0>(x); u = ReduceMean<axes = [1]>(c); Unsqueeze(u, k)",
+            v="z = Flatten<axis = 0>(q); t = ReduceMean<axes = [1]>(z); Unsqueeze(t, k)",
+        ),
+        17,
+        "LayerNorm axis=-3 epsilon=0.1",
+        id="moments of Flatten, axis 0",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            m="c = Flatten(x); u = ReduceMean<axes = [1]>(c); Unsqueeze(u, k)",
+            v="z = Flatten(q); t = ReduceMean<axes = [1]>(z); Unsqueeze(t, k)",
+        ),
+        17,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="moments of Flatten",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            more="int64[3] rows = {-1, 4, 1}",
+            m="c = Flatten<axis = -1>(x); u = ReduceMean<axes = [1]>(c); Reshape(u, rows)",
+            v="z = Flatten<axis = 2>(q); t = ReduceMean<axes = [1]>(z); Reshape(t, rows)",
+        ),
+        17,
+        LAYER_NORM,
+        id="moments of Flatten, axis -1",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,T,12] x) => (float[N,T,12] y)",
+            "int64[4] parts = {-1, 2, 2, 3}",
+            m="c = Reshape(x, parts); ReduceMean<axes = [1, 2, 3]>(c)",
+            d="Sub(c, m)",
+            v="ReduceMean<axes = [1, 2, 3]>(q)",
+            y="n = Div(d, r); h = Shape(x); Reshape(n, h)",
+        ),
+        17,
+        LAYER_NORM,
+        id="rows in three parts",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            "g (float[N,T,12] x) => (float[N,T,12] y)",
+            "int64[3] parts = {-1, 4, 3}",
+            m="c = Reshape(x, parts); ReduceMean<axes = [1, 2]>(c)",
+            d="Sub(c, m)",
+            v="ReduceMean<axes = [1, 2]>(q)",
+            y="n = Div(d, r); h = Shape(x); Reshape(n, h)",
+        ),
+        17,
+        LAYER_NORM,
+        id="rows in parts",
+    ),
+    pytest.param(
+        chain(
+            LAYER,
+            more="int64[4] to4 = {0, 4, 6, 1}",
+            m="m0 = ReduceMean<axes = [-1]>(x); h = Shape(x); m1 = Expand(m0, h); m2 = Reshape(m1, to4); Squeeze(m2, last)",
+        ),
+        17,
+        LAYER_NORM,
+        id="means that were expanded, with an axis of 1",
+    ),
+    pytest.param(
         chain(
             LAYER,
             more="int64[3] h = {1, 1, 1}",

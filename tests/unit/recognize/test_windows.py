@@ -316,6 +316,36 @@ FOUND.append(
 
 REFUSED = [
     pytest.param(
+        chain(
+            DEEP,
+            "g (float[N,4,3,5] x, int64[10] at) => (float[N,4,3,5] y)",
+            NUMBERS,
+            p="Pad(u, at)",
+        ),
+        {},
+        "",
+        id="padding at run time",
+    ),
+    *(
+        pytest.param(
+            chain(
+                DEEP,
+                IMAGE,
+                NUMBERS + ", int64[5] as_is = {0, 0, 0, 0, 0}, int64[5] ones = {1, 1, 1, 1, 1}",
+                p=f"z1 = Pad(u, pads); {view}",
+            ),
+            {},
+            "",
+            id=f"{view} of what is padded",
+        )
+        for view in (
+            "Transpose<perm = [0, 1, 2, 3, 4]>(z1)",
+            "Reshape(z1, as_is)",
+            "Expand(z1, ones)",
+            "z2 = Unsqueeze(z1, front); Squeeze(z2, front)",
+        )
+    ),
+    pytest.param(
         chain(LEFT, ROWS, NUMBERS + ", float[1,1,1,1] sixth4 = {0.16666667}", a="Mul(c, sixth4)"),
         {"square": _band(1, 1)},
         "its result has other axes than what is normalized",

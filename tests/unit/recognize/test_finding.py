@@ -476,6 +476,15 @@ ALSO = "g (float[N,4,6] x) => (float[N,4,6] y, float[N,4,K] z)"
 ENDS = [
     pytest.param(
         chain(
+            LAYER,
+            "g (float[1,4,6] x, float[N,4,6] p) => (float[N,4,6] y)",
+            y="n = Div(d, r); h = Shape(p); Expand(n, h)",
+        ),
+        "LayerNorm axis=-1 epsilon=0.1",
+        id="a batch of 1, repeated",
+    ),
+    pytest.param(
+        chain(
             {
                 "n": "Identity(x)",
                 "y, m, r": "LayerNormalization<epsilon = 0.1>(n, s)",
@@ -795,6 +804,16 @@ def test_near_misses_apart() -> None:
     assert "a factor is -1" in reasons[True][0]
     assert "a sum in place of a mean" in reasons[False][0]
     assert [len(each) for each in reasons.values()] == [1, 1]
+
+
+def test_the_other_outputs_of_an_operator_on_a_view() -> None:
+    """The view is part of the chain, as nothing else reads it."""
+    nodes = {
+        "n": "Identity(x)",
+        "y, m, r": "LayerNormalization<epsilon = 0.1>(n, s)",
+        "z": "Add(m, r)",
+    }
+    assert recognised(chain(nodes, ALSO)).only.root.name == "x"
 
 
 SPELLINGS = [

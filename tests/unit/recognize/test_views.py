@@ -384,6 +384,12 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 REFUSED = [
     pytest.param(
+        chain(LAYER, FLAG, d="c = Dropout(x, , flag); Sub(c, m)"),
+        17,
+        "RMSNorm axis=-1 epsilon=0.1",
+        id="Dropout in training or not, without a ratio",
+    ),
+    pytest.param(
         chain(
             LAYER,
             "g (float[1,6,6] x) => (float[1,6,6] y)",

@@ -72,7 +72,14 @@ def _band(below: int, above: int, size: int = 4, value: float = 1.0) -> npt.NDAr
     return np.where((ahead >= -below) & (ahead <= above), value, 0.0)
 
 
+BELOW_11 = {
+    **DEEP,
+    "u": "Unsqueeze<axes = [1]>(q)",
+    "p": "Pad<pads = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0], value = 0.0>(u)",
+    "t": "Squeeze<axes = [1]>(c)",
+}
 FOUND = [
+    pytest.param(chain(BELOW_11, IMAGE, NUMBERS), {"opset": 10}, LRN, id="below opset 11"),
     pytest.param(
         chain({"y": "LRN<size = 3, bias = 0.5>(x)"}, IMAGE),
         {},
@@ -315,6 +322,14 @@ FOUND.append(
 )
 
 REFUSED = [
+    pytest.param(
+        chain(
+            BELOW_11, IMAGE, NUMBERS, p="Pad<pads = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0], value = 1.0>(u)"
+        ),
+        {"opset": 10},
+        "",
+        id="ones around below opset 11",
+    ),
     pytest.param(
         chain(
             DEEP,

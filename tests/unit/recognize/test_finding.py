@@ -730,6 +730,11 @@ BRANCH = (
     "else_branch = e1 () => (float[N,4,6] c) {{ c = {1} }}>({2})"
 )
 BRANCHES = [
+    pytest.param(
+        f"n = {BRANCH.format('Div(d, r)', 'Exp(d)', 'yes')}; Mul(n, s)",
+        "LayerNorm",
+        id="always taken, and the other reads what is centered",
+    ),
     pytest.param(BRANCH.format("Div(d, r)", "Identity(x)", "flag"), "If", id="may be taken"),
     pytest.param(
         f"n = {BRANCH.format('Div(d, r)', 'Identity(x)', 'yes')}; Mul(n, s)",

@@ -381,6 +381,12 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 AXES = "g (float[N,4,6] x, int64[1] at) => (float[N,4,6] y)"
 REFUSED = [
+    pytest.param(
+        chain(RESPONSE, IMAGE, l="ReduceL2<axes = [3]>(x)", m="ReduceMean<axes = [1, 2]>(l)"),
+        17,
+        "its response is relative to no axis of channels",
+        id="relative to two axes",
+    ),
     *(
         pytest.param(
             chain(

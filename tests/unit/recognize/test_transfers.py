@@ -283,6 +283,16 @@ def test_found(text: str, expected: str) -> None:
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
     pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, p); Add(n, a)"),
+        LAYER_NORM,
+        id="it and itself scaled at run time",
+    ),
+    pytest.param(
+        chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, p); Add(a, n)"),
+        LAYER_NORM,
+        id="itself scaled at run time, and it",
+    ),
+    pytest.param(
         chain(RMS, r="r0 = Sqrt(w); Max(r0, half)"),
         "the divisor has both an epsilon and a lower bound",
         id="an epsilon and a bound",

@@ -35,6 +35,19 @@ LAYER_2D = {
 
 FOUND = [
     pytest.param(
+        chain(
+            LAYER,
+            more="int64[5] parts = {0, 2, 2, 2, 3}",
+            m="c = Reshape(x, parts); ReduceMean<axes = [1, 2, 3, 4]>(c)",
+            d="Sub(c, m)",
+            v="ReduceMean<axes = [1, 2, 3, 4]>(q)",
+            y="n = Div(d, r); h = Shape(x); Reshape(n, h)",
+        ),
+        17,
+        "LayerNorm axis=-2 epsilon=0.1",
+        id="two axes in parts",
+    ),
+    pytest.param(
         chain(LAYER, d="c = Pad(x, none); Sub(c, m)", more="int64[6] none = {0, 0, 0, 0, 0, 0}"),
         17,
         LAYER_NORM,

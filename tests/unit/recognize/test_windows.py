@@ -79,6 +79,12 @@ BELOW_11 = {
     "t": "Squeeze<axes = [1]>(c)",
 }
 FOUND = [
+    pytest.param(
+        chain(LEFT, "g (float[N,4] x) => (float[N,4] y)", NUMBERS, c="MatMul(q, square)"),
+        {"square": _band(1, 1)},
+        LRN,
+        id="MatMul of rows",
+    ),
     pytest.param(chain(BELOW_11, IMAGE, NUMBERS), {"opset": 10}, LRN, id="below opset 11"),
     pytest.param(
         chain({"y": "LRN<size = 3, bias = 0.5>(x)"}, IMAGE),

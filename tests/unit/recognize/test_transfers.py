@@ -283,6 +283,16 @@ def test_found(text: str, expected: str) -> None:
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
     pytest.param(
+        ML
+        + chain(
+            LAYER,
+            "g (float[N,D] x) => (float[N,D] y)",
+            y="n = Div(d, r); ai.onnx.ml.Scaler<offset = [1.0, 2.0, 3.0]>(n)",
+        ),
+        LAYER_NORM,
+        id="Scaler of unknown length",
+    ),
+    pytest.param(
         chain(LAYER, AT_RUN_TIME, y="n = Div(d, r); a = Mul(n, p); Add(n, a)"),
         LAYER_NORM,
         id="it and itself scaled at run time",

@@ -62,6 +62,18 @@ UNIT = "h0 = ReduceMax<axes = [-1]>(a); c = Equal(h0, zero); Where(c, one, h0)"
 TWICE = {**SAFE, "h": UNIT, "p": "", "f": "", "y": "n = Div(x, h); Div(n, l)"}
 FOUND = [
     pytest.param(
+        chain(RMS, q="p = Mul(x, x); p1 = Mul(p, half); Add(p1, p1)"),
+        17,
+        RMS_NORM,
+        id="half the square twice",
+    ),
+    pytest.param(
+        chain(RMS, q="p = Mul(x, x); p1 = Mul(p, two); Sub(p1, p)"),
+        17,
+        RMS_NORM,
+        id="twice the square less the square",
+    ),
+    pytest.param(
         chain(
             LENGTH,
             l="l0 = ReduceL2<axes = [-1], keepdims = 0>(x); u = Unsqueeze(l0, last); p = Pow(u, two); Sqrt(p)",
@@ -381,6 +393,23 @@ def test_found(text: str, opset: int, expected: str) -> None:
 
 AXES = "g (float[N,4,6] x, int64[1] at) => (float[N,4,6] y)"
 REFUSED = [
+    pytest.param(
+        chain(
+            LENGTH,
+            more="int64[4] parts = {0, 4, 2, 3}",
+            l="c = Reshape(x, parts); ReduceL2<axes = [-1]>(c)",
+            y="n = Div(c, f); h = Shape(x); Reshape(n, h)",
+        ),
+        17,
+        EUCLIDEAN,
+        id="lengths of parts of rows",
+    ),
+    pytest.param(
+        chain(SQUARES, FREE, f="l1 = Add(l, e); l2 = Max(l1, half); Sqrt(l2)"),
+        17,
+        "",
+        id="a sum of unknown length with an epsilon and a bound",
+    ),
     pytest.param(
         chain(RESPONSE, IMAGE, l="ReduceL2<axes = [3]>(x)", m="ReduceMean<axes = [1, 2]>(l)"),
         17,

@@ -329,6 +329,12 @@ FOUND.append(
 
 REFUSED = [
     pytest.param(
+        chain(TAPS, IMAGE, NUMBERS + ", float[1,1,4,1,1] four = {1, 1, 1, 1}", c="Conv(u, four)"),
+        {},
+        "",
+        id="Conv of all channels",
+    ),
+    pytest.param(
         chain(
             BELOW_11, IMAGE, NUMBERS, p="Pad<pads = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0], value = 1.0>(u)"
         ),

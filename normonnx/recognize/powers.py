@@ -128,7 +128,7 @@ def absolute(fact: Fact) -> Fact | None:
 def bounded(fact: Fact, least: float) -> Fact | None:
     """The larger of a value and a number."""
     if isinstance(fact, Statistic) and fact.count is None:
-        if least <= max(fact.epsilon, 0.0) and _is_never_negative(fact):
+        if least <= fact.epsilon and _is_never_negative(fact):
             return fact
         if least <= 0 or fact.epsilon:
             return None
@@ -136,7 +136,7 @@ def bounded(fact: Fact, least: float) -> Fact | None:
     if isinstance(fact, Statistic) and least > 0 and not fact.epsilon:
         return replace(fact, least=max(least, fact.least or 0.0))
     if isinstance(fact, Spread):
-        if least <= max(fact.outer, 0.0):
+        if least <= fact.outer:
             return fact
         if fact.outer or fact.guarded:
             return None

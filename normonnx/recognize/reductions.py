@@ -144,7 +144,7 @@ def _largest(fact: Fact, reduction: _Reduction) -> Fact | None:
     """The largest absolute value is the norm of infinite order."""
     if not isinstance(fact, Absolute) or fact.power != 1.0:
         return None
-    if fact.unit is not None or fact.inner is not None:
+    if fact.unit is not None or fact.inner is not None or fact.gain <= 0:
         return None
     statistic = Statistic(reduction.frame, reduction.gone, math.inf, 1.0)
     return Spread(reduction.frame, statistic, gain=fact.gain)

@@ -51,6 +51,16 @@ INSTANCE = {
 STATISTICS = CHANNELS + ", float[4] m4 = {0.5, 1, -1, 0}, float[4] v4 = {1, 0.25, 4, 2}"
 FOUND = [
     pytest.param(
+        _is(
+            "InstanceNormalization<epsilon = 0.1>(x, g1, h1)",
+            "g (float[N,1,3,5] x) => (float[N,1,3,5] y)",
+            "float[1] g1 = {2}, float[1] h1 = {3}",
+        ),
+        17,
+        "InstanceNorm bias scale epsilon=0.1",
+        id="InstanceNormalization of one channel",
+    ),
+    pytest.param(
         ML + _is('ai.onnx.ml.Normalizer<norm = "L2">(x)', "g (float[N,6] x) => (float[N,6] y)"),
         17,
         "LpNorm axis=-1 p=2 epsilon=0",

@@ -396,6 +396,23 @@ REFUSED = [
     pytest.param(
         chain(
             LENGTH,
+            l="a = Abs(x); a2 = Neg(a); ReduceMax<axes = [-1]>(a2)",
+            f="c = Equal(l, zero); Where(c, one, l)",
+            y="i = Reciprocal(f); n = Mul(x, i); Neg(n)",
+        ),
+        17,
+        "",
+        id="the smallest, as the largest of minus the sizes",
+    ),
+    pytest.param(
+        chain(LENGTH, l="a = Abs(x); a2 = Neg(a); a3 = Abs(a2); ReduceMax<axes = [-1]>(a3)"),
+        17,
+        "",
+        id="the sizes of minus the sizes",
+    ),
+    pytest.param(
+        chain(
+            LENGTH,
             more="int64[4] parts = {0, 4, 2, 3}",
             l="c = Reshape(x, parts); ReduceL2<axes = [-1]>(c)",
             y="n = Div(c, f); h = Shape(x); Reshape(n, h)",

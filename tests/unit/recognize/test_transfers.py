@@ -283,6 +283,21 @@ def test_found(text: str, expected: str) -> None:
 NO_CONSTANT = "its epsilon is no constant"
 REFUSED = [
     pytest.param(
+        chain(LAYER, w="v1 = Sub(v, one); v2 = Relu(v1); Add(v2, u)", more="float u = {1.1}"),
+        "",
+        id="a variance less one, bounded",
+    ),
+    pytest.param(
+        chain(
+            RMS,
+            w="",
+            r="r0 = Sqrt(v); r1 = Sub(r0, one); r2 = Relu(r1); Add(r2, u)",
+            more="float u = {1.1}",
+        ),
+        "",
+        id="a root less one, bounded",
+    ),
+    pytest.param(
         ML
         + chain(
             LAYER,

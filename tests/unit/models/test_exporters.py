@@ -22,6 +22,7 @@ import normonnx  # noqa: E402
 from models.__main__ import main  # noqa: E402
 from models.exporters import EXPORTERS, Exporter, export  # noqa: E402
 from models.network import Network  # noqa: E402
+from normonnx.recognize.finding import find  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("default")  # torch's exporters warn about themselves
 
@@ -109,7 +110,12 @@ def test_every_norm_is_recognised_in_each_export(
     layers = dict(models.NETWORKS[name](size="test").norms)
     layers.pop("BatchNorm", None)  # computes nothing from its input at inference
     path = exported(name, exporter)
-    result = normonnx.optimize(path, passes=("recognize",), verify="final")
+    near_misses = find(normonnx.load(path)).near_misses
+    assert [miss.reason for miss in near_misses] == []
+    if not layers:
+        return
+    judged = exporter == "legacy"  # the others differ in spelling alone
+    result = normonnx.optimize(path, passes=("recognize",), verify="final" if judged else None)
     calls = Counter(
         "LayerNorm" if node.op_type == "LayerNorm2d" else node.op_type
         for node in result.model.graph
@@ -117,9 +123,7 @@ def test_every_norm_is_recognised_in_each_export(
     )
     assert calls == layers
     verification = result.report.verification
-    assert verification is not None
-    assert verification.passed or not result.report.applied, verification
-    assert [miss.reason for miss in normonnx.inspect(path).near_misses] == []
+    assert verification is None or verification.passed, verification
 
 
 def test_every_network_is_exported_here() -> None:

@@ -159,6 +159,8 @@ class Editor:
         first.replace_input_with(index, result)
         graph.remove(node)
         graph.insert_before(first, node)
+        if any(value is not None and value.producer() is not None for value in node.inputs[1:]):
+            graph.sort()  # its axes may come from a node after the first
         result.name, end.name = None, result.name
         end.type, end.shape = result.type, result.shape
         end.metadata_props.update(result.metadata_props)

@@ -222,6 +222,8 @@ def _batch_norm(_ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     if any(each is None or each.ndim != 1 for each in numbers) or len(numbers) != 4:  # noqa: PLR2004
         return None
     scale, bias, mean, var = (each.astype(np.float64) for each in numbers if each is not None)
+    if len({each.size for each in (scale, bias, mean, var)}) > 1:
+        return None  # no legal node
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(var + float_of(node, "epsilon", ONNX_EPSILON))
         shift = bias - mean * factor

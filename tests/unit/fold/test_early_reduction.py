@@ -49,6 +49,12 @@ EARLIER = [
         id="up to what turns the order around",
     ),
     pytest.param(
+        '<ir_version: 8, opset_import: ["": 18]> ' + ROWS + "{ a = Add(x, b) r = Relu(a) "
+        "i = Constant<value = int64[1] {1}>() y = ReduceMax<keepdims=0>(r, i) }",
+        "Constant ReduceMax Add Relu",
+        id="axes from a node between",
+    ),
+    pytest.param(
         "g (float[N,T,4] x) => (float y) <float b = {3}> "
         "{ a = Add(x, b) y = ReduceMax<keepdims=0>(a) }",
         "ReduceMax Add",

@@ -55,6 +55,9 @@ def arguments_of(
     ask: Asked, reading: Reading, lengths: Lengths, kind: np.dtype[Any]
 ) -> Bound | Missing:
     """What is given by name, the arguments in order, and attributes that they bring along."""
+    least = CATALOGUE[reading.norm].min_rank
+    if len(lengths) < least:
+        return Missing(f"{reading.norm} needs {least} axes or more")
     given: dict[str, Any] = {}
     arguments: list[Argument] = []
     attributes: dict[str, Any] = {}

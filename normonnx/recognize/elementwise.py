@@ -38,7 +38,31 @@ def _met(fact: Fact, operand: Operand) -> tuple[Field, Frame] | None:
     rank = max(constant.ndim, len(fact.frame))
     frame = ((),) * (rank - len(fact.frame)) + fact.frame
     found = operand.field(frame)
+    if found is None and isinstance(fact, Combination) and fact.is_inverse:
+        frame = _as_the_root(fact, frame)
+        found = operand.field(frame)
     return None if found is None else (found, frame)
+
+
+def _as_the_root(fact: Combination, frame: Frame) -> Frame:
+    """A frame with what was reduced in its place again, where a value stands as X does.
+
+    Keras multiplies the inverse deviation by a vector along what it is over, and X by that.
+    """
+    spread = fact.spread
+    if not isinstance(spread, Spread):
+        return frame
+    whole = {atom.axis: atom for atom in spread.statistic.over if atom.stride == 1}
+    upright = all(
+        not dim or (len(dim) == 1 and dim[0].axis == axis) for axis, dim in enumerate(frame)
+    )
+    if not upright or len(whole) != len(spread.statistic.over):
+        return frame
+    if any(frame[axis] for axis in whole if axis < len(frame)):
+        return frame
+    return tuple(
+        (whole[axis],) if not dim and axis in whole else dim for axis, dim in enumerate(frame)
+    )
 
 
 def _add(ask: Asked, left: Operand, right: Operand) -> Fact | None:
@@ -97,8 +121,9 @@ def _div(ask: Asked, left: Operand, right: Operand) -> Fact | None:
             return algebra.scaled(left.fact, met[0].inverse(), met[1])
         return _over_count(ask, left.fact, right)
     if isinstance(right.fact, Spread):
-        met = _met(right.fact, left)
-        return None if met is None else algebra.scaled(powers.inverted(right.fact), *met)
+        inverse = powers.inverted(right.fact)
+        met = _met(inverse, left)
+        return None if met is None else algebra.scaled(inverse, *met)
     return None
 
 

@@ -225,3 +225,15 @@ def test_channels_last_is_recognised_between_two_transposes(body: str, norm: str
     assert _ops(result) == f"Transpose {norm} Transpose"
     (found,) = normonnx.inspect(parsed(text)).norms
     assert (found.norm, found.normalizes, found.shape) == (norm, "x", (None, 4, 5, 8))
+
+
+@pytest.mark.parametrize("inverse", ["r = Reciprocal(sd) i = Mul(s, r)", "i = Div(s, sd)"])
+def test_the_scale_within_the_inverse_deviation(inverse: str) -> None:
+    """Keras: x (scale / sd) + (bias - mean (scale / sd)), scale along what is normalized."""
+    text = f"""{HEAD}) <{WEIGHTS}> {{
+        m = ReduceMean<axes=[-1]>(x) d = Sub(x, m) q = Mul(d, d) v = ReduceMean<axes=[-1]>(q)
+        ve = Add(v, e) sd = Sqrt(ve) {inverse} xi = Mul(x, i) mi = Mul(m, i) t = Sub(b, mi)
+        y = Add(xi, t) }}"""
+    assert _ops(_recognised(text)) == "LayerNorm"
+    square = text.replace("[N,4,8]", "[N,8,8]").replace("float[8] s", "float[8,1] s")
+    assert "Norm" not in _ops(_recognised(square))  # a scale along the other axis is none

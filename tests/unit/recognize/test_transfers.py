@@ -33,6 +33,11 @@ WHOLE = "FilterResponseNorm bias scale threshold epsilon=0.1"
 
 FOUND = [
     pytest.param(
+        chain(LAYER, y="i = Div(s, r); Mul(i, d)"),
+        "LayerNorm scale axis=-1 epsilon=0.1",
+        id="scale over the deviation",
+    ),
+    pytest.param(
         chain(RMS, FREE, w="Add(v, u)", more="float u = {1e-35}"),
         "RMSNorm axis=-1 epsilon=1e-35",
         id="a negligible epsilon and an unknown length",
@@ -572,7 +577,6 @@ REFUSED = [
         LAYER_NORM,
         id="one number at run time",
     ),
-    pytest.param(chain(LAYER, y="i = Div(s, r); Mul(i, d)"), "", id="scale over the deviation"),
     pytest.param(
         chain(LAYER, w="Add(v, u)", more="float[1,1,1,1] u = {0.1}"),
         "its result has other axes than what is normalized",

@@ -30,6 +30,7 @@ from normonnx.recognize.table import Transfer
 _MVN_EPSILON: Final = float(np.float32(1e-9))
 _TRAINING_IS_AN_ATTRIBUTE: Final = 14
 _PER_CHANNEL: Final = 21
+_LEAST_RANK: Final = 2  # of what has channels
 
 
 def _view(ask: Asked, node: ir.Node, operands: Operands) -> Combination | None:
@@ -222,7 +223,7 @@ def _batch_norm(_ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     if any(each is None or each.ndim != 1 for each in numbers) or len(numbers) != 4:  # noqa: PLR2004
         return None
     scale, bias, mean, var = (each.astype(np.float64) for each in numbers if each is not None)
-    if len({each.size for each in (scale, bias, mean, var)}) > 1:
+    if len({each.size for each in (scale, bias, mean, var)}) > 1 or len(fact.frame) < _LEAST_RANK:
         return None  # no legal node
     with np.errstate(all="ignore"):
         factor = scale / np.sqrt(var + float_of(node, "epsilon", ONNX_EPSILON))

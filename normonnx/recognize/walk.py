@@ -111,7 +111,10 @@ class Known:
             ]
             if not any(operand is not None and operand.fact is not None for operand in operands):
                 continue
-            fact = transfer(self.asked, node, operands)
+            try:
+                fact = transfer(self.asked, node, operands)
+            except (IndexError, ValueError):  # a node that is not legal: of wrong shapes, say
+                continue
             if fact is not None and (rank is None or len(fact.frame) == rank):
                 found[key] = fact
         if found:

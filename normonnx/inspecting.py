@@ -12,11 +12,12 @@ from normonnx.core.events import Obstacle
 from normonnx.core.inspection import AffineFound, Inspection, NearMiss, NormFound
 from normonnx.fold.passes import Fate
 from normonnx.fold.rules import rewrite
-from normonnx.fold.surroundings import label
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
+from normonnx.graph.walk import label
 from normonnx.pipeline import count_operators
-from normonnx.recognize.finding import Found, find
+from normonnx.recognize.finding import find
+from normonnx.recognize.findings import Found
 
 _STAYS = "it has statistics of its input, so it is computed at run time"
 

@@ -30,9 +30,10 @@ from normonnx.fold.constant_convolution import (
 )
 from normonnx.fold.plan import CombinedWeight, Plan, Refusal, Rows, SetInput, merge
 from normonnx.fold.sum_tree import AffineBranch, Leaf, SumTree, affine_branch, is_read_once
-from normonnx.fold.surroundings import Surroundings, described, label
+from normonnx.fold.surroundings import Surroundings, described
 from normonnx.fold.window import Window, attribute_edits, identity, joined, size
 from normonnx.fold.worth import growth
+from normonnx.graph.walk import label
 
 _CHANNEL_AXIS: Final = 1
 

@@ -19,8 +19,9 @@ from normonnx.fold.combination import Placed, Scaled, Summed
 from normonnx.fold.plan import CombinedWeight, Plan, Refusal, Rows, SetInput, merge
 from normonnx.fold.product import MatrixProduct, gemm_edits, is_product, product_of
 from normonnx.fold.sum_tree import AffineBranch, Leaf, SumTree, affine_branch, is_read_once
-from normonnx.fold.surroundings import Surroundings, described, label
+from normonnx.fold.surroundings import Surroundings, described
 from normonnx.fold.worth import growth
+from normonnx.graph.walk import label
 
 _LAST_BUT_ONE: Final = 2
 

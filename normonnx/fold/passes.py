@@ -13,9 +13,10 @@ from normonnx.core.events import Event, Obstacle
 from normonnx.fold.apply import Applier
 from normonnx.fold.plan import Plan, Refusal
 from normonnx.fold.planner import Planner
-from normonnx.fold.surroundings import Surroundings, label
+from normonnx.fold.surroundings import Surroundings
 from normonnx.graph import walk
 from normonnx.graph.editing import Editor
+from normonnx.graph.walk import label
 
 logger = logging.getLogger(__name__)
 

@@ -29,9 +29,10 @@ from normonnx.fold.constant_convolution import (
 )
 from normonnx.fold.plan import Bypass, CombinedWeight, Plan, Refusal, Rows, SetInput, merge
 from normonnx.fold.sum_tree import is_read_once
-from normonnx.fold.surroundings import Surroundings, described, label
+from normonnx.fold.surroundings import Surroundings, described
 from normonnx.fold.window import Taps, Window, attribute_edits, size
 from normonnx.fold.worth import growth
+from normonnx.graph.walk import label
 
 _EVERY: Final = slice(None)
 

@@ -14,13 +14,9 @@ from normonnx.graph import checks
 from normonnx.graph.constants import Constants, reads_content
 from normonnx.graph.element_types import element_type
 from normonnx.graph.ranks import Ranks
+from normonnx.graph.walk import label
 
 STANDARD = ("", "ai.onnx")
-
-
-def label(node: ir.Node) -> str:
-    """What to call a node: its name, else its first output's."""
-    return node.name or (node.outputs[0].name if node.outputs else "") or node.op_type or ""
 
 
 def described(node: ir.Node) -> str:
@@ -49,12 +45,7 @@ class Surroundings:
 
     def opset(self, node: ir.Node) -> int:
         """Version of the default operator set that a node is written in."""
-        graph = node.graph
-        for function in self.model.functions.values():
-            if graph is function.graph:
-                imports = function.opset_imports
-                return max(imports.get("", 0), imports.get("ai.onnx", 0)) or 1
-        return checks.opset_of(self.model) or 1
+        return checks.opset_at(self.model, node)
 
     def is_kept(self, node: ir.Node) -> bool:
         """Whether the user wants this node to stay as it is."""

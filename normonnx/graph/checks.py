@@ -9,7 +9,7 @@ graphs in which every value is defined once and before its uses (ONNX IR specifi
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 
 import onnx
@@ -34,6 +34,21 @@ def opset_of(model: ir.Model) -> int:
     """Version of the default operator set; 0 where the model imports none."""
     imports = model.opset_imports
     return max((imports[domain] for domain in _DEFAULT_DOMAINS if domain in imports), default=0)
+
+
+def imports_at(model: ir.Model, graph: ir.Graph | None) -> MutableMapping[str, int]:
+    """The operator sets that a graph's nodes are written in: of its function, or of the model."""
+    for function in model.functions.values():
+        if graph is function.graph or any(graph is inner for inner in function.subgraphs()):
+            return function.opset_imports
+    return model.opset_imports
+
+
+def opset_at(model: ir.Model, node: ir.Node) -> int:
+    """Version of the default operator set that a node is written in; 1 where none is imported."""
+    graph = node.graph if isinstance(node.graph, ir.Graph) else None
+    imports = imports_at(model, graph)
+    return max((imports[name] for name in _DEFAULT_DOMAINS if name in imports), default=1)
 
 
 def check_versions(model: ir.Model, name: str) -> None:

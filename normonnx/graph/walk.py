@@ -10,6 +10,11 @@ Attributes = MutableMapping[str, ir.Attr]
 ReplaceTensor = Callable[[ir.TensorProtocol], ir.TensorProtocol | None]
 
 
+def label(node: ir.Node) -> str:
+    """What to call a node: its name, else its first output's."""
+    return node.name or (node.outputs[0].name if node.outputs else "") or node.op_type or ""
+
+
 def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:
     """The main graph, the bodies of functions, and every subgraph of these."""
     yield from _with_subgraphs(model.graph)

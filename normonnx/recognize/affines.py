@@ -19,9 +19,9 @@ from normonnx.recognize.facts import ZERO, Combination
 from normonnx.recognize.fields import Array, Field
 from normonnx.recognize.places import Place
 from normonnx.recognize.pointwise import constants_of
+from normonnx.recognize.rounding import DOUBLE
 from normonnx.recognize.walk import Known
 
-_ROUNDING: Final = 2.0**-40
 _SAME: Final = 2.0**-48
 
 
@@ -70,7 +70,7 @@ def affine_of(
     factor, shift = (where.array(each, [axis]) for each in (fact.cx, fact.c0))
     offset = mean * factor
     bias = shift + offset
-    bias = np.where(np.abs(bias) <= _ROUNDING * np.abs(offset), 0.0, bias)
+    bias = np.where(np.abs(bias) <= DOUBLE * np.abs(offset), 0.0, bias)
     return Affine(factor, mean, bias)
 
 

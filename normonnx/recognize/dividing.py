@@ -18,11 +18,11 @@ from normonnx.recognize.readings import (
     Outcome,
     Reading,
     affine,
-    close,
     count_of,
     is_sum,
     no_layer,
 )
+from normonnx.recognize.rounding import close
 
 _LARGEST_BOUND: Final = 1e-2  # a larger one limits lengths rather than guarding against zero
 

@@ -14,17 +14,13 @@ from normonnx.catalogue.norm import DOMAIN, FUNCTIONS_SINCE
 from normonnx.core.events import Event
 from normonnx.graph import checks, tensors
 from normonnx.graph.editing import Editor, Operand
+from normonnx.graph.walk import label
 from normonnx.recognize.arguments import Argument
-from normonnx.recognize.finding import Findings, Found
+from normonnx.recognize.findings import Findings, Found
 
 RULE: Final = "recognize"
 FUNCTIONS_IR: Final = 8  # first IR version with functions in a model
 Observer = Callable[[Event], None]
-
-
-def label(node: ir.Node) -> str:
-    """What to call a node: its name, else its first output's."""
-    return node.name or (node.outputs[0].name if node.outputs else "") or node.op_type or ""
 
 
 def emit(
@@ -69,7 +65,7 @@ def emit(
 
 
 def _why_not(model: ir.Model, found: Found, kept: frozenset[str]) -> str | None:
-    opset = _opset(model, found.node)
+    opset = checks.opset_at(model, found.node)
     if opset < FUNCTIONS_SINCE:
         return (
             f"it is a {found.call.norm.name}, but {DOMAIN}::{found.call.norm.name} needs opset "
@@ -80,14 +76,6 @@ def _why_not(model: ir.Model, found: Found, kept: frozenset[str]) -> str | None:
         if names & kept:
             return f"{label(node)} is kept as asked"
     return None
-
-
-def _opset(model: ir.Model, node: ir.Node) -> int:
-    for owner in model.functions.values():
-        if node.graph is owner.graph:
-            imports = owner.opset_imports
-            return max(imports.get("", 0), imports.get("ai.onnx", 0)) or 1
-    return checks.opset_of(model) or 1
 
 
 def _event(found: Found) -> Event:
@@ -101,7 +89,7 @@ def _event(found: Found) -> Event:
 
 def _put(model: ir.Model, editor: Editor, found: Found) -> None:
     node, norm = found.node, found.call.norm
-    opset = _opset(model, node)
+    opset = checks.opset_at(model, node)
     x = _before(editor, found)
     inputs: list[Operand] = [x]
     inputs += [_operand(editor, node, argument) for argument in found.arguments]
@@ -181,9 +169,8 @@ def _declare(model: ir.Model, node: ir.Node, name: str, opset: int) -> None:
     if made is not None:
         model.functions[made.identifier()] = made
     model.opset_imports.setdefault(DOMAIN, 1)
-    for owner in model.functions.values():
-        if node.graph is owner.graph:
-            owner.opset_imports.setdefault(DOMAIN, 1)
+    graph = node.graph if isinstance(node.graph, ir.Graph) else None
+    checks.imports_at(model, graph).setdefault(DOMAIN, 1)
     model.ir_version = max(model.ir_version, FUNCTIONS_IR)
 
 

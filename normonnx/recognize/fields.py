@@ -17,10 +17,10 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.recognize.frames import Atom, Atoms, Frame, cuts, overlap, split
+from normonnx.recognize.rounding import DOUBLE
 
 Array = npt.NDArray[np.float64]
 _LARGEST: Final = 1 << 24  # elements
-_ROUNDING: Final = 2.0**-40  # two ways to the same number in float64 differ by less
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,10 +49,10 @@ class Field:
     def equals(self, other: Field) -> bool:
         """Whether both are the same numbers, up to the rounding of float64."""
         if not self.atoms and not other.atoms:
-            return math.isclose(float(self.array), float(other.array), rel_tol=_ROUNDING)
+            return math.isclose(float(self.array), float(other.array), rel_tol=DOUBLE)
         first, second, _ = _aligned(self, other)
         try:
-            return bool(np.allclose(first, second, rtol=_ROUNDING, atol=0.0))
+            return bool(np.allclose(first, second, rtol=DOUBLE, atol=0.0))
         except ValueError:
             return False
 

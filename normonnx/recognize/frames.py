@@ -41,14 +41,7 @@ def _digit(axis: int, stride: int, size: Length) -> Dim:
 
 def merged(atoms: Iterable[Atom]) -> Dim:
     """Digits that follow one another joined into one, in the order of the root's axes."""
-    found: list[Atom] = []
-    for atom in sorted(atoms, key=lambda each: (each.axis, -each.stride)):
-        last = found[-1] if found else None
-        if last is not None and last.axis == atom.axis and _follows(last, atom):
-            found[-1] = Atom(atom.axis, atom.stride, _times(last.size, atom.size))
-        else:
-            found.append(atom)
-    return tuple(found)
+    return merged_in_order(sorted(atoms, key=lambda each: (each.axis, -each.stride)))
 
 
 def _follows(first: Atom, second: Atom) -> bool:
@@ -141,7 +134,7 @@ def _runs_once(frame: Sequence[Dim]) -> bool:
     return len(set(fine)) == len(fine)
 
 
-def merged_in_order(dim: Dim) -> Dim:
+def merged_in_order(dim: Iterable[Atom]) -> Dim:
     """A dimension with neighbours joined that count on."""
     found: list[Atom] = []
     for atom in dim:

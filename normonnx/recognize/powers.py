@@ -5,7 +5,6 @@ Every function gives None where the result is none of the facts; nothing is ever
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from normonnx.recognize.facts import (
@@ -24,6 +23,7 @@ from normonnx.recognize.facts import (
 from normonnx.recognize.fields import number
 from normonnx.recognize.frames import Frame
 from normonnx.recognize.means import common_mean
+from normonnx.recognize.rounding import close
 
 
 def quadratic(one: Combination, other: Combination, frame: Frame) -> Quadratic | None:
@@ -53,7 +53,7 @@ def inverted(spread: Spread) -> Combination:
 
 def rooted(statistic: Statistic, exponent: float) -> Spread:
     """A statistic to the power of one over its own; other roots are a flaw."""
-    if not math.isclose(exponent * statistic.power, 1.0, rel_tol=1e-6):
+    if not close(exponent * statistic.power, 1.0):
         flaw = f"the mean of powers of {statistic.power:g} is raised to the power {exponent:g}"
         return Spread(statistic.frame, replace(statistic, flaw=statistic.flaw or flaw))
     floor = None if statistic.least is None else statistic.least**exponent
@@ -146,7 +146,7 @@ def bounded(fact: Fact, least: float) -> Fact | None:
 
 
 def _is_never_negative(statistic: Statistic) -> bool:
-    variance = math.isclose(statistic.mean_square, -statistic.square, rel_tol=1e-6)
+    variance = close(statistic.mean_square, -statistic.square)
     return statistic.square > 0 and (variance or statistic.mean_square >= 0)
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from normonnx.catalogue.norm import Number
 from normonnx.recognize.asking import same_amount
 from normonnx.recognize.facts import Combination, Runtime, Statistic
 from normonnx.recognize.fields import Array, Field
 from normonnx.recognize.places import Place
-
-ROUNDING: Final = 2.0**-21  # a factor such as 1 / 768 in float32, a few times over
+from normonnx.recognize.rounding import close
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,11 +58,6 @@ def no_layer(place: Place) -> str:
     axes = place.axes
     where = "part of an axis" if axes is None else f"axes {list(axes)} of {place.rank}"
     return f"no normalization layer has statistics over {where} and such a scale and bias"
-
-
-def close(one: float, other: float) -> bool:
-    """Whether two factors are the same up to the rounding of float32."""
-    return math.isclose(one, other, rel_tol=ROUNDING)
 
 
 def affine(

@@ -14,7 +14,8 @@ from normonnx.catalogue.norm import Number
 from normonnx.recognize.facts import Combination, Spread
 from normonnx.recognize.frames import same
 from normonnx.recognize.places import Place
-from normonnx.recognize.readings import Missing, Outcome, Reading, affine, close, no_layer
+from normonnx.recognize.readings import Missing, Outcome, Reading, affine, no_layer
+from normonnx.recognize.rounding import close
 
 _SUMMED: Final = "a sum in place of a mean, or another number of degrees of freedom"
 

@@ -7,6 +7,7 @@ of, and so on; a sum or product has one for each root that both operands share.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -27,6 +28,7 @@ from normonnx.recognize.table import Transfer
 from normonnx.recognize.views import VIEWS
 from normonnx.recognize.windows import WINDOWS
 
+logger: Final = logging.getLogger(__name__)
 _MOST_ROOTS: Final = 24
 TRANSFERS: Final[Mapping[tuple[str, str], Transfer]] = {
     **{
@@ -113,7 +115,8 @@ class Known:
                 continue
             try:
                 fact = transfer(self.asked, node, operands)
-            except (IndexError, ValueError):  # a node that is not legal: of wrong shapes, say
+            except (IndexError, ValueError) as error:  # no legal node: of wrong shapes, say
+                logger.debug("%s %s tells nothing: %s", node.op_type, node.name, error)
                 continue
             if fact is not None and (rank is None or len(fact.frame) == rank):
                 found[key] = fact

@@ -8,6 +8,7 @@ from typing import Final, cast
 
 import onnx_ir as ir
 
+from normonnx.graph import checks
 from normonnx.validation.changes import Change
 from normonnx.validation.islands import Types
 from normonnx.validation.sketch import Array
@@ -31,7 +32,7 @@ def both_sides(
         feeds: What enters, whose types and shapes become those of the inputs; where it is empty
             they are as declared.
     """
-    imports = _imports(model, change.graph)
+    imports = checks.imports_at(model, change.graph)
     names, inputs = output_names(change), input_names(change)
     sides = []
     for place, steps in enumerate((change.before, change.after)):
@@ -76,13 +77,6 @@ def input_names(change: Change) -> dict[ir.Value, str]:
     """What enters a region, with the name of the input that it becomes."""
     names = _unique([value.name or "in" for value in change.inputs], set(output_names(change)))
     return dict(zip(change.inputs, names, strict=True))
-
-
-def _imports(model: ir.Model, graph: ir.Graph) -> Mapping[str, int]:
-    for function in model.functions.values():
-        if any(graph is one for one in (function.graph, *function.subgraphs())):
-            return function.opset_imports
-    return model.opset_imports
 
 
 def _unique(names: Sequence[str], taken: set[str]) -> list[str]:

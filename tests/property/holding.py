@@ -13,7 +13,8 @@ from onnx import numpy_helper
 
 from normonnx.catalogue.norm import DOMAIN
 from normonnx.core.dtypes import is_float, unit_roundoff
-from normonnx.recognize.finding import Findings, Found, find
+from normonnx.recognize.finding import find
+from normonnx.recognize.findings import Findings, Found
 from normonnx.recognize.passes import recognize
 from normonnx.runtime.oracle import evaluate
 from tests.property.drawn_norms import Spec

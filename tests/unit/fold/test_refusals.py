@@ -12,7 +12,8 @@ import pytest
 from normonnx.fold.plan import Refusal
 from normonnx.fold.planner import Planner
 from normonnx.fold.rules import RULES
-from normonnx.fold.surroundings import Surroundings, label
+from normonnx.fold.surroundings import Surroundings
+from normonnx.graph.walk import label
 from tests.rewriting import parsed, rewritten
 
 R3 = "g (float[N,T] x, int64[3] s) => (float[a,b,c] y) "

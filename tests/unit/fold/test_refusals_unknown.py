@@ -7,7 +7,8 @@ import pytest
 
 from normonnx.fold.plan import Refusal
 from normonnx.fold.planner import Planner
-from normonnx.fold.surroundings import Surroundings, label
+from normonnx.fold.surroundings import Surroundings
+from normonnx.graph.walk import label
 from tests.rewriting import parsed, rewritten
 
 # r is z in a shape that is given at run time, of a number of dimensions that is not known.

@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from normonnx.recognize.finding import Found, find
+from normonnx.recognize.finding import find
+from normonnx.recognize.findings import Found
 from normonnx.runtime.oracle import evaluate
 from tests.rewriting import feeds_of, parsed
 

@@ -12,7 +12,8 @@ import pytest
 
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.contents import CATALOGUE
-from normonnx.recognize.finding import Found, find
+from normonnx.recognize.finding import find
+from normonnx.recognize.findings import Found
 from tests.unit.catalogue.uses import FUNCTION, Use, call_of, highest_opset, input_of, uses_of
 from tests.unit.recognize.test_closed_loop_fixed import FIXED
 

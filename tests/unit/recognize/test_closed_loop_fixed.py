@@ -12,7 +12,8 @@ import pytest
 
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.contents import CATALOGUE
-from normonnx.recognize.finding import Found, find
+from normonnx.recognize.finding import find
+from normonnx.recognize.findings import Found
 from tests.unit.catalogue.uses import Use, call_of, input_of, uses_of
 
 FIXED: Final = (

@@ -237,3 +237,22 @@ def test_the_scale_within_the_inverse_deviation(inverse: str) -> None:
     assert _ops(_recognised(text)) == "LayerNorm"
     square = text.replace("[N,4,8]", "[N,8,8]").replace("float[8] s", "float[8,1] s")
     assert "Norm" not in _ops(_recognised(square))  # a scale along the other axis is none
+
+
+def test_a_norm_in_a_branch_of_a_function_is_written_for_the_function() -> None:
+    """Its opset and its imports count, not the model's, however deep the branch is."""
+    inner = f"{CHAIN} o = Add(ns, b)".replace("\n", " ")
+    text = f"""<ir_version: 8, opset_import: ["": 17, "local": 1]>
+        g (float[N,4,8] x, bool c) => (float[N,4,8] y) <float[8] s, float[8] b> {{
+            y = local.f(x, s, b, c) }}
+        <domain: "local", opset_import: ["": 17]> f (x, s, b, c) => (y) {{
+            two = Constant<value_float = 2.0>()
+            e = Constant<value_float = 0.00001>()
+            y = If (c) <then_branch = t () => (o) {{ {inner} }},
+                        else_branch = z () => (p) {{ p = Neg(x) }}>
+        }}"""
+    result = _recognised(text)
+    (function,) = [f for f in result.model.functions.values() if f.domain == "local"]
+    calls = [node for node in function.graph.all_nodes() if node.domain == "normonnx"]
+    assert [node.op_type for node in calls] == ["LayerNorm"]
+    assert function.opset_imports["normonnx"] == 1

@@ -84,8 +84,14 @@ def round_to(value: float, digits: int) -> float:
 
 def _rank(count: int, level: float) -> int:
     """How many of the smallest, and of the largest, can be left out."""
+    every = 2**count  # whole numbers: 2.0**1024 is too large
+    combinations = below = 1  # with no head, and with at most none
     rank = 0
-    while 2 * (rank + 1) < count and _enclosed(count, rank + 1) >= level:
+    while 2 * (rank + 1) < count:
+        combinations = combinations * (count - rank) // (rank + 1)
+        below += combinations
+        if 1.0 - 2 * below / every < level:
+            break
         rank += 1
     return rank
 
@@ -93,4 +99,4 @@ def _rank(count: int, level: float) -> int:
 def _enclosed(count: int, rank: int) -> float:
     """Probability that the median lies between the ends with `rank` samples left out on each."""
     below = sum(math.comb(count, heads) for heads in range(rank + 1))
-    return max(0.0, 1.0 - 2.0 * below / 2.0**count)
+    return max(0.0, 1.0 - 2 * below / 2**count)

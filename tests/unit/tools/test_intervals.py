@@ -15,7 +15,7 @@ def test_the_interval_is_made_of_order_statistics() -> None:
     assert found.level == pytest.approx(1 - 2 * (1 + 10) / 1024)
 
 
-@pytest.mark.parametrize("count", [6, 7, 20, 51, 101, 400])
+@pytest.mark.parametrize("count", [6, 7, 20, 51, 101, 400, 2000])
 def test_the_level_is_kept_and_hardly_exceeded(count: int) -> None:
     """At least 95 %, and one more sample left out on each side would be less."""
     found = intervals.of_median([float(n) for n in range(count)])

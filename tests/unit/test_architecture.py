@@ -47,7 +47,11 @@ def _python(code: str) -> str:
 def _contracts(root: Path) -> subprocess.CompletedProcess[str]:
     """What the import linter says, in a process of its own: it turns off every logger of this one."""
     return subprocess.run(
-        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c(['--no-cache'])"],
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command as c; c(['--no-cache'])",
+        ],
         capture_output=True,
         check=False,
         cwd=root,

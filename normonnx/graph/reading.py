@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import mmap
 import os
 import secrets
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
 from normonnx.graph import (
     checks,
     kept_types,
+    mapping,
     paths,
     proto_checks,
     protos,
@@ -60,7 +60,7 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
             if os.fstat(file.fileno()).st_size == 0:
                 message = f"{found} is empty, expected an ONNX model; fetch it again"
                 raise InvalidModelError(message)
-            buffer = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            buffer = mapping.view_of(file, found)
             window = wire.FileWindow(file.fileno())
             return parse(buffer, name=str(found), folder=found, window=window)
     except OSError as error:
@@ -295,4 +295,4 @@ def _view_of(path: Path) -> memoryview:
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size < _MAP_FROM:
             return memoryview(file.read())
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return mapping.view_of(file, path)

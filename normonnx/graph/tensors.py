@@ -9,7 +9,6 @@ StreamedTensor is an ordinary tensor.
 from __future__ import annotations
 
 import math
-import mmap
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
+
+from normonnx.graph import mapping
 
 STREAM_FROM = 1024  # bytes; what is smaller travels inside the protobuf message
 _CHUNK = 1 << 24  # bytes handed to the operating system at once
@@ -116,8 +117,8 @@ class StreamedTensor(ir.LazyTensor):
         """Write its bytes to an open file, in pieces."""
         file.writelines(self.chunks())
 
-    def chunks(self) -> Iterator[memoryview]:
-        """Its bytes in pieces; what is mapped from a file leaves memory behind the reader.
+    def checked_buffer(self) -> memoryview:
+        """Its bytes, in one piece, where they lie.
 
         Raises:
             ValueError: There are more or fewer bytes than its type and shape need.
@@ -126,10 +127,19 @@ class StreamedTensor(ir.LazyTensor):
         if len(buffer) != self.nbytes:
             message = f"tensor {self.name!r} has {len(buffer)} bytes, expected {self.nbytes}"
             raise ValueError(message)
+        return buffer
+
+    def chunks(self) -> Iterator[memoryview]:
+        """Its bytes in pieces; what is mapped from a file leaves memory behind the reader.
+
+        Raises:
+            ValueError: There are more or fewer bytes than its type and shape need.
+        """
+        buffer = self.checked_buffer()
         for start in range(0, len(buffer), _CHUNK):
             chunk = buffer[start : start + _CHUNK]
             yield chunk
-            _release(chunk)
+            mapping.release(chunk)
 
 
 def array_of(buffer: memoryview, dtype: ir.DataType, shape: tuple[int, ...]) -> npt.NDArray[Any]:
@@ -138,21 +148,6 @@ def array_of(buffer: memoryview, dtype: ir.DataType, shape: tuple[int, ...]) -> 
         proto = onnx.TensorProto(data_type=dtype.value, dims=shape, raw_data=bytes(buffer))
         return np.asarray(onnx.numpy_helper.to_array(proto))
     return np.frombuffer(buffer, dtype=dtype.numpy()).reshape(shape)
-
-
-def _release(chunk: memoryview) -> None:
-    """Take the pages of a mapped file out of this process; they come back when they are read."""
-    if not isinstance(chunk.obj, mmap.mmap):
-        return
-    start = _address(chunk) - _address(chunk.obj)
-    first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
-    last = (start + len(chunk)) // mmap.PAGESIZE * mmap.PAGESIZE
-    if last > first:
-        chunk.obj.madvise(mmap.MADV_DONTNEED, first, last - first)
-
-
-def _address(buffer: memoryview | mmap.mmap) -> int:
-    return int(np.frombuffer(buffer, dtype=np.uint8).ctypes.data)
 
 
 def nbytes(dtype: ir.DataType, shape: tuple[int, ...]) -> int:

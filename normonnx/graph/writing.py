@@ -1,9 +1,10 @@
 """Save a model: streamed, atomic, byte-identical for the same model.
 
-Everything is written to temporary files beside the target, flushed to the disk and renamed at the
-end, the data file first. A data file that an older model at the same path still needs is never
-replaced: the new one then carries a digest of its content in its name, and the old one goes when
-no model in the folder refers to it any more. So the old model is whole until the new one is.
+Everything is written to temporary files beside the target and renamed at the end, the data file
+first; what replaces a file is on the disk before. A data file that an older model at the same path
+still needs is never replaced: the new one then carries a digest of its content in its name, and
+the old one goes when no model in the folder refers to it any more. So the old model is whole until
+the new one is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import onnx
@@ -26,7 +27,7 @@ import onnx_ir as ir
 from google.protobuf.message import EncodeError
 
 from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
-from normonnx.graph import kept_types, paths, protos, reading, tensors, walk, wire
+from normonnx.graph import kept_types, mapping, paths, protos, reading, tensors, walk, wire
 
 _LARGEST_MESSAGE: Final = 2**31 - 1  # bytes; protobuf's limit
 _ALIGNMENT: Final = 64  # bytes; what vector loads like
@@ -41,7 +42,7 @@ def save(
     path: str | os.PathLike[str],
     *,
     force: bool = False,
-    durable: bool = True,
+    durable: bool | None = None,
 ) -> None:
     """Write a model to `path`, whole or not at all; `model` is not changed.
 
@@ -52,7 +53,8 @@ def save(
         model: What to write.
         path: The .onnx file. An existing file is replaced at the very end.
         force: Allow replacing the file that `model` was loaded from.
-        durable: Wait until it is on the disk; not for files that are soon removed.
+        durable: Wait until it is on the disk. None waits where a file is replaced: what it held
+            must not be lost with the power. Nothing is lost with a new one, as the source stays.
 
     Raises:
         UsageError: The path can't be written, is one of the files that `model` was loaded from, or
@@ -60,6 +62,7 @@ def save(
         InvalidModelError: `model` can't be represented as ONNX.
     """
     out = paths.writable_output(path, inputs=reading.source_files(model), force=force)
+    durable = os.path.lexists(out) if durable is None else durable
     skeleton, collected = _skeleton(model)
     offsets = wire.find_tokens(skeleton, collected.secret, collected.token_length)
     sizes = [tensor.nbytes for tensor in collected.tensors]
@@ -179,22 +182,18 @@ class _Attempt:
 
     def write_data(self, collected: Sequence[tensors.StreamedTensor], layout: _Layout) -> str:
         """Write the data file; returns the name that it will get."""
-        with _new_file(self._data, durable=self._durable) as file:
+        with _NewFile(self._data, durable=self._durable).opened() as file:
             for tensor, offset in zip(collected, layout.offsets, strict=True):
                 if offset is not None:
-                    file.write(bytes(offset - file.tell()))
-                    _stream(tensor, file, durable=self._durable)
+                    file.pad_to(offset)
+                    file.stream(tensor)
         self._data_name = self._free_data_name()
         return self._data_name
 
     def write_model(self, pieces: wire.Pieces, collected: Sequence[tensors.StreamedTensor]) -> None:
         """Write the model file."""
-        with _new_file(self._model, durable=self._durable) as file:
-            wire.write(
-                pieces,
-                file.write,
-                lambda index: _stream(collected[index], file, durable=self._durable),
-            )
+        with _NewFile(self._model, durable=self._durable).opened() as file:
+            wire.write(pieces, file.write, lambda index: file.stream(collected[index]))
 
     def _free_data_name(self) -> str:
         name = f"{self._out.name}.data"
@@ -223,7 +222,8 @@ class _Attempt:
                 new_data.unlink(missing_ok=True)
             raise
         with suppress(OSError):  # the new model is in place: what follows can't undo that
-            _flush_folder(self._out.parent)
+            if self._durable:
+                _flush_folder(self._out.parent)
             for name in obsolete:
                 self._out.with_name(name).unlink(missing_ok=True)
 
@@ -261,41 +261,61 @@ def _locations(path: Path) -> set[str]:
         return set()
 
 
-def _stream(tensor: tensors.StreamedTensor, file: BinaryIO, *, durable: bool) -> None:
-    """Write the bytes of a tensor; long stretches of zeros become holes of the file."""
-    before = file.tell()
-    for chunk in tensor.chunks():
-        if len(chunk) >= _HOLE_FROM and not np.frombuffer(chunk, dtype=np.uint8).max():
-            file.seek(len(chunk), os.SEEK_CUR)
-        else:
-            file.write(chunk)
-        if durable:
-            _on_its_way(file, before, before + len(chunk))
-        before += len(chunk)
+class _NewFile:
+    """A file that is being written; on request it is on the disk in the end."""
 
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self._path = path
+        self._durable = durable
+        self._handed_over = 0
 
-def _on_its_way(file: BinaryIO, before: int, after: int) -> None:
-    """Let the system send to the disk what is complete, while the rest is still being written.
+    @contextmanager
+    def opened(self) -> Iterator[_NewFile]:
+        """Within this context it can be written."""
+        with self._path.open("xb", buffering=_BUFFERING) as self._file:
+            self._copier = mapping.Copier(self._file)
+            try:
+                yield self
+            finally:
+                self._copier.close()
+            self._file.truncate()  # a hole at the end counts, too
+            self._file.flush()
+            if self._durable:
+                os.fsync(self._file.fileno())
 
-    Waiting for the disk at the end takes half as long then. Only a hint: what goes wrong with it
-    changes nothing.
-    """
-    start, end = before // _HAND_OVER * _HAND_OVER, after // _HAND_OVER * _HAND_OVER
-    if end > start and hasattr(os, "posix_fadvise"):
-        file.flush()
-        with suppress(OSError):
-            os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+    def write(self, piece: bytes | memoryview) -> None:
+        """Append bytes."""
+        self._file.write(piece)
 
+    def pad_to(self, offset: int) -> None:
+        """Append zeros up to an offset."""
+        self._file.write(bytes(offset - self._file.tell()))
 
-@contextmanager
-def _new_file(path: Path, *, durable: bool) -> Iterator[BinaryIO]:
-    """A new file; on request it is on the disk when the context ends."""
-    with path.open("xb", buffering=_BUFFERING) as file:
-        yield file
-        file.truncate()  # a hole at the end counts, too
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
+    def stream(self, tensor: tensors.StreamedTensor) -> None:
+        """Append the bytes of a tensor; long stretches of zeros become holes of the file."""
+        if self._copier.copy(tensor.checked_buffer()):
+            self._hand_over()
+            return
+        for chunk in tensor.chunks():
+            if len(chunk) >= _HOLE_FROM and not np.frombuffer(chunk, dtype=np.uint8).max():
+                self._file.seek(len(chunk), os.SEEK_CUR)
+            else:
+                self._file.write(chunk)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Let the system send to the disk what is complete, while the rest is being written.
+
+        Waiting for the disk at the end takes half as long then. Only a hint: what goes wrong with
+        it changes nothing.
+        """
+        start = self._handed_over
+        end = self._file.tell() // _HAND_OVER * _HAND_OVER
+        if self._durable and end > start and hasattr(os, "posix_fadvise"):
+            self._file.flush()
+            with suppress(OSError):
+                os.posix_fadvise(self._file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+            self._handed_over = end
 
 
 def _flush_folder(folder: Path) -> None:

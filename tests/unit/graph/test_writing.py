@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -300,11 +300,11 @@ def test_a_full_disk(
         files.save(files.load(stored(tmp_path, samples.convolution(), "other.onnx")), out)
     before = contents(out.parent)
 
-    def full(_tensor: object, file: BinaryIO, **_options: bool) -> None:
-        file.write(b"half of it")
+    def full(self: writing._NewFile, _tensor: object) -> None:
+        self.write(b"half of it")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(writing, "_stream", full)
+    monkeypatch.setattr(writing._NewFile, "stream", full)
     with pytest.raises(UsageError, match=r"m\.onnx: No space left on device; nothing was changed"):
         files.save(model, out)
     assert contents(out.parent) == before
@@ -349,14 +349,14 @@ def test_a_failing_rename_leaves_no_data_file(
 KILLED = """
 import sys, time
 from normonnx.graph import files, writing
-stream = writing._stream
-def slow(tensor, file, **options):
-    stream(tensor, file, **options)
-    file.flush()
+stream = writing._NewFile.stream
+def slow(file, tensor):
+    stream(file, tensor)
+    file._file.flush()
     print("in the middle", flush=True)
     time.sleep(600)
 model = files.load(sys.argv[1])
-writing._stream = slow
+writing._NewFile.stream = slow
 files.save(model, sys.argv[2], force=True)
 """
 

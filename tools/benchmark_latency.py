@@ -3,8 +3,9 @@
     python tools/benchmark_latency.py MODEL.onnx... [--batch 1] [--seconds 20] [--sizes points=1024]
 
 The original runs twice in each round, so that its ratio to itself tells what the machine's noise
-makes of a ratio of 1. Printed are medians, and ratios pair by pair with 95 % intervals: above 1 is
-faster than the original.
+makes of a ratio of 1. Sessions are made anew several times: where their weights happen to lie in
+memory is worth a per cent by itself. Printed are medians, and ratios pair by pair with 95 %
+intervals: above 1 is faster than the original.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import normonnx
 from tools.evidence import intervals, timing
 
 _ROUNDS: Final = 2000
+_SESSIONS: Final = 5  # of each contender, one after the other
 _BEFORE: Final = "before"
 _AFTER: Final = "after"
 
@@ -72,8 +74,15 @@ def measured(
         feeds = feeds_of(session, batch, sizes)
         return lambda: session.run(None, feeds)
 
-    contenders = {_BEFORE: runs(path), timing.AGAIN: runs(path), _AFTER: runs(optimized)}
-    return timing.in_turns(contenders, rounds=_ROUNDS, seconds=seconds)
+    models = {_BEFORE: path, timing.AGAIN: path, _AFTER: optimized}
+    samples: dict[str, list[float]] = {name: [] for name in models}
+    for number in range(_SESSIONS):
+        names = [*models][number % len(models) :] + [*models][: number % len(models)]
+        contenders = {name: runs(models[name]) for name in names}
+        found = timing.in_turns(contenders, rounds=_ROUNDS, seconds=seconds / _SESSIONS)
+        for name, times in found.items():
+            samples[name] += times
+    return samples
 
 
 def _ratio(samples: Mapping[str, Sequence[float]], name: str) -> str:

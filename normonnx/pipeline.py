@@ -18,25 +18,30 @@ import onnx_ir as ir
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
+from normonnx.core.kernels import Kernels
 from normonnx.fold.rules import rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
+from normonnx.lower import hints, opsets, stored
+from normonnx.lower.choosing import Style, Wanted
+from normonnx.lower.targets import TARGETS, kernels_of
+from normonnx.lowering import lower
 from normonnx.recognize.passes import recognize
 
 PASSES: Final[Mapping[str, str]] = {
     "recognize": "each normalization, however spelled, into one call of normonnx::NAME",
+    "lower": "each normalization, however spelled, into the form that its target runs best",
     "fold-affine": "per-channel affines, such as BatchNormalization, into linear operators",
     "merge-parallel": "Convs or matrix products of one input, summed, into one, identity included",
     "merge-sequential": "Convs or matrix products in a row into one, where it multiplies less",
     "reduce-early": "maxima and minima before what keeps the order of elements, not after",
     "remove-views": "Transposes and Reshapes that undo, repeat or follow one another",
 }
-TARGETS: Final[Mapping[str, str]] = {
-    "portable": "standard ONNX operators only; any runtime",
-}
 BATCH_NORM: Final = ("BatchNormalization",)
 
-Style = Literal["function"]
+STYLES: Final = ("function", "native", "primitive")
+PREFERENCES: Final = ("speed", "accuracy")
+_ROUNDS: Final = 4  # folding and lowering make room for each other
 Verify = Literal["final", "each"]
 Verifier = Callable[[ir.Model, ir.Model], ValidationReport]
 
@@ -82,7 +87,10 @@ class Options:
     """How to optimize; see `normonnx.optimize`."""
 
     target: str = "portable"
-    style: Style | None = None
+    style: str | None = None
+    prefer: str = "speed"
+    opset: int | None = None
+    kernels: Kernels | None = None
     keep: tuple[str, ...] = ()
     keep_inputs: tuple[str, ...] = ()
     passes: tuple[str, ...] | None = None
@@ -137,22 +145,17 @@ def run(model: ModelLike, options: Options, judges: Judges) -> OptimizeResult:
 def _rewritten(
     work: ir.Model, options: Options, observer: Callable[[Event], None] | None
 ) -> _Rewrites:
-    """Run the passes in their order.
+    """Run the passes in their order."""
+    if options.only is not None:
+        return _folded(work, options, observer)
+    if options.style == "function" or "recognize" in (options.passes or ()):
+        return _as_functions(work, options, observer)
+    return _in_forms(work, options, observer)
 
-    What is recognised first is not folded into pieces; a scale and a shift fold first, and are
-    recognised where they stay.
-    """
-    chosen = options.passes or (("recognize",) if options.style == "function" else ())
-    recognizes = "recognize" in chosen and options.only is None
 
-    def recognized(*, affine: bool) -> _Rewrites:
-        if not recognizes:
-            return _Rewrites((), ())
-        keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
-        done = recognize(work, **keep, affine=affine, observer=observer)
-        return _Rewrites(done.applied, done.refused)
-
-    first = recognized(affine=False)
+def _folded(
+    work: ir.Model, options: Options, observer: Callable[[Event], None] | None
+) -> _Rewrites:
     found = rewrite(
         work,
         keep=options.keep,
@@ -161,10 +164,85 @@ def _rewritten(
         only=options.only,
         observer=observer,
     )
+    return _Rewrites(found.applied, found.refused)
+
+
+def _as_functions(
+    work: ir.Model, options: Options, observer: Callable[[Event], None] | None
+) -> _Rewrites:
+    """What is recognised first is not folded into pieces.
+
+    A scale and a shift fold first, and are recognised where they stay.
+    """
+    moved = _moved(work, options, observer)
+
+    def recognized(*, affine: bool) -> _Rewrites:
+        keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
+        done = recognize(work, **keep, affine=affine, observer=observer)
+        return _Rewrites(done.applied, done.refused)
+
+    first = recognized(affine=False)
+    found = _folded(work, options, observer)
     last = recognized(affine=True)
+    return _joined([moved, first, found, last])
+
+
+def _in_forms(
+    work: ir.Model, options: Options, observer: Callable[[Event], None] | None
+) -> _Rewrites:
+    """Folding and the choice of forms take turns, since each may make room for the other."""
+    passes = PASSES if options.passes is None else options.passes
+    if "lower" not in passes:
+        return _joined([_moved(work, options, observer), _folded(work, options, observer)])
+    wanted = _wanted(options)
+    keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
+
+    def lowered(limit: int | None) -> _Rewrites:
+        done = lower(work, wanted, limit=limit, observer=observer, **keep)
+        return _Rewrites(done.applied, done.refused)
+
+    opset, done = options.opset, list[_Rewrites]()
+    if opset is not None and opset < checks.opset_of(work):
+        done.append(lowered(opset))  # what the lower opset lacks is taken apart before
+    moved = _moved(work, options, observer)
+    done.append(moved)
+    folds = options.passes is None or any(name in passes for name in PASSES if name != "lower")
+    for _ in range(_ROUNDS):
+        done = [_Rewrites(part.applied, ()) for part in done]  # the last word counts
+        formed = lowered(None)
+        folded = _folded(work, options, observer) if folds else _Rewrites((), ())
+        done += [formed, folded]
+        if not folded.applied:
+            break
+    hints.record(work, TARGETS[options.target])
+    return _joined([*done, _Rewrites((), moved.refused)])
+
+
+def _moved(
+    work: ir.Model, options: Options, observer: Callable[[Event], None] | None
+) -> _Rewrites:
+    if options.opset is None or options.opset == checks.opset_of(work):
+        return _Rewrites((), ())
+    moved = opsets.move(work, options.opset, keep=options.keep, observer=observer)
+    return _Rewrites(moved.applied, moved.refused)
+
+
+def _joined(parts: Sequence[_Rewrites]) -> _Rewrites:
     return _Rewrites(
-        (*first.applied, *found.applied, *last.applied),
-        (*first.refused, *found.refused, *last.refused),
+        tuple(event for part in parts for event in part.applied),
+        tuple(event for part in parts for event in part.refused),
+    )
+
+
+def _wanted(options: Options) -> Wanted:
+    target = TARGETS[options.target]
+    style = Style(options.style) if options.style in ("native", "primitive") else Style.ANY
+    return Wanted(
+        target,
+        style=style,
+        accurate=options.prefer == "accuracy",
+        kernels=kernels_of(target, options.kernels),
+        tables=stored.tables_for(target.name),
     )
 
 
@@ -209,9 +287,9 @@ def _check_options(options: Options) -> None:
     _check_choice("target", options.target, TARGETS)
     for name in options.passes or ():
         _check_choice("pass", name, PASSES)
-    if options.style not in (None, "function"):
-        message = f"style={options.style!r} is not available yet; expected 'function' or None"
-        raise UsageError(message)
+    if options.style is not None:
+        _check_choice("style", options.style, STYLES)
+    _check_choice("preference", options.prefer, PREFERENCES)
     if options.verify not in (None, "final", "each"):
         message = f"verify {options.verify!r} is unknown; expected 'final', 'each' or None"
         raise UsageError(message)

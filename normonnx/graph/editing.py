@@ -6,6 +6,7 @@ leaves without a reader is removed; what had no reader before is not touched.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import onnx_ir as ir
@@ -27,6 +28,7 @@ class Editor:
         self._model = model
         self._kept = frozenset(kept)
         self._names = _all_names(model)
+        self._to_name: list[tuple[ir.Value, str]] = []
         self._function_graphs = {id(f.graph) for f in model.functions.values()}
         self._maybe_unread: dict[int, ir.Value] = {}
         self._successors: dict[int, tuple[ir.Value, ir.Value]] = {}  # the first keeps its id taken
@@ -126,6 +128,72 @@ class Editor:
         if extras and graph is not None:
             graph.sort()  # what reads them may have stood ahead of the node
         return new
+
+    def put_all(
+        self,
+        node: ir.Node,
+        nodes: Sequence[ir.Node],
+        constants: Mapping[int, tuple[tensors.StreamedTensor, str]],
+        outputs: Sequence[ir.Value],
+        *,
+        extras: Mapping[int, ir.Value] | None = None,
+    ) -> None:
+        """Put several nodes in place of one, under its names.
+
+        The names of what lies between are given by `finish`, when those of what went are free.
+
+        Args:
+            node: Goes, with whatever is read by nothing then.
+            nodes: In order; they stand in no graph yet.
+            constants: What they read and is to be a constant of the graph, by the id of the value
+                that stands for it, with a name to give it.
+            outputs: Of the new nodes; the first takes the place of the old one's first.
+            extras: Other values whose place outputs take, by the number of the output.
+        """
+        graph, old, last = node.graph, node.outputs[0], outputs[0].producer()
+        if graph is None or last is None:
+            message = f"node {node.name!r} stands in no graph, or nothing takes its place"
+            raise ValueError(message)
+        self.add_all_before(node, nodes, constants)
+        last.doc_string = node.doc_string
+        last.metadata_props.update(node.metadata_props)
+        for index, value in (extras or {}).items():
+            self._free(outputs[index])
+            self.pass_on(value, outputs[index])
+        self._free(outputs[0])
+        outputs[0].type, outputs[0].shape = old.type, old.shape
+        name = old.name
+        self._take_over(node, outputs[0])
+        outputs[0].name = name
+        self._drop_unread(list((extras or {}).values()))
+        if extras:
+            graph.sort()  # what reads them may have stood ahead of the node
+        taken = {id(value) for value in outputs}
+        self._to_name = [pair for pair in self._to_name if id(pair[0]) not in taken]
+        last.name = node.name
+
+    def add_all_before(
+        self,
+        node: ir.Node,
+        nodes: Sequence[ir.Node],
+        constants: Mapping[int, tuple[tensors.StreamedTensor, str]],
+    ) -> None:
+        """New nodes ahead of another; arguments are as for `put_all`."""
+        graph, stem = node.graph, node.outputs[0].name
+        made: dict[int, ir.Value] = {}
+        for new in nodes:
+            if graph is not None:
+                graph.insert_before(node, new)
+            for index, value in enumerate(new.inputs):
+                if value is None:
+                    continue
+                if id(value) in constants and id(value) not in made:
+                    made[id(value)] = self._new_constant(node, *constants[id(value)])
+                    self._to_name.append((made[id(value)], constants[id(value)][1]))
+                new.replace_input_with(index, made.get(id(value), self.current(value)))
+            for value in new.outputs:
+                value.name = self._unique(f"{stem}_{new.op_type}")
+                self._to_name.append((value, f"{stem}_{new.op_type}"))
 
     def pass_on(self, old: ir.Value, new: ir.Value) -> None:
         """Let one value be read wherever another was, under its name."""
@@ -249,11 +317,16 @@ class Editor:
 
     def _unique(self, name: str) -> str:
         found, number = name, 0
-        while found in self._names:
+        while self._names[found]:
             number += 1
             found = f"{name}_folded" if number == 1 else f"{name}_folded_{number}"
-        self._names.add(found)
+        self._names[found] += 1
         return found
+
+    def _free(self, value: ir.Value) -> None:
+        """Let the name of a value be given again."""
+        if value.name:
+            self._names[value.name] -= 1
 
     def _drop_unread(self, values: Sequence[ir.Value | None]) -> None:
         """Remove what nothing reads any more, and what only that read."""
@@ -269,6 +342,8 @@ class Editor:
                 waiting += node.inputs
                 waiting += _released(node)
                 node.graph.remove(node, safe=True)
+                for output in node.outputs:
+                    self._free(output)
 
     def finish(self) -> None:
         """Remove the constants that the edits left without a reader."""
@@ -276,6 +351,13 @@ class Editor:
             if not value.uses() and not value.is_graph_output() and value.name not in self._kept:
                 self._drop_initializer(value)
         self._maybe_unread.clear()
+        for value, name in self._to_name:
+            self._free(value)
+            value.name = self._unique(name)
+            node = value.producer()
+            if node is not None and value is node.outputs[0]:
+                node.name = value.name
+        self._to_name.clear()
 
     def _is_unread(self, node: ir.Node) -> bool:
         names = {node.name, *(value.name for value in node.outputs)}
@@ -291,6 +373,7 @@ class Editor:
                 return
             graph.inputs.remove(value)
         del graph.initializers[value.name or ""]
+        self._free(value)
 
 
 def _released(node: ir.Node) -> list[ir.Value | None]:
@@ -306,12 +389,12 @@ def _released(node: ir.Node) -> list[ir.Value | None]:
     return released
 
 
-def _all_names(model: ir.Model) -> set[str]:
-    names: set[str] = set()
+def _all_names(model: ir.Model) -> Counter[str]:
+    """How many values have each name; branches of an If may have the same."""
+    names: Counter[str] = Counter()
     for graph in walk.all_graphs(model):
-        names.update(value.name or "" for value in graph.inputs)
-        names.update(graph.initializers)
-        for node in graph:
-            names.update(value.name or "" for value in node.outputs)
-            names.update(value.name or "" for value in node.inputs if value is not None)
+        made = {id(value): value for value in graph.inputs}
+        made |= {id(value): value for value in graph.initializers.values()}
+        made |= {id(value): value for node in graph for value in node.outputs}
+        names.update(value.name for value in made.values() if value.name)
     return names

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -23,12 +23,37 @@ FUNCTIONS_IR: Final = 8  # first IR version with functions in a model
 Observer = Callable[[Event], None]
 
 
+class Writer(Protocol):
+    """Writes a normalization in another way."""
+
+    rule: str
+
+    def why_not(self, found: Found) -> str | None:
+        """Why it is not written; "" where there is nothing to say."""
+
+    def event(self, found: Found) -> Event:
+        """What to tell of it; asked before it is written."""
+
+    def put(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> None:
+        """Put it in place of the node that gives the result, under its name.
+
+        Args:
+            editor: Of the model.
+            found: The normalization.
+            inputs: What is normalized, and all parameters; known constants stand in no graph.
+        """
+
+    def write(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> ir.Value:
+        """Put it ahead of that node; its result."""
+
+
 def emit(
     model: ir.Model,
     findings: Findings,
     *,
     keep: Collection[str] = (),
     observer: Observer | None = None,
+    writer: Writer | None = None,
 ) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     """Put a call in place of every normalization that is none yet, in place.
 
@@ -37,26 +62,26 @@ def emit(
         findings: Of this model as it is.
         keep: Names of nodes or values that must stay as they are.
         observer: Called after each rewrite, with the model already changed.
+        writer: Writes normalizations in another way than as calls.
 
     Returns:
         What was done, and what was not and why.
     """
     editor = Editor(model, keep)
+    writer = writer or Calls(model)
     applied: list[Event] = []
     refused = [
         Event(RULE, label(miss.node), miss.node.op_type, miss.reason)
         for miss in findings.near_misses
     ]
     for found in reversed(findings.norms):  # a later one may stand on an earlier one's result
-        if found.is_call:
-            continue
-        why = _why_not(model, found, frozenset(keep))
-        node = found.node
+        why = _kept(found, frozenset(keep)) or writer.why_not(found)
         if why is not None:
-            refused.append(Event(RULE, label(node), node.op_type, why))
+            if why:
+                refused.append(Event(writer.rule, label(found.node), found.node.op_type, why))
             continue
-        event = _event(found)
-        _put(model, editor, found)
+        event = writer.event(found)
+        _put(editor, found, writer)
         applied.append(event)
         if observer is not None:
             observer(event)
@@ -64,13 +89,7 @@ def emit(
     return tuple(reversed(applied)), tuple(refused)
 
 
-def _why_not(model: ir.Model, found: Found, kept: frozenset[str]) -> str | None:
-    opset = checks.opset_at(model, found.node)
-    if opset < FUNCTIONS_SINCE:
-        return (
-            f"it is a {found.call.norm.name}, but {DOMAIN}::{found.call.norm.name} needs opset "
-            f"{FUNCTIONS_SINCE} or later and the model has {opset}"
-        )
+def _kept(found: Found, kept: frozenset[str]) -> str | None:
     for node in found.region.nodes:
         names = {node.name, *(value.name for value in node.outputs)}
         if names & kept:
@@ -78,46 +97,91 @@ def _why_not(model: ir.Model, found: Found, kept: frozenset[str]) -> str | None:
     return None
 
 
-def _event(found: Found) -> Event:
-    call, nodes = found.call, found.region.nodes
-    what = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
-    verb = "normalizes" if len(nodes) == 1 else "normalize"
-    reason = f"{what} that {verb} {found.root.name!r} became {DOMAIN}::{call.norm.name}"
-    names = tuple(label(node) for node in reversed(nodes))
-    return Event(RULE, label(found.node), found.node.op_type, reason, len(nodes), 1, names)
+class Calls:
+    """Writes normalizations as calls of the catalogue's functions."""
 
+    rule: str = RULE
 
-def _put(model: ir.Model, editor: Editor, found: Found) -> None:
-    node, norm = found.node, found.call.norm
-    opset = checks.opset_at(model, node)
-    x = _before(editor, found)
-    inputs: list[Operand] = [x]
-    inputs += [_operand(editor, node, argument) for argument in found.arguments]
-    _declare(model, node, norm.name, opset)
-    extras = dict(found.extras)
-    attributes = call_attributes(found.call, opset).values()
-    if found.surplus.channels_last or found.surplus.activation:
-        name = f"{node.outputs[0].name}_{norm.name}"
-        y = editor.add_before(
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+
+    def why_not(self, found: Found) -> str | None:
+        """Functions need opset 13; what is a call already stays."""
+        if found.is_call:
+            return ""
+        opset = checks.opset_at(self._model, found.node)
+        if opset >= FUNCTIONS_SINCE:
+            return None
+        name = found.call.norm.name
+        return (
+            f"it is a {name}, but {DOMAIN}::{name} needs opset {FUNCTIONS_SINCE} or later and the "
+            f"model has {opset}"
+        )
+
+    def event(self, found: Found) -> Event:
+        """That it became a call."""
+        return event_of(RULE, found, f"{DOMAIN}::{found.call.norm.name}", 1)
+
+    def put(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> None:
+        """As one node."""
+        node, norm = found.node, found.call.norm
+        opset = self._declared(found)
+        editor.put(
+            node,
+            DOMAIN,
+            norm.name,
+            self._operands(found, inputs),
+            attributes=call_attributes(found.call, opset).values(),
+            outputs=len(norm.outputs),
+            extras=dict(found.extras),
+        )
+
+    def write(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> ir.Value:
+        """As one node ahead of another."""
+        node, norm = found.node, found.call.norm
+        opset = self._declared(found)
+        return editor.add_before(
             node,
             norm.name,
-            inputs,
-            name,
+            self._operands(found, inputs),
+            f"{node.outputs[0].name}_{norm.name}",
             domain=DOMAIN,
-            attributes=attributes,
+            attributes=call_attributes(found.call, opset).values(),
             outputs=len(norm.outputs),
         )
-        _after(editor, found, y)
-        return
-    editor.put(
-        node,
-        DOMAIN,
-        norm.name,
-        inputs,
-        attributes=attributes,
-        outputs=len(norm.outputs),
-        extras=extras,
-    )
+
+    def _declared(self, found: Found) -> int:
+        opset = checks.opset_at(self._model, found.node)
+        _declare(self._model, found.node, found.call.norm.name, opset)
+        return opset
+
+    def _operands(self, found: Found, inputs: Sequence[ir.Value]) -> list[Operand]:
+        output = found.node.outputs[0].name or "norm"
+        return [
+            (tensors.of_array(argument.array), f"{output}_{argument.name}")
+            if argument is not None and argument.array is not None
+            else value
+            for argument, value in zip((None, *found.arguments), inputs, strict=True)
+        ]
+
+
+def event_of(rule: str, found: Found, became: str, added: int) -> Event:
+    """What to tell of a normalization that was written in another way."""
+    nodes = found.region.nodes
+    what = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
+    verb = "normalizes" if len(nodes) == 1 else "normalize"
+    reason = f"{what} that {verb} {found.root.name!r} became {became}"
+    names = tuple(label(node) for node in reversed(nodes))
+    return Event(rule, label(found.node), found.node.op_type, reason, len(nodes), added, names)
+
+
+def _put(editor: Editor, found: Found, writer: Writer) -> None:
+    x = _before(editor, found)
+    inputs = [x, *(_operand(editor, found.node, argument) for argument in found.arguments)]
+    if found.surplus.channels_last or found.surplus.activation:
+        _after(editor, found, writer.write(editor, found, inputs))
+    else:
+        writer.put(editor, found, inputs)
 
 
 def _before(editor: Editor, found: Found) -> ir.Value:
@@ -147,20 +211,25 @@ def _after(editor: Editor, found: Found, y: ir.Value) -> None:
         editor.put(node, "", "Transpose", [y], attributes=perm)
 
 
-def _operand(editor: Editor, node: ir.Node, argument: Argument) -> Operand:
-    output = node.outputs[0].name or "norm"
+def _operand(editor: Editor, node: ir.Node, argument: Argument) -> ir.Value:
+    """What a parameter is given; a new constant stands in no graph."""
     if argument.array is not None:
-        name = f"{output}_{argument.name}"
-        return tensors.of_array(argument.array), name
+        tensor = tensors.of_array(argument.array)
+        return ir.Value(
+            name=argument.name,
+            type=ir.TensorType(tensor.dtype),
+            shape=ir.Shape(tensor.shape.numpy()),
+            const_value=tensor,
+        )
     if argument.value is None:
         message = f"nothing was found for {argument.name}"
         raise ValueError(message)
+    value = editor.current(argument.value)
     if argument.shape is None:
-        return argument.value
+        return value
     shape = tensors.of_array(np.asarray(argument.shape, np.int64))
-    name = f"{output}_{argument.name}"
-    operands: Sequence[Operand] = (argument.value, (shape, f"{name}_shape"))
-    return editor.add_before(node, "Reshape", operands, name)
+    name = f"{node.outputs[0].name or 'norm'}_{argument.name}"
+    return editor.add_before(node, "Reshape", [value, (shape, f"{name}_shape")], name)
 
 
 def _declare(model: ir.Model, node: ir.Node, name: str, opset: int) -> None:

@@ -1,0 +1,1 @@
+"""From a normalization to the form that is fastest, or most accurate, where it will run."""

@@ -1,0 +1,146 @@
+"""Whether a normalization already stands in a graph as one of its forms."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx_ir as ir
+
+from normonnx.lower.form_graph import FormGraph
+
+Array = npt.NDArray[Any]
+_COMMUTE: Final = frozenset({"Add", "Max", "Mul"})
+_ONNX: Final = ("", "ai.onnx")
+
+
+def is_spelled(
+    made: FormGraph,
+    pairs: Sequence[tuple[ir.Value, ir.Value]],
+    entering: Mapping[int, ir.Value | Array],
+    constant_of: Callable[[ir.Value], Array | None],
+    opset: int,
+) -> bool:
+    """Whether values of a graph are computed exactly as a form computes its outputs.
+
+    Args:
+        made: The form.
+        pairs: Outputs of the form, each with the value of the graph that it is to be.
+        entering: For each input of the form, by id, the value of the graph, or the constant, that
+            it stands for.
+        constant_of: What a value of the graph holds, if it is constant.
+        opset: Version of the default operator set.
+    """
+    match = _Match(made, entering, constant_of, opset)
+    return all(match.same(mine, theirs) for mine, theirs in pairs)
+
+
+class _Match:
+    def __init__(
+        self,
+        made: FormGraph,
+        entering: Mapping[int, ir.Value | Array],
+        constant_of: Callable[[ir.Value], Array | None],
+        opset: int,
+    ) -> None:
+        self._constants = made.constants
+        self._entering = entering
+        self._constant_of = constant_of
+        self._opset = opset
+        self._pairs: dict[int, ir.Value] = {}
+
+    def same(self, mine: ir.Value | None, theirs: ir.Value | None) -> bool:
+        if mine is None or theirs is None:
+            return mine is theirs
+        if id(mine) in self._pairs:
+            return self._pairs[id(mine)] is theirs
+        found = self._computed_alike(mine, theirs)
+        if found:
+            self._pairs[id(mine)] = theirs
+        return found
+
+    def _computed_alike(self, mine: ir.Value, theirs: ir.Value) -> bool:
+        if id(mine) in self._constants:
+            return _equal(self._constants[id(mine)][0], self._constant_of(theirs))
+        if id(mine) in self._entering:
+            given = self._entering[id(mine)]
+            if given is theirs:
+                return True
+            held = self._constant_of(given) if isinstance(given, ir.Value) else given
+            return held is not None and _equal(held, self._constant_of(theirs))
+        one, other = mine.producer(), theirs.producer()
+        if one is None or other is None:
+            return False
+        if (_domain(one), one.op_type) != (_domain(other), other.op_type):
+            return False
+        if one.outputs.index(mine) != other.outputs.index(theirs):
+            return False
+        return self._attributes(one) == self._attributes(other) and self._inputs(one, other)
+
+    def _inputs(self, one: ir.Node, other: ir.Node) -> bool:
+        mine, theirs = _trimmed(one.inputs), _trimmed(other.inputs)
+        if len(mine) != len(theirs):
+            return False
+        orders = [theirs]
+        if one.op_type in _COMMUTE and _domain(one) == "":
+            orders.append(theirs[::-1])
+        for order in orders:
+            before = dict(self._pairs)
+            if all(self.same(*pair) for pair in zip(mine, order, strict=True)):
+                return True
+            self._pairs = before
+        return False
+
+    def _attributes(self, node: ir.Node) -> dict[str, Any]:
+        """As they count: with the defaults of the operator."""
+        own = {name: _plain(each.value) for name, each in node.attributes.items()}
+        return {**_defaults(_domain(node), node.op_type, self._opset), **own}
+
+
+@functools.lru_cache(maxsize=512)
+def _defaults(domain: str, op_type: str, opset: int) -> Mapping[str, Any]:
+    try:
+        schema = onnx.defs.get_schema(op_type, opset, domain)
+    except onnx.defs.SchemaError:
+        return {}
+    return {
+        name: _plain(onnx.helper.get_attribute_value(attribute.default_value))
+        for name, attribute in schema.attributes.items()
+        if attribute.default_value.type
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  # of any attribute
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, float):
+        return float(np.float32(value))
+    if isinstance(value, list | tuple):
+        return tuple(map(_plain, value))
+    if isinstance(value, ir.TensorProtocol):
+        return (str(value.dtype), value.numpy().tobytes())
+    return value
+
+
+def _equal(mine: Array, theirs: Array | None) -> bool:
+    return (
+        theirs is not None
+        and mine.dtype == theirs.dtype
+        and mine.shape == theirs.shape
+        and np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+    )
+
+
+def _trimmed(inputs: Sequence[ir.Value | None]) -> list[ir.Value | None]:
+    found = list(inputs)
+    while found and found[-1] is None:
+        found.pop()
+    return found
+
+
+def _domain(node: ir.Node) -> str:
+    return "" if node.domain in _ONNX else node.domain

@@ -21,6 +21,7 @@ from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
 from normonnx.fold.rules import rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
+from normonnx.lower import targets
 from normonnx.recognize.passes import recognize
 
 PASSES: Final[Mapping[str, str]] = {
@@ -31,9 +32,7 @@ PASSES: Final[Mapping[str, str]] = {
     "reduce-early": "maxima and minima before what keeps the order of elements, not after",
     "remove-views": "Transposes and Reshapes that undo, repeat or follow one another",
 }
-TARGETS: Final[Mapping[str, str]] = {
-    "portable": "standard ONNX operators only; any runtime",
-}
+TARGETS: Final[Mapping[str, str]] = {each.name: each.about for each in targets.TARGETS.values()}
 BATCH_NORM: Final = ("BatchNormalization",)
 
 Style = Literal["function"]

@@ -41,9 +41,27 @@ def _passes() -> Entries:
 
 
 def _targets() -> Entries:
-    from normonnx.pipeline import TARGETS
+    from normonnx.lower.targets import TARGETS, costs_of, kernels_of
+    from normonnx.runtime.kernel_registry import installed
+    from normonnx.runtime.probing import probe
 
-    return _named(TARGETS)
+    backends = {found.name: found for found in probe()}
+    entries = []
+    for target in TARGETS.values():
+        kernels = kernels_of(target, installed(target.provider) if target.provider else None)
+        costs = costs_of(target)
+        backend = backends.get(target.backend or "")
+        entries.append(
+            {
+                "name": target.name,
+                "description": target.about,
+                "kernels": kernels.source if kernels else None,
+                "costs": ", ".join(costs.machine.values()) if costs else None,
+                "here": backend.here or None if backend else None,
+                "missing": backend.missing if backend and not backend.here else None,
+            }
+        )
+    return entries
 
 
 def _backends() -> Entries:
@@ -72,7 +90,7 @@ _TABLES: Final[Mapping[str, Callable[[], Entries]]] = {
 @click.argument("what", type=click.Choice(list(_TABLES)))
 @json_option
 def list_(what: str, *, json_to: str | None) -> ExitCode:
-    """List what there is to choose from; of backends, also what is installed here."""
+    """List what there is to choose from; of backends and targets, also what is here."""
     from normonnx.reporting import terminal
 
     check_json(json_to)

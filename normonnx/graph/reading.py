@@ -35,6 +35,7 @@ from normonnx.graph import (
 
 _SOURCE = "normonnx.source"  # key in model.meta: the files a model was loaded from
 _EXTERNAL = onnx.TensorProto.EXTERNAL
+_METADATA = 14  # number of the field metadata_props of ModelProto
 _TOKEN_LENGTH = 24  # bytes
 _MAP_FROM = 1 << 16  # bytes; a smaller data file is read: a map holds one of few file descriptors
 
@@ -97,6 +98,27 @@ def data_locations(path: Path) -> set[str]:
     }
 
 
+def metadata_of(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a model file; nothing else of the file is read.
+
+    Raises:
+        UsageError: There is no such file, or it can't be read.
+        InvalidModelError: The file is no ONNX model.
+    """
+    found = paths.readable_model(path)
+    with found.open("rb") as file:
+        window = wire.FileWindow(file.fileno())
+        try:
+            entries = [
+                onnx.StringStringEntryProto.FromString(bytes(window[each.body : each.end]))
+                for each in wire.fields(window, 0, len(window))
+                if each.number == _METADATA
+            ]
+        except (DecodeError, InvalidModelError) as error:
+            raise _damaged(window, str(found), error) from None
+    return {entry.key: entry.value for entry in entries}
+
+
 def files_of(model: Path) -> tuple[Path, ...]:
     """A model file and its external data files; of a damaged model the file alone.
 
@@ -157,13 +179,19 @@ def _skeleton(
         )
         proto = onnx.ModelProto.FromString(stripped.skeleton)
     except (DecodeError, InvalidModelError) as error:
-        detail = f" ({error})" if isinstance(error, InvalidModelError) else ""
-        known = signatures.recognised(bytes(encoded[0 : signatures.LONGEST]))
-        way_out = known or "fetch or export it again"
-        message = f"{name} is damaged or no ONNX model{'' if known else detail}; {way_out}"
-        raise InvalidModelError(message) from None
+        raise _damaged(encoded, name, error) from None
     places = enumerate(stripped.payloads)
     return proto, {secret + index.to_bytes(8, "little"): span for index, span in places}
+
+
+def _damaged(encoded: wire.Readable, name: str, error: Exception) -> InvalidModelError:
+    """The error of a file that is no ONNX model, saying what it is where that can be seen."""
+    detail = f" ({error})" if isinstance(error, InvalidModelError) else ""
+    known = signatures.recognised(bytes(encoded[0 : signatures.LONGEST]))
+    way_out = known or "fetch or export it again"
+    return InvalidModelError(
+        f"{name} is damaged or no ONNX model{'' if known else detail}; {way_out}"
+    )
 
 
 def _model_of(proto: onnx.ModelProto, reader: _TensorReader) -> ir.Model:

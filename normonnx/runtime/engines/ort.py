@@ -62,7 +62,7 @@ def load(job: Job) -> Loaded:
     Raises:
         GivenUpError: It is not installed, or not used, or the model does not load on it.
     """
-    runtime = _runtime()
+    runtime = installed_runtime()
     provider, options = provider_options_of(runtime, job.backend)
     reduced = _reduced(options)
     environment = _set_environment(provider, reduced)
@@ -96,7 +96,7 @@ def probe() -> dict[str, str]:
     Raises:
         GivenUpError: onnxruntime is not installed.
     """
-    runtime = _runtime()
+    runtime = installed_runtime()
     said = "; ".join([f"onnxruntime {runtime.__version__}", *_conflicts()])
     installed = [str(name).lower() for name in runtime.get_available_providers()]
     return {f"ort:{name.removesuffix(_SUFFIX)}": said for name in installed}
@@ -125,7 +125,12 @@ def _conflicts() -> list[str]:
     return [said + "uninstall all of them, then install one"]
 
 
-def _runtime() -> Any:  # noqa: ANN401
+def installed_runtime() -> Any:  # noqa: ANN401
+    """The package onnxruntime.
+
+    Raises:
+        GivenUpError: It is not installed, or damaged.
+    """
     try:
         import onnxruntime
     except ImportError as error:

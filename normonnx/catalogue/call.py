@@ -102,6 +102,15 @@ class NormCall:
         }
 
     @property
+    def given(self) -> frozenset[str]:
+        """Names of the parameters that are given; the others are their defaults everywhere."""
+        return frozenset(
+            each.name
+            for each in self.norm.parameters
+            if not _is_default(self.parameters[each.name], each.default)
+        )
+
+    @property
     def lowest_opset(self) -> int:
         """The lowest opset that knows the types of X and of the parameters."""
         found = [
@@ -148,6 +157,10 @@ class NormCall:
         """
         known = {k: v for k, v in self.parameters.items() if not isinstance(v, tuple)}
         return self.norm.reference(x, **{**known, **runtime, **self.stored})
+
+
+def _is_default(found: Given, default: float | None) -> bool:
+    return not isinstance(found, tuple) and found.size == 1 and found.item() == default
 
 
 def chosen(norm: Norm, given: Mapping[str, Any]) -> tuple[Norm, Mapping[str, Any]]:

@@ -1,0 +1,1 @@
+"""What becomes of a normalization: which form, for which target, by what it costs there."""

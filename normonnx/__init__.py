@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from normonnx.core.costs import CostTable
 from normonnx.core.errors import (
     ExitCode,
     InvalidModelError,
@@ -54,6 +55,7 @@ __all__ = [
     "AffineFound",
     "BackendRun",
     "Comparison",
+    "CostTable",
     "Divergence",
     "Event",
     "ExitCode",
@@ -79,6 +81,7 @@ __all__ = [
     "optimize",
     "record",
     "save",
+    "tune",
     "validate",
 ]
 
@@ -398,6 +401,56 @@ def compare(  # noqa: PLR0913
         backends=backends,
         limits=_limits(timeout, memory, require_coverage, None),
     )
+
+
+def tune(  # noqa: PLR0913
+    model: Model,
+    *,
+    target: str = "ort-cpu",
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seconds: float = 2.0,
+    threads: int = 1,
+    output: str | os.PathLike[str] | None = None,
+    store: bool = True,
+) -> CostTable:
+    """Measure on this machine what each form of a model's normalizations costs.
+
+    All forms of one use take turns on the runtime, at the shape that it has in the model; each is
+    held against the float64 truth on inputs at the edge. Do it on a machine that does nothing else.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model; never modified.
+        target: A runtime and a device: "ort-cpu", "ort-cuda", "openvino-cpu".
+        shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
+        seconds: For timing all forms of one use.
+        threads: That a run may take.
+        output: A file to write the table to, instead of the user's own table.
+        store: Keep the table at all.
+
+    Returns:
+        What was measured, an entry for each distinct use; those whose shape is not known, or of
+        which no form runs, are left out.
+
+    Raises:
+        UnavailableError: What runs the target is not here.
+        UsageError: The target can't be measured, a shape doesn't fit, or the table can't be kept.
+        InvalidModelError: As `load`.
+    """
+    from pathlib import Path
+
+    from normonnx.graph.paths import writable_output
+    from normonnx.lower import stored
+    from normonnx.tuning import tune_model
+
+    if output is not None:
+        writable_output(output, example="costs.json")
+    found = tune_model(model, target=target, shapes=shapes, seconds=seconds, threads=threads)
+    if store and found.table.entries:
+        if output is None:
+            stored.write(found.table)
+        else:
+            stored.write_file(found.table, Path(output))
+    return found.table
 
 
 def _judges() -> Judges:

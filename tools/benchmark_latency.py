@@ -23,7 +23,7 @@ import numpy as np
 import onnxruntime
 
 import normonnx
-from tools.evidence import intervals, timing
+from normonnx.timing import intervals, turns
 
 _ROUNDS: Final = 2000
 _SESSIONS: Final = 5  # of each contender, one after the other
@@ -74,12 +74,12 @@ def measured(
         feeds = feeds_of(session, batch, sizes)
         return lambda: session.run(None, feeds)
 
-    models = {_BEFORE: path, timing.AGAIN: path, _AFTER: optimized}
+    models = {_BEFORE: path, turns.AGAIN: path, _AFTER: optimized}
     samples: dict[str, list[float]] = {name: [] for name in models}
     for number in range(_SESSIONS):
         names = [*models][number % len(models) :] + [*models][: number % len(models)]
         contenders = {name: runs(models[name]) for name in names}
-        found = timing.in_turns(contenders, rounds=_ROUNDS, seconds=seconds / _SESSIONS)
+        found = turns.in_turns(contenders, rounds=_ROUNDS, seconds=seconds / _SESSIONS)
         for name, times in found.items():
             samples[name] += times
     return samples
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         before, after = (1e3 * intervals.of_median(samples[k]).median for k in (_BEFORE, _AFTER))
         print(
             f"{path.stem[-34:]:34}{before:10.3f}{after:10.3f}{len(samples[_AFTER]):8}  "
-            f"{_ratio(samples, timing.AGAIN):24}{_ratio(samples, _AFTER)}",
+            f"{_ratio(samples, turns.AGAIN):24}{_ratio(samples, _AFTER)}",
             flush=True,
         )
 

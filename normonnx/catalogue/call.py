@@ -103,11 +103,11 @@ class NormCall:
 
     @property
     def given(self) -> frozenset[str]:
-        """Names of the parameters that aren't known to be what stands for one left out."""
+        """Names of the parameters that are given; the others are their defaults everywhere."""
         return frozenset(
-            parameter.name
-            for parameter in self.norm.parameters
-            if not _is_default(self.parameters[parameter.name], parameter.default)
+            each.name
+            for each in self.norm.parameters
+            if not _is_default(self.parameters[each.name], each.default)
         )
 
     @property

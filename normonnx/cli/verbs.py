@@ -22,6 +22,7 @@ VERBS: Final[Mapping[str, str]] = {
     "validate": "normonnx.cli.verb_validate:validate",
     "record": "normonnx.cli.verb_record:record",
     "compare": "normonnx.cli.verb_compare:compare",
+    "tune": "normonnx.cli.verb_tune:tune",
     "explain": "normonnx.cli.verb_explain:explain",
     "list": "normonnx.cli.verb_list:list_",
 }

@@ -14,6 +14,9 @@ from normonnx.core.errors import UsageError
 
 SCHEMA: Final = 1
 Number = int | float | tuple[int, ...]
+Use = tuple[
+    str, str, tuple[int, ...], tuple[tuple[str, str], ...], tuple[str, ...], int
+]  # norm, dtype, shape, attributes, given, opset
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,13 @@ class Entry:
     attributes: Mapping[str, Number]
     given: frozenset[str]
     forms: tuple[FormCost, ...]
+
+    @property
+    def use(self) -> Use:
+        """What tells it from other entries of a table, in an order that sorts."""
+        attributes = tuple(sorted((name, str(value)) for name, value in self.attributes.items()))
+        given = tuple(sorted(self.given))
+        return self.norm, self.dtype, self.shape, attributes, given, self.opset
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ def drawn(model: ir.Model, sizes: tuple[int, int], shapes: Shapes, seed: int) ->
         seed: The same seed gives the same inputs.
     """
     inputs = required_inputs(model)
-    chosen = _chosen_shapes(inputs, sizes, shapes)
+    chosen = chosen_shapes(inputs, sizes, shapes)
     bounds = {value.name: exclusive_bound(model, value) for value in inputs if not _is_float(value)}
     cases: list[Case] = []
     for name, shift in (("random", 0.0), ("shifted-mean", SHIFT)):
@@ -146,13 +146,23 @@ def larger(model: ir.Model, shapes: Shapes, sizes: tuple[int, int]) -> list[tupl
 
 def _is_modest(model: ir.Model, shapes: Shapes, size: int) -> bool:
     """Whether inputs of that size, and what a network makes of them, surely fit into memory."""
-    chosen = _chosen_shapes(required_inputs(model), (1, size), shapes)
+    chosen = chosen_shapes(required_inputs(model), (1, size), shapes)
     return all(math.prod(shape) <= _MOST for shape in chosen.values())
 
 
-def _chosen_shapes(
+def chosen_shapes(
     inputs: Sequence[ir.Value], sizes: tuple[int, int], shapes: Shapes
 ) -> dict[str, tuple[int, ...]]:
+    """Shapes by input name: as fixed, and of the sizes given where a dimension is dynamic.
+
+    Args:
+        inputs: Graph inputs.
+        sizes: Size of a dynamic first dimension, and of any other dynamic dimension.
+        shapes: Shapes by input name, where they are fixed by the user.
+
+    Raises:
+        UsageError: A fixed shape doesn't fit, or an input has no shape at all.
+    """
     batch, other = sizes
     symbols: dict[str, int] = {}
     found = {}

@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from normonnx.core.distances import relative_error as relative_error  # noqa: PLC0414
+from normonnx.core.distances import rms as rms  # noqa: PLC0414  # measures, too
 from normonnx.core.dtypes import is_float, largest, smallest_subnormal, unit_roundoff
 from normonnx.core.verdicts import Tolerance, Verdict
 from normonnx.runtime.invocation import Array
@@ -46,28 +48,6 @@ class Judgement:
     floor: float = float("nan")
     max_abs: float = float("nan")
     u: float = float("nan")
-
-
-def rms(array: Array) -> float:
-    """Root mean square, without overflow."""
-    top = float(np.max(np.abs(array))) if array.size else 0.0
-    if top == 0 or not np.isfinite(top):
-        return top
-    return top * float(np.sqrt(np.mean(np.square(array / top))))
-
-
-def relative_error(found: Array, truth: Array, u: float, size: float | None = None) -> float:
-    """rms(found - truth) / rms(truth) in u, over the entries where both are finite.
-
-    With `size`, that is what the difference is relative to.
-    """
-    both = np.isfinite(found) & np.isfinite(truth)
-    difference = rms(found[both] - truth[both]) if both.any() else 0.0
-    if size is None:
-        size = rms(truth[both]) if both.any() else 0.0
-    if difference == 0:
-        return 0.0
-    return float("inf") if size == 0 else difference / size / u
 
 
 def absolute_difference(found: Array, truth: Array) -> Array:

@@ -21,6 +21,7 @@ from normonnx.core.version import VERSION
 from normonnx.graph import reading
 from normonnx.graph.paths import writable_output
 from normonnx.graph.source import ModelLike, as_model
+from normonnx.runtime.machine import processor
 from normonnx.runtime.naming import parse
 from normonnx.validation import bundles, drawing
 from normonnx.validation.answers import Limits, Subject, ask
@@ -108,16 +109,6 @@ def _machine() -> dict[str, str]:
     for package in _PACKAGES:
         found[package] = metadata.version(package)
     return found
-
-
-def processor() -> str:
-    """Name of this machine's processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _model_facts(model: ModelLike, path: Path, bundle: Path) -> dict[str, Any]:

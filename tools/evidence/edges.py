@@ -18,9 +18,9 @@ from onnx import numpy_helper
 
 from normonnx.core.dtypes import largest, smallest_normal, unit_roundoff
 from normonnx.runtime.oracle import Perturbation, evaluate
+from normonnx.timing.intervals import round_to
 from normonnx.validation.measures import noise_floor, relative_error
 from tools.evidence import sessions
-from tools.evidence.intervals import round_to
 from tools.evidence.items import Item
 from tools.evidence.manifest import Manifest
 from tools.evidence.subjects import Context

@@ -11,12 +11,13 @@ import onnx
 
 import normonnx
 from normonnx.graph import files
+from normonnx.runtime.engines.ort_binding import Bound
+from normonnx.timing import turns
 from normonnx.validation import drawing
-from tools.evidence import sessions, timing
+from tools.evidence import sessions
 from tools.evidence.hollow import filled
 from tools.evidence.items import Item, skipped
 from tools.evidence.manifest import Manifest
-from tools.evidence.sessions import Bound
 from tools.evidence.subjects import Context
 
 ORIGINAL: Final = "original"
@@ -70,20 +71,20 @@ def _against_optimized(
     optimized = context.scratch / "optimized.onnx"
     normonnx.save(result.model, optimized, force=True)
     taken = time.perf_counter() - start
-    paths = {ORIGINAL: path, timing.AGAIN: path, OPTIMIZED: optimized}
+    paths = {ORIGINAL: path, turns.AGAIN: path, OPTIMIZED: optimized}
     feeds = drawing.drawn(files.load(path), (1, 1), shapes, context.manifest.seed)[0].feeds
     provider = sessions.provider_of(context.backend)
     open_sessions = {name: sessions.opened(one, context.backend) for name, one in paths.items()}
     runs: dict[str, Callable[[], None]] = {
         name: Bound(session, feeds, provider).run for name, session in open_sessions.items()
     }
-    samples = timing.in_turns(runs, rounds=_ROUNDS, seconds=min(_SHARE * seconds, _TIMED))
+    samples = turns.in_turns(runs, rounds=_ROUNDS, seconds=min(_SHARE * seconds, _TIMED))
     return {
         "status": "ok",
         "optimize_seconds": round(taken, 3),
         "applied": len(result.report.applied),
-        "latency": timing.table(samples, ORIGINAL),
-        "creation": timing.table(_creation(context, paths, seconds), ORIGINAL),
+        "latency": turns.table(samples, ORIGINAL),
+        "creation": turns.table(_creation(context, paths, seconds), ORIGINAL),
         **{
             name: sessions.placement(open_sessions[name], provider)
             for name in (ORIGINAL, OPTIMIZED)

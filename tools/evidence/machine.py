@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any, Final
 
-from normonnx.validation.recording import processor
+from normonnx.runtime.machine import processor
 from tools.evidence import sessions
 from tools.evidence.items import Item
 from tools.evidence.manifest import Manifest

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tools.evidence import end_to_end, spelled, timing
+from normonnx.timing import turns
+from tools.evidence import end_to_end, spelled
 from tools.evidence.edges import PROFILES
 from tools.evidence.tables import Results, interval, of_stage, short, table
 
@@ -49,7 +50,7 @@ def forms(results: Results) -> list[str]:
         for row in one["rows"]:
             failed = row.get("failed")
             time = failed[:60] if failed else interval(row.get("ratio"))
-            name = "A/A" if row["form"] == timing.AGAIN else row["form"]
+            name = "A/A" if row["form"] == turns.AGAIN else row["form"]
             away = row.get("elsewhere") or ""
             rows.append([what, name, short(row.get("ms")), time, short(row.get("error")), away])
     head = ["norm", "form", "ms", "ratio to the first [95 %]", "error, u", "nodes elsewhere"]
@@ -63,7 +64,7 @@ def latency(results: Results) -> list[str]:
         [
             one["key"].split(":")[1],
             short(one["latency"][end_to_end.ORIGINAL]["ms"]),
-            interval(one["latency"][timing.AGAIN]["ratio"]),
+            interval(one["latency"][turns.AGAIN]["ratio"]),
             interval(one["latency"][end_to_end.OPTIMIZED]["ratio"]),
             interval(one["creation"][end_to_end.OPTIMIZED]["ratio"]),
             f"{one[end_to_end.ORIGINAL]['nodes']} → {one[end_to_end.OPTIMIZED]['nodes']}",

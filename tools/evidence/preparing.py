@@ -23,12 +23,12 @@ from models.faults import FAULTS, NothingToSpoilError
 from normonnx.core.dtypes import unit_roundoff
 from normonnx.core.errors import NormonnxError
 from normonnx.runtime.oracle import Perturbation, evaluate
+from normonnx.timing.intervals import round_to
 from normonnx.validation.judge import judging
 from normonnx.validation.measures import FACTOR, noise_floor, relative_error
 from tools.evidence import manifest, norm_uses
 from tools.evidence.halves import halved
 from tools.evidence.hollow import hollowed
-from tools.evidence.intervals import round_to
 from tools.evidence.manifest import Entry, Manifest, Timed
 from tools.evidence.subjects import Subject, hashes_of, known
 

@@ -18,9 +18,9 @@ import normonnx
 from normonnx.core.dtypes import is_float, largest, unit_roundoff
 from normonnx.core.verdicts import Comparison, ValidationReport, Verdict
 from normonnx.runtime.oracle import Perturbation, evaluate
+from normonnx.timing.intervals import round_to
 from normonnx.validation.measures import FACTOR, noise_floor, relative_error, rms
 from tools.evidence import sessions
-from tools.evidence.intervals import round_to
 from tools.evidence.items import Item, skipped, with_option
 from tools.evidence.manifest import Array, Entry, Manifest
 from tools.evidence.subjects import Context, Subject

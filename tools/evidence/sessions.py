@@ -1,15 +1,14 @@
 """Sessions of ONNX Runtime in this process: on the provider asked for, or not at all.
 
 The engine of `normonnx.runtime` runs a model and tells where its nodes ran. What is added here is
-what measuring takes: inputs and outputs that stay on the device, sessions that may not fall back to
-the CPU, and a canary that tells a missing kernel from a provider that is not used.
+what measuring takes: sessions that may not fall back to the CPU, and a canary that tells a missing
+kernel from a provider that is not used.
 """
 
 from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -128,48 +127,3 @@ def check_used(backend: str) -> None:
     if not np.array_equal(session.run(None, {"x": x})[0], x):
         message = f"{provider} multiplies the identity by itself and finds something else"
         raise FallbackError(message)
-
-
-class Bound:
-    """A session whose inputs and outputs stay on the device, ready to be run again and again.
-
-    Args:
-        session: What `opened` made.
-        feeds: Arrays by input name.
-        provider: Where the session runs.
-    """
-
-    def __init__(self, session: Any, feeds: Mapping[str, Any], provider: str) -> None:  # noqa: ANN401
-        import onnxruntime
-
-        device = "cpu" if provider == CPU or "CUDA" not in _memory_of(provider) else "cuda"
-        self._session = session
-        self._binding = session.io_binding()
-        self._kept = [  # what is bound must outlive the binding
-            onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), device, 0)
-            for array in feeds.values()
-        ]
-        for name, value in zip(feeds, self._kept, strict=True):
-            self._binding.bind_ortvalue_input(name, value)
-        names = [value.name for value in session.get_outputs()]
-        for name in names:
-            self._binding.bind_output(name, device)
-        session.run_with_iobinding(self._binding)
-        outputs = self._binding.get_outputs()
-        first = self._binding.copy_outputs_to_cpu()[0]
-        self._kept += outputs
-        self._binding.clear_binding_outputs()
-        for name, value in zip(names, outputs, strict=True):
-            self._binding.bind_ortvalue_output(name, value)
-        self._binding.synchronize_inputs()
-        self.first: np.ndarray[Any, Any] = first
-
-    def run(self) -> None:
-        """Run once; it returns when the outputs are there."""
-        self._session.run_with_iobinding(self._binding)
-        self._binding.synchronize_outputs()
-
-
-def _memory_of(provider: str) -> str:
-    """Whose memory a provider works in."""
-    return "CUDA" if provider.startswith(("CUDA", "Tensorrt", "NvTensorRT")) else "CPU"

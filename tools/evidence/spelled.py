@@ -13,12 +13,13 @@ import onnx.parser
 
 from normonnx.catalogue.call import NormCall
 from normonnx.core.dtypes import unit_roundoff
+from normonnx.runtime.engines.ort_binding import Bound
+from normonnx.timing import turns
+from normonnx.timing.intervals import round_to
 from normonnx.validation.measures import relative_error
-from tools.evidence import journal, norm_uses, sessions, timing
-from tools.evidence.intervals import round_to
+from tools.evidence import journal, norm_uses, sessions
 from tools.evidence.items import Item
 from tools.evidence.manifest import Manifest
-from tools.evidence.sessions import Bound
 from tools.evidence.subjects import Context
 
 TABLE: Final = "cost_table.json"
@@ -60,7 +61,7 @@ def compete(context: Context, arguments: Mapping[str, Any], seconds: float) -> d
     truth = None if x.size > _LARGEST_CHECKED else call.reference(x)
     runs: dict[str, Callable[[], None]] = {}
     about: dict[str, dict[str, Any]] = {}
-    for form in [*names, timing.AGAIN, PLAIN]:
+    for form in [*names, turns.AGAIN, PLAIN]:
         try:
             session = sessions.opened(_model(call, form, dtype), context.backend)
             bound = Bound(session, {session.get_inputs()[0].name: x}, provider)
@@ -77,8 +78,8 @@ def compete(context: Context, arguments: Mapping[str, Any], seconds: float) -> d
             about[form]["error"] = round_to(error_u, 4)
     if first not in runs:
         first = next(iter(runs))
-    times = timing.table(
-        timing.in_turns(runs, rounds=_ROUNDS, seconds=min(_SHARE * seconds, _TIMED)), first
+    times = turns.table(
+        turns.in_turns(runs, rounds=_ROUNDS, seconds=min(_SHARE * seconds, _TIMED)), first
     )
     rows = [{"form": form, **times.get(form, {}), **about[form]} for form in about]
     return {"status": "ok", "first": first, "rows": rows}
@@ -108,7 +109,7 @@ def write_table(results: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
 
 
 def _model(call: NormCall, form: str, dtype: str) -> onnx.ModelProto:
-    if form == timing.AGAIN:
+    if form == turns.AGAIN:
         return norm_uses.model(call, norm_uses.forms(call)[0])
     if form != PLAIN:
         return norm_uses.model(call, form)

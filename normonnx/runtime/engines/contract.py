@@ -52,6 +52,8 @@ class Loaded:
     Attributes:
         run: Arrays by input name to arrays by output name; None for what is no tensor. Raises
             GivenUpError.
+        bind: Arrays by input name, put where the runtime wants them once and for all, to what runs
+            it on them: with as little else as can be, for timing. None where that is not to be had.
     """
 
     run: Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -62,6 +64,7 @@ class Loaded:
     notes: tuple[str, ...] = field(default=())
     wide: bool = False
     rewriting: Rewriting | None = None
+    bind: Callable[[Mapping[str, Any]], Callable[[], None]] | None = None
 
 
 Load = Callable[[Job], Loaded]

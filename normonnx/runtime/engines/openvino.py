@@ -8,7 +8,7 @@ It has no float64 kernels: such a model is computed in float32, which is told as
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import ml_dtypes
@@ -66,6 +66,7 @@ def load(job: Job) -> Loaded:
         },
         nodes=nodes,
         reduced=_reduced(model, nodes),
+        bind=lambda feeds: _bound(compiled, feeds),
     )
 
 
@@ -125,14 +126,7 @@ def _type_of(port: Any) -> str:  # noqa: ANN401
 
 
 def _run(compiled: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-    given = {}
-    for port in compiled.inputs:
-        name = next((name for name in port.get_names() if name in feeds), None)
-        if name is None:  # OpenVINO would compute with whatever lies there
-            named = " or ".join(map(repr, sorted(port.get_names()))) or "without a name"
-            raise unavailable(f"nothing was given for its input {named}")
-        array = np.asarray(feeds[name])
-        given[port] = array.astype(str) if array.dtype == np.object_ else array
+    given = _given(compiled, feeds)
     try:
         results = compiled(given)
         return {  # one tensor may have several names
@@ -142,6 +136,33 @@ def _run(compiled: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:  # noqa: AN
         }
     except Exception as error:  # noqa: BLE001
         raise unavailable(f"failed while running: {_said(error)}") from None
+
+
+def _bound(compiled: Any, feeds: Mapping[str, Any]) -> Callable[[], None]:  # noqa: ANN401
+    request, given = compiled.create_infer_request(), _given(compiled, feeds)
+    try:
+        request.infer(given)
+    except Exception as error:  # noqa: BLE001
+        raise unavailable(f"failed while running: {_said(error)}") from None
+
+    def run() -> None:
+        request.start_async()  # infer() would also hand out the outputs
+        request.wait()
+
+    return run
+
+
+def _given(compiled: Any, feeds: Mapping[str, Any]) -> dict[Any, Any]:  # noqa: ANN401
+    """Arrays by input."""
+    given = {}
+    for port in compiled.inputs:
+        name = next((name for name in port.get_names() if name in feeds), None)
+        if name is None:  # OpenVINO would compute with whatever lies there
+            named = " or ".join(map(repr, sorted(port.get_names()))) or "without a name"
+            raise unavailable(f"nothing was given for its input {named}")
+        array = np.asarray(feeds[name])
+        given[port] = array.astype(str) if array.dtype == np.object_ else array
+    return given
 
 
 def _array(found: Any, kind: str) -> Any:  # noqa: ANN401

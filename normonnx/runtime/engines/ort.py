@@ -16,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 
 from normonnx.core.verdicts import NodePlacement
-from normonnx.runtime.engines import ort_rewriting, ort_values
+from normonnx.runtime.engines import ort_binding, ort_rewriting, ort_values
 from normonnx.runtime.engines.contract import Job, Loaded, can_not_load, first_line, unavailable
 from normonnx.runtime.naming import DEFAULT_LEVEL, INSTALL, LEVELS, Backend
 from normonnx.runtime.rewriting import Rewriting
@@ -87,6 +87,7 @@ def load(job: Job) -> Loaded:
         reduced=reduced,
         notes=tuple(_conflicts()),
         rewriting=rewriting,
+        bind=lambda feeds: _bound(session, feeds, provider),
     )
 
 
@@ -283,3 +284,10 @@ def _run(session: Any, feeds: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ANN
         name: found if isinstance(found, np.ndarray | np.generic) else None
         for name, found in zip(names, results, strict=True)
     }
+
+
+def _bound(session: Any, feeds: Mapping[str, Any], provider: str) -> Callable[[], None]:  # noqa: ANN401
+    try:
+        return ort_binding.Bound(session, feeds, provider).run
+    except Exception as error:  # noqa: BLE001
+        raise unavailable(f"failed while running: {first_line(error)}") from None

@@ -35,21 +35,22 @@ def is_foreign(array: Any) -> bool:  # noqa: ANN401
 
 def run(session: Any, feeds: Mapping[str, Any]) -> list[Any]:  # noqa: ANN401
     """Run a session on arrays of any type; outputs that are no tensors become None."""
-    from onnxruntime import OrtValue
-
-    values = {name: _value(OrtValue, array) for name, array in feeds.items()}
+    values = {name: value_of(array) for name, array in feeds.items()}
     return [_array(found) for found in session.run_with_ort_values(None, values)]
 
 
-def _value(kind: Any, array: Any) -> Any:  # noqa: ANN401
+def value_of(array: Any) -> Any:  # noqa: ANN401
+    """An array of any type as onnxruntime's `OrtValue`, on the CPU."""
+    from onnxruntime import OrtValue
+
     found = np.ascontiguousarray(array).reshape(np.shape(array))
     if not is_foreign(found):
-        return kind.ortvalue_from_numpy(found)
+        return OrtValue.ortvalue_from_numpy(found)
     number = ir.DataType.from_numpy(found.dtype)
     bits = found.view(np.dtype(f"uint{_BYTE * found.dtype.itemsize}"))
     if number.bitwidth < _BYTE:
         bits = _packed(bits, number.bitwidth)
-    return kind.ortvalue_from_numpy_with_onnx_type(bits, number.value)
+    return OrtValue.ortvalue_from_numpy_with_onnx_type(bits, number.value)
 
 
 def _array(value: Any) -> Any:  # noqa: ANN401

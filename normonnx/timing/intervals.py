@@ -99,4 +99,4 @@ def _rank(count: int, level: float) -> int:
 def _enclosed(count: int, rank: int) -> float:
     """Probability that the median lies between the ends with `rank` samples left out on each."""
     below = sum(math.comb(count, heads) for heads in range(rank + 1))
-    return max(0.0, 1.0 - 2 * below / 2**count)
+    return max(0.0, 1.0 - 2 * below / (1 << count))

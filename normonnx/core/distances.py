@@ -1,0 +1,29 @@
+"""How far numbers are from the truth, relative to its size, in roundoffs u."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from normonnx.core.dtypes import Array
+
+
+def rms(array: Array) -> float:
+    """Root mean square, without overflow."""
+    top = float(np.max(np.abs(array))) if array.size else 0.0
+    if top == 0 or not np.isfinite(top):
+        return top
+    return top * float(np.sqrt(np.mean(np.square(array / top))))
+
+
+def relative_error(found: Array, truth: Array, u: float, size: float | None = None) -> float:
+    """rms(found - truth) / rms(truth) in u, over the entries where both are finite.
+
+    With `size`, that is what the difference is relative to.
+    """
+    both = np.isfinite(found) & np.isfinite(truth)
+    difference = rms(found[both] - truth[both]) if both.any() else 0.0
+    if size is None:
+        size = rms(truth[both]) if both.any() else 0.0
+    if difference == 0:
+        return 0.0
+    return float("inf") if size == 0 else difference / size / u

@@ -1,0 +1,1 @@
+"""What running costs: latencies in turns, with intervals, and what each form of a norm takes."""

@@ -1,0 +1,111 @@
+"""The forms of a model's own normalizations, measured on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import onnx_ir as ir
+
+from normonnx.catalogue.call import NormCall
+from normonnx.core.costs import CostTable
+from normonnx.core.errors import UsageError
+from normonnx.graph import checks
+from normonnx.graph.source import ModelLike, as_model, own_model
+from normonnx.graph.walk import label
+from normonnx.recognize.finding import find
+from normonnx.timing import forms, tuning
+from normonnx.validation.drawing import check_names, chosen_shapes, required_inputs
+
+_IMAGE_RANK: Final = 4
+_IMAGE: Final = (1, 224)  # a batch of one, and the size of any other dynamic dimension
+_SEQUENCE: Final = (1, 128)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A normalization that was not measured.
+
+    Attributes:
+        node: Name of the node that gives its result; its first output's name where it has none.
+        norm: Which normalization it is.
+        reason: Why it was not measured, as a sentence for users.
+    """
+
+    node: str
+    norm: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What was measured of a model.
+
+    Attributes:
+        table: Each distinct use of a normalization.
+        left_out: The normalizations without an entry.
+    """
+
+    table: CostTable
+    left_out: tuple[LeftOut, ...]
+
+
+def tune_model(
+    model: ModelLike,
+    *,
+    target: str,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    seconds: float,
+    threads: int,
+) -> Tuned:
+    """Measure the forms of every normalization of a model; see `normonnx.tune`.
+
+    Raises:
+        UnavailableError: What runs the target is not here.
+        UsageError: The target can't be measured, or a shape doesn't fit.
+        InvalidModelError: As `normonnx.load`.
+    """
+    tuning.backend_of(target)
+    given = as_model(model)
+    opset = checks.opset_of(given)
+    found = [(label(each.node), each.call) for each in find(_sized(given, shapes or {})).norms]
+    reasons = [_hindrance(call, opset) for _, call in found]
+    able = [call for (_, call), reason in zip(found, reasons, strict=True) if not reason]
+    table = tuning.tune(able, opset, target, seconds=seconds, threads=threads)
+    uses = {entry.use for entry in table.entries}
+    left_out = []
+    for (node, call), hindrance in zip(found, reasons, strict=True):
+        reason = hindrance
+        if not reason and forms.entry_of(call, opset).use not in uses:
+            reason = f"none of its forms runs on {target}"
+        if reason:
+            left_out.append(LeftOut(node, call.norm.name, reason))
+    return Tuned(table, tuple(left_out))
+
+
+def _sized(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> ir.Model:
+    """A copy whose inputs have no dynamic dimension."""
+    check_names(model, shapes)
+    sized = own_model(model)
+    inputs = required_inputs(sized)
+    sizes = _IMAGE if any(map(_is_image, inputs)) else _SEQUENCE
+    chosen = chosen_shapes(inputs, sizes, shapes)
+    for value in inputs:
+        value.shape = ir.Shape(chosen[value.name or ""])
+    return sized
+
+
+def _is_image(value: ir.Value) -> bool:
+    return value.shape is not None and len(value.shape) >= _IMAGE_RANK
+
+
+def _hindrance(call: NormCall, opset: int) -> str:
+    """Why a use can't be measured; empty where it can."""
+    if not call.forms_at(opset):
+        return f"it has no form at opset {opset}"
+    try:
+        forms.entry_of(call, opset)
+    except UsageError as error:
+        return f"{error}; give the shapes of the inputs"
+    return ""

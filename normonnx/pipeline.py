@@ -218,9 +218,7 @@ def _in_forms(
     return _joined([*done, _Rewrites((), moved.refused)])
 
 
-def _moved(
-    work: ir.Model, options: Options, observer: Callable[[Event], None] | None
-) -> _Rewrites:
+def _moved(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> _Rewrites:
     if options.opset is None or options.opset == checks.opset_of(work):
         return _Rewrites((), ())
     moved = opsets.move(work, options.opset, keep=options.keep, observer=observer)

@@ -19,6 +19,7 @@ VERBS: Final[Mapping[str, str]] = {
     "demo": "normonnx.cli.verb_demo:demo",
     "inspect": "normonnx.cli.verb_inspect:inspect",
     "optimize": "normonnx.cli.verb_optimize:optimize",
+    "lower": "normonnx.cli.verb_lower:lower",
     "validate": "normonnx.cli.verb_validate:validate",
     "record": "normonnx.cli.verb_record:record",
     "compare": "normonnx.cli.verb_compare:compare",

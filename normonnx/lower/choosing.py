@@ -85,14 +85,14 @@ def choose(
     candidates = [
         form
         for form in call.forms_at(opset)
-        if form.outputs >= outputs and _allowed(form, wanted) and runs_form(call, form, opset, wanted)
+        if form.outputs >= outputs
+        and _allowed(form, wanted)
+        and runs_form(call, form, opset, wanted)
     ]
     if not candidates:
         return Choice(None, f"no form of it is for {wanted.target.name} at opset {opset}")
     accurate = wanted.accurate or (as_is is not None and as_is.centered and not as_is.generic)
-    measured = [
-        found for found in (nearest(each, call, opset) for each in wanted.tables) if found
-    ]
+    measured = [found for found in (nearest(each, call, opset) for each in wanted.tables) if found]
     chosen = _fastest(candidates, measured, accurate=accurate) if measured else None
     if chosen is not None:
         return chosen
@@ -128,9 +128,7 @@ def _fastest(
     return Choice(names[name], "the fastest that is accurate, as measured")
 
 
-def _eligible(
-    entry: Entry, names: Mapping[str, Form], *, accurate: bool
-) -> dict[str, FormCost]:
+def _eligible(entry: Entry, names: Mapping[str, Form], *, accurate: bool) -> dict[str, FormCost]:
     """The forms of an entry that may be taken."""
     bounds = accuracy_bounds(entry, {name for name, form in names.items() if form.centered})
     return {

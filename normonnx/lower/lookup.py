@@ -41,9 +41,7 @@ def nearest(table: CostTable, call: NormCall, opset: int) -> tuple[Entry, ...]:
     sizes = _sizes(call.norm, call.shape, call.stored)
     far = [_distance(each, call, sizes) for each in found]
     least = min(far)
-    return tuple(
-        entry for entry, away in zip(found, far, strict=True) if away <= least + _SAME
-    )
+    return tuple(entry for entry, away in zip(found, far, strict=True) if away <= least + _SAME)
 
 
 def _at_opsets(entries: Sequence[Entry], opset: int) -> list[Entry]:

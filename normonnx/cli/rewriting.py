@@ -1,0 +1,181 @@
+"""What the verbs that rewrite a model share: their options, the check, and the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+
+import click
+
+from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.core.errors import ExitCode, UsageError
+from normonnx.core.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from normonnx.core.verdicts import ValidationReport
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_VERIFY: Final[Mapping[str, Literal["final", "each"] | None]] = {
+    "final": "final",
+    "each": "each",
+    "none": None,
+}
+_WORTH_WRITING: Final = (Verdict.PASS, Verdict.INCONCLUSIVE)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to do with the result of a rewrite, as asked on the command line."""
+
+    model: Path
+    output: Path | None
+    verify: str
+    explain: bool
+    dry_run: bool
+    force: bool
+    json_to: str | None
+
+
+def rewriting_options(command: Command) -> Command:
+    """The options of every verb that rewrites a model, the model and --json among them."""
+    options = (
+        model_argument,
+        click.option(
+            "-o", "--output", type=click.Path(path_type=Path), help="Where to write the result."
+        ),
+        click.option(
+            "--target",
+            default="portable",
+            show_default=True,
+            help="Where the model will run; `normonnx list targets` names them.",
+        ),
+        click.option(
+            "--prefer",
+            type=click.Choice(["speed", "accuracy"]),
+            default="speed",
+            show_default=True,
+            help="accuracy: forms that are right at any mean of what they normalize.",
+        ),
+        click.option(
+            "--opset",
+            type=int,
+            metavar="N",
+            help="Opset of the result, 7 or later; the model's own unless given.",
+        ),
+        click.option(
+            "--keep",
+            multiple=True,
+            metavar="NAME",
+            help=(
+                "Leave this node, or the node that makes this value, as it is; '*' matches. "
+                "Repeatable."
+            ),
+        ),
+        click.option(
+            "--keep-input",
+            "keep_inputs",
+            multiple=True,
+            metavar="NAME",
+            help=(
+                "Keep this initializer overridable where an IR 3 file lists it as an input. "
+                "Repeatable."
+            ),
+        ),
+        click.option(
+            "--verify",
+            type=click.Choice(list(_VERIFY)),
+            default="final",
+            show_default=True,
+            help="Check the result, or also each rewrite by itself, in float64; or don't check.",
+        ),
+        click.option("--explain", is_flag=True, help="Print every rewrite and every refusal."),
+        click.option("--dry-run", is_flag=True, help="Do everything but write the result."),
+        click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),
+        json_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def rewrite(verb: str, work: Work, **options: Any) -> ExitCode:  # noqa: ANN401  # of optimize()
+    """Rewrite a model, check the result, write it and report."""
+    import normonnx
+    from normonnx.cli.disk import size_on_disk
+    from normonnx.reporting import rewrite_view, terminal
+
+    model, output = work.model, work.output
+    _check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    with terminal.progress(f"optimizing {model.name}"):
+        result = normonnx.optimize(model, verify=_VERIFY[work.verify], **options)
+    verification = result.report.verification
+    before = size_on_disk(model)
+    written = output if _is_sound(verification) and not work.dry_run else None
+    if written is not None:
+        normonnx.save(result.model, written, force=work.force)
+    after = size_on_disk(written) if written is not None else None
+    content = {
+        "model": model,
+        "output": written,
+        "bytes_before": before,
+        "bytes_after": after,
+        "report": result.report,
+    }
+    return report(
+        verb,
+        ExitCode.OK if verification is None else verification.verdict.exit_code,
+        content,
+        terminal.heading(str(model) if written is None else f"{model} -> {written}"),
+        rewrite_view.rewrites(result.report, sizes=(before, after), explain=work.explain),
+        *_outcome(verification, written, dry_run=work.dry_run),
+        json_to=work.json_to,
+    )
+
+
+def _check_places(
+    model: Path, output: Path | None, json_to: str | None, *, force: bool, dry_run: bool
+) -> None:
+    """Fail before the work, not after it, where the result could not be written.
+
+    Raises:
+        UsageError: There is no model, or a place to write to is missing or can't be used.
+    """
+    from normonnx.graph.paths import writable_output
+    from normonnx.graph.reading import files_of
+
+    read = files_of(model)
+    if output is None and not dry_run:
+        message = "no place for the result; give -o OUTPUT, or --dry-run to write nothing"
+        raise UsageError(message)
+    if output is not None:
+        writable_output(output, inputs=read, force=force)
+    check_json(json_to, inputs=read if output is None else (*read, output))
+
+
+def _is_sound(verification: ValidationReport | None) -> bool:
+    return verification is None or verification.verdict in _WORTH_WRITING
+
+
+def _outcome(
+    verification: ValidationReport | None, written: Path | None, *, dry_run: bool
+) -> list[RenderableType]:
+    """What the check said, and what became of the file."""
+    from normonnx.reporting import terminal, verdict_view
+
+    said: list[RenderableType] = [terminal.heading("checked against the original")]
+    if verification is None:
+        said = [terminal.line("not checked against the original, as asked for")]
+    else:
+        said.append(verdict_view.validation(verification))
+    if written is not None:
+        unverified = verification is None or verification.verdict is not Verdict.PASS
+        place = f"{written} written{', unverified' if unverified else ''}"
+    elif dry_run:
+        place = "nothing written: dry run"
+    else:
+        place = "nothing written: the result did not pass its check; this is a bug of normonnx"
+    return [*said, terminal.line(place)]

@@ -1,0 +1,48 @@
+"""`normonnx lower`: take normalizations apart, for old opsets and small runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from normonnx.cli.rewriting import Work, rewrite, rewriting_options
+from normonnx.core.errors import ExitCode, UsageError
+
+
+@click.command("lower")
+@rewriting_options
+@click.option(
+    "--style",
+    type=click.Choice(["native", "primitive"]),
+    help=(
+        "primitive: no normalization operator at all. native: ONNX's own operator wherever there "
+        "is one. The target chooses unless given."
+    ),
+)
+def lower(  # noqa: PLR0913  # one parameter for each option
+    model: Path,
+    *,
+    output: Path | None,
+    verify: str,
+    explain: bool,
+    dry_run: bool,
+    force: bool,
+    json_to: str | None,
+    style: str | None,
+    opset: int | None,
+    **options: Any,  # noqa: ANN401  # those of normonnx.optimize
+) -> ExitCode:
+    """Write normalizations in other forms, or move a model to another opset; fold nothing.
+
+    Give --opset for the version of ONNX's operators that a runtime knows, --style primitive for one
+    without normalization operators, or both. The result is compared with MODEL in float64. On a
+    mismatch nothing is written (exit code 1); where nothing can be compared, it is written,
+    unverified (exit code 4).
+    """
+    if style is None and opset is None and options["target"] == "portable":
+        message = "nothing to lower to; give --opset N, --style primitive or --target TARGET"
+        raise UsageError(message)
+    work = Work(model, output, verify, explain, dry_run, force, json_to)
+    return rewrite("lower", work, style=style, opset=opset, passes=("lower",), **options)

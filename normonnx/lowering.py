@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
-import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
@@ -17,6 +18,7 @@ from normonnx.graph.editing import Editor
 from normonnx.lower import writing
 from normonnx.lower.choosing import Choice, Style, Wanted, choose
 from normonnx.lower.form_graph import form_graph, placeholders
+from normonnx.lower.lookup import nearest
 from normonnx.lower.spelled import is_spelled
 from normonnx.recognize.emitting import Observer, emit, event_of
 from normonnx.recognize.finding import find
@@ -24,6 +26,7 @@ from normonnx.recognize.findings import Found
 from normonnx.recognize.passes import Recognition
 
 RULE: Final = "lower"
+_MEANS: Final = 2  # of x, and of the squares
 
 
 def lower(
@@ -67,7 +70,8 @@ class Forms:
         self._wanted = wanted
         self._limit = limit
         self._constants = Constants(model, keep_inputs)
-        self._choices: dict[object, Choice] = {}
+        self._choices: dict[int, Choice] = {}
+        self._alike: dict[tuple[object, ...], Choice] = {}
 
     def why_not(self, found: Found) -> str | None:
         """Why it stays, where a call can't; "" where it is as it should be."""
@@ -110,16 +114,28 @@ class Forms:
         return checks.opset_at(self._model, found.node)
 
     def _choice(self, found: Found) -> Choice:
-        """Remembered by the result, since the graph changes."""
-        key = id(found)
-        if key not in self._choices:
-            outputs, opset = 1 + max(found.extras, default=0), self._opset(found)
+        """Remembered, as the graph changes; uses that are alike are decided once."""
+        if id(found) not in self._choices:
+            opset, outputs = self._opset(found), 1 + max(found.extras, default=0)
             opset = opset if self._limit is None else min(opset, self._limit)
-            forms = found.call.forms_at(opset)
-            as_is = next((form for form in forms if self._is(found, form)), None)
-            wanted = self._wanted
-            self._choices[key] = choose(found.call, opset, wanted, outputs=outputs, as_is=as_is)
-        return self._choices[key]
+            as_is = self._as_is(found, opset) if self._matters(found, opset) else None
+            key = (*_key(found.call), opset, outputs, as_is)
+            if key not in self._alike:
+                wanted = self._wanted
+                self._alike[key] = choose(found.call, opset, wanted, outputs=outputs, as_is=as_is)
+            self._choices[id(found)] = self._alike[key]
+        return self._choices[id(found)]
+
+    def _matters(self, found: Found, opset: int) -> bool:
+        """Whether the choice depends on the spelling: nothing was measured, or it centers twice."""
+        spelled = Counter(node.op_type for node in found.region.nodes)
+        if spelled["Sub"] and (spelled["Sub"] > 1 or spelled["ReduceMean"] != _MEANS):
+            return True
+        return not any(nearest(table, found.call, opset) for table in self._wanted.tables)
+
+    def _as_is(self, found: Found, opset: int) -> Form | None:
+        """The form that it is spelled as."""
+        return next((form for form in found.call.forms_at(opset) if self._is(found, form)), None)
 
     def _is(self, found: Found, form: Form) -> bool:
         """Whether it is spelled as a form."""
@@ -131,17 +147,31 @@ class Forms:
         if outputs > form.outputs:
             return False
         made = form_graph(found.call, form, opset, inputs, outputs=outputs)
-        entering: dict[int, ir.Value | np.ndarray] = {id(inputs[0]): found.root}
+        entering: dict[int, ir.Value | npt.NDArray[Any]] = {id(inputs[0]): found.root}
         for value, argument in zip(inputs[1:], found.arguments, strict=True):
             given = argument.array if argument.value is None else argument.value
             if given is not None and argument.shape is None:
                 entering[id(value)] = given
         places = range(outputs)
         theirs = [found.output if not place else found.extras.get(place) for place in places]
-        pairs = [(mine, value) for mine, value in zip(made.outputs, theirs) if value is not None]
+        pairs = [
+            (mine, value)
+            for mine, value in zip(made.outputs, theirs, strict=True)
+            if value is not None
+        ]
         same = is_spelled(made, pairs, entering, self._constants.get, opset)
         made.drop()
         return same
+
+
+def _key(call: NormCall) -> tuple[object, ...]:
+    """What a choice depends on: of parameters their shapes, and whether they are known."""
+    parameters = [
+        (isinstance(each, tuple), each if isinstance(each, tuple) else each.shape)
+        for each in call.parameters.values()
+    ]
+    attributes = tuple(sorted(call.attributes.items()))
+    return call.norm.name, call.shape, call.dtype, attributes, tuple(parameters), call.given
 
 
 def _is_fixed(found: Found) -> bool:

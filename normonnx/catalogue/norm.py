@@ -160,6 +160,8 @@ class Form:
     requires: Callable[[NormCall], str | None] = lambda _call: None
     working: ir.DataType | None = None
     caveat: str = ""
+    domains: frozenset[str] = frozenset()
+    primitive: bool = False
 
     def write(
         self, op: Tracer, x: ir.Value, parameters: Sequence[ir.Value]

@@ -28,6 +28,7 @@ from normonnx.runtime.staying import Staying
 from normonnx.timing import edges, intervals, worker
 from normonnx.timing.edges import Case
 
+FAMILIES: Final = ("ort", "openvino")  # of backends that can be timed
 _PATIENCE: Final = 300.0  # seconds for one use, over what is asked for
 _DIGITS: Final = 4
 _CANARY: Final = (
@@ -60,6 +61,9 @@ class Measurer:
         named = naming.parse(backend)
         if not named.is_known:
             message = f"there is no backend {backend!r}; {naming.close_to(backend)}"
+            raise UnavailableError(message)
+        if named.family not in FAMILIES:
+            message = f"{backend} can't be timed; use ONNX Runtime or OpenVINO"
             raise UnavailableError(message)
         self._backend = named.having(threads=str(threads))
         self._seconds = seconds

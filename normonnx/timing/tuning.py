@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from normonnx.catalogue.call import NormCall
 from normonnx.core.costs import CostTable, Entry, Use
 from normonnx.core.errors import UsageError
-from normonnx.timing.forms import Measurer, entry_of
-
-_FAMILIES: Final = ("ort", "openvino")
+from normonnx.timing.forms import FAMILIES, Measurer, entry_of
 
 
 def backend_of(target: str) -> str:
@@ -20,7 +17,7 @@ def backend_of(target: str) -> str:
         UsageError: The target is no machine that something could run on.
     """
     family, _, device = target.partition("-")
-    if family not in _FAMILIES or not device:
+    if family not in FAMILIES or not device:
         message = (
             f"target {target!r} can't be measured; expected a runtime and a device, such as "
             "ort-cpu, ort-cuda or openvino-cpu"

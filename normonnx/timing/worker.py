@@ -81,7 +81,7 @@ def _errors(
 
 def _bound(loaded: Loaded, feeds: Mapping[str, Any]) -> Callable[[], None]:
     if loaded.bind is None:
-        reason = f"{loaded.asked} can't be timed; use ONNX Runtime or OpenVINO"
+        reason = f"{loaded.asked} can't be timed"
         raise unavailable(reason)
     return loaded.bind(feeds)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from normonnx.timing import intervals, turns
+from normonnx.timing import intervals
 
 
 def test_the_interval_is_made_of_order_statistics() -> None:
@@ -61,22 +61,3 @@ def test_pairs_must_match() -> None:
     """Seven against six is no set of pairs."""
     with pytest.raises(ValueError, match="zip"):
         intervals.of_ratio([1.0] * 7, [1.0] * 6)
-
-
-def test_contenders_take_turns_and_each_begins_a_round() -> None:
-    """Every contender runs in every round, and the order rotates."""
-    calls: list[str] = []
-    runs = {name: lambda name=name: calls.append(name) for name in "abc"}
-    samples = turns.in_turns(runs, rounds=3, seconds=10)
-    assert {name: len(times) for name, times in samples.items()} == {"a": 3, "b": 3, "c": 3}
-    order = [name for n, name in enumerate(calls) if n == 0 or calls[n - 1] != name]
-    assert "".join(order).endswith("abcbcacab".replace("cc", "c").replace("aa", "a"))
-
-
-def test_time_ends_the_rounds_but_not_before_seven() -> None:
-    """With no time at all there are still as many as a 95 % interval takes."""
-    samples = turns.in_turns({"a": lambda: None, "b": lambda: None}, rounds=50, seconds=0)
-    assert [len(times) for times in samples.values()] == [7, 7]
-    found = turns.table(samples, "a")
-    assert found["a"]["ratio"]["median"] == 1.0
-    assert found["b"]["ratio"]["n"] == 7

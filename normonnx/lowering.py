@@ -15,6 +15,7 @@ from normonnx.core.events import Event
 from normonnx.graph import checks
 from normonnx.graph.constants import Constants
 from normonnx.graph.editing import Editor
+from normonnx.graph.ranks import Ranks
 from normonnx.lower import writing
 from normonnx.lower.choosing import Choice, Style, Wanted, choose
 from normonnx.lower.form_graph import form_graph, placeholders
@@ -70,6 +71,7 @@ class Forms:
         self._wanted = wanted
         self._limit = limit
         self._constants = Constants(model, keep_inputs)
+        self._ranks = Ranks(model, self._constants)
         self._choices: dict[int, Choice] = {}
         self._alike: dict[tuple[object, ...], Choice] = {}
 
@@ -159,7 +161,9 @@ class Forms:
             for mine, value in zip(made.outputs, theirs, strict=True)
             if value is not None
         ]
-        same = is_spelled(made, pairs, entering, self._constants.get, opset)
+        same = is_spelled(
+            made, pairs, entering, self._constants.get, self._ranks.rank, opset
+        )
         made.drop()
         return same
 

@@ -89,6 +89,7 @@ def choose(
         and _allowed(form, wanted)
         and runs_form(call, form, opset, wanted)
     ]
+    candidates = [form for form in candidates if not form.generic] or candidates
     if not candidates:
         return Choice(None, f"no form of it is for {wanted.target.name} at opset {opset}")
     accurate = wanted.accurate or (as_is is not None and as_is.centered and not as_is.generic)

@@ -15,6 +15,7 @@ from normonnx.lower.form_graph import FormGraph
 
 Array = npt.NDArray[Any]
 _COMMUTE: Final = frozenset({"Add", "Max", "Mul"})
+_AXES: Final = frozenset({"axes", "axis"})
 _ONNX: Final = ("", "ai.onnx")
 
 
@@ -23,6 +24,7 @@ def is_spelled(
     pairs: Sequence[tuple[ir.Value, ir.Value]],
     entering: Mapping[int, ir.Value | Array],
     constant_of: Callable[[ir.Value], Array | None],
+    rank_of: Callable[[ir.Value | None], int | None],
     opset: int,
 ) -> bool:
     """Whether values of a graph are computed exactly as a form computes its outputs.
@@ -33,9 +35,10 @@ def is_spelled(
         entering: For each input of the form, by id, the value of the graph, or the constant, that
             it stands for.
         constant_of: What a value of the graph holds, if it is constant.
+        rank_of: How many axes a value of the graph has, if that is known.
         opset: Version of the default operator set.
     """
-    match = _Match(made, entering, constant_of, opset)
+    match = _Match(made, entering, constant_of, rank_of, opset)
     return all(match.same(mine, theirs) for mine, theirs in pairs)
 
 
@@ -45,11 +48,13 @@ class _Match:
         made: FormGraph,
         entering: Mapping[int, ir.Value | Array],
         constant_of: Callable[[ir.Value], Array | None],
+        rank_of: Callable[[ir.Value | None], int | None],
         opset: int,
     ) -> None:
         self._constants = made.constants
         self._entering = entering
         self._constant_of = constant_of
+        self._rank_of = rank_of
         self._opset = opset
         self._pairs: dict[int, ir.Value] = {}
 
@@ -79,12 +84,19 @@ class _Match:
             return False
         if one.outputs.index(mine) != other.outputs.index(theirs):
             return False
-        return self._attributes(one) == self._attributes(other) and self._inputs(one, other)
+        rank = self._rank_of(other.inputs[0]) if other.inputs else None
+        if self._attributes(one, rank) != self._attributes(other, rank):
+            return False
+        return self._inputs(one, other, rank)
 
-    def _inputs(self, one: ir.Node, other: ir.Node) -> bool:
+    def _inputs(self, one: ir.Node, other: ir.Node, rank: int | None) -> bool:
         mine, theirs = _trimmed(one.inputs), _trimmed(other.inputs)
         if len(mine) != len(theirs):
             return False
+        if one.op_type.startswith("Reduce") and _domain(one) == "" and len(mine) > 1:
+            return self.same(mine[0], theirs[0]) and self._axes(mine[1], rank) == self._axes(
+                theirs[1], rank
+            )
         orders = [theirs]
         if one.op_type in _COMMUTE and _domain(one) == "":
             orders.append(theirs[::-1])
@@ -95,10 +107,27 @@ class _Match:
             self._pairs = before
         return False
 
-    def _attributes(self, node: ir.Node) -> dict[str, Any]:
-        """As they count: with the defaults of the operator."""
+    def _axes(self, value: ir.Value | None, rank: int | None) -> tuple[int, ...] | None:
+        """Axes given as an input, which has to be constant."""
+        if value is None:
+            return None
+        held = self._constants[id(value)][0] if id(value) in self._constants else None
+        held = self._constant_of(value) if held is None else held
+        return None if held is None else _places(tuple(map(int, held.reshape(-1))), rank)
+
+    def _attributes(self, node: ir.Node, rank: int | None) -> dict[str, Any]:
+        """As they count: with the defaults of the operator, and axes as places among all."""
         own = {name: _plain(each.value) for name, each in node.attributes.items()}
-        return {**_defaults(_domain(node), node.op_type, self._opset), **own}
+        found = {**_defaults(_domain(node), node.op_type, self._opset), **own}
+        for name in _AXES & set(found):
+            found[name] = _places(found[name], rank)
+        return found
+
+
+def _places(axes: Any, rank: int | None) -> Any:  # noqa: ANN401  # one or several
+    if rank is None:
+        return axes
+    return tuple(axis % rank for axis in axes) if isinstance(axes, tuple) else axes % rank
 
 
 @functools.lru_cache(maxsize=512)

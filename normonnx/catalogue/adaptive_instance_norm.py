@@ -39,21 +39,23 @@ def formula(
 
 def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     z = steps.corrected(op, steps.rows_of_channels(op, op.wide(x)), 2)
-    factor = op.unsqueeze(op("Add", op.wide(scale), op.scalar("offset")), -1)
-    y = steps.affine(op, z, factor, op.unsqueeze(op.wide(bias), -1))
-    return op.back(op.like(y, x), x)
+
+    def stand(parameter: ir.Value) -> ir.Value:
+        return op.unsqueeze(parameter, -1)
+
+    return op.back(op.like(steps.adapted(op, z, scale, bias, (stand, stand)), x), x)
 
 
 def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    factor = op("Add", op.wide(scale), op.scalar("offset"))
-    stood = [_stand(op, each, given) for each, given in ((factor, scale), (op.wide(bias), bias))]
-    return op.back(steps.affine(op, z, *stood), x)
+    stands = _stand_of(op, scale), _stand_of(op, bias)
+    return op.back(steps.adapted(op, z, scale, bias, stands), x)
 
 
-def _stand(op: Tracer, rows: ir.Value, given: ir.Value) -> ir.Value:
-    """(N, C) to stand on axes 0 and 1; a single number stands anywhere."""
-    single = given.shape is not None and len(given.shape) == 1
-    return rows if single else op.unsqueeze(rows, *range(2, op.rank))
+def _stand_of(op: Tracer, given: ir.Value) -> steps.Stand:
+    """(N, C) stands on axes 0 and 1; a single number stands anywhere."""
+    if given.shape is not None and len(given.shape) == 1:
+        return steps.as_it_is
+    return lambda parameter: op.unsqueeze(parameter, *range(2, op.rank))
 
 
 def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
@@ -104,12 +106,18 @@ ADAPTIVE_INSTANCE_NORM: Final = Norm(
         Form("centered chain", _body, since=13, generic=True, centered=True),
         Form("chain", _chain, requires=_not_fused),
         Form("corrected chain", _corrected, centered=True),
-        Form("InstanceNormalization, then Mul-Add", _native, requires=_OPERATOR),
+        Form(
+            "InstanceNormalization, then Mul-Add",
+            _native,
+            requires=_OPERATOR,
+            operators=("InstanceNormalization",),
+        ),
         Form(
             "centered, InstanceNormalization, then Mul-Add",
             _centered_native,
             centered=True,
             requires=_OPERATOR,
+            operators=("InstanceNormalization",),
         ),
     ),
     equation="y = (offset + scale) (x - mean(x)) / sqrt(var(x) + epsilon) + bias",

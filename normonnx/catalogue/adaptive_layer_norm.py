@@ -46,15 +46,20 @@ def _by_sample(rows: Array, rank: int) -> Array:
 def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     width = op("Gather", op("Shape", x), op.ints(-1))
     z = steps.corrected(op, op.reshape(op.wide(x), 0, -1, width), 2)
-    factor = op.unsqueeze(op("Add", op.wide(scale), op.scalar("offset")), 1)
-    y = steps.affine(op, z, factor, op.unsqueeze(op.wide(bias), 1))
-    return op.back(op.like(y, x), x)
+    return op.back(op.like(_adapted(op, z, scale, bias, 1), x), x)
+
+
+def _adapted(op: Tracer, z: ir.Value, scale: ir.Value, bias: ir.Value, *between: int) -> ir.Value:
+    """Parameters stand on the first and the last axis."""
+
+    def stand(parameter: ir.Value) -> ir.Value:
+        return op.unsqueeze(parameter, *between)
+
+    return steps.adapted(op, z, scale, bias, (stand, stand))
 
 
 def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    between = range(1, op.rank - 1)
-    factor = op.unsqueeze(op("Add", op.wide(scale), op.scalar("offset")), *between)
-    return op.back(steps.affine(op, z, factor, op.unsqueeze(op.wide(bias), *between)), x)
+    return op.back(_adapted(op, z, scale, bias, *range(1, op.rank - 1)), x)
 
 
 def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
@@ -101,6 +106,7 @@ ADAPTIVE_LAYER_NORM: Final = Norm(
             _native,
             since=17,
             requires=conditions.knows_features,
+            operators=("LayerNormalization",),
         ),
         Form(
             "centered, LayerNormalization, then Mul-Add",
@@ -108,6 +114,7 @@ ADAPTIVE_LAYER_NORM: Final = Norm(
             since=17,
             centered=True,
             requires=conditions.knows_features,
+            operators=("LayerNormalization",),
         ),
     ),
     equation="y = (offset + scale) (x - mean(x)) / sqrt(var(x) + epsilon) + bias",

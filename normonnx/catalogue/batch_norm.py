@@ -60,18 +60,22 @@ def _body(
     op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value, mean: ir.Value, var: ir.Value
 ) -> ir.Value:
     rows = steps.rows_of_channels(op, op.wide(x))
-    shifted = op("Sub", rows, op.unsqueeze(op.wide(mean), 1))
-    scaled = op("Mul", shifted, op.unsqueeze(_factor(op, scale, var), 1))
-    y = op("Add", scaled, op.unsqueeze(op.wide(bias), 1))
+    y = _shifted_and_scaled(
+        op, rows, (scale, bias, mean, var), lambda parameter: op.unsqueeze(parameter, 1)
+    )
     return op.back(op.like(y, x), x)
 
 
-def _affine(
-    op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value, mean: ir.Value, var: ir.Value
+def _shifted_and_scaled(
+    op: Tracer, x: ir.Value, parameters: Sequence[ir.Value], stand: steps.Stand
 ) -> ir.Value:
-    shifted = op("Sub", op.wide(x), op.along_channels(op.wide(mean)))
-    factor = op.along_channels(_factor(op, scale, var))
-    return op.back(steps.affine(op, shifted, factor, op.along_channels(op.wide(bias))), x)
+    scale, bias, mean, var = parameters
+    shifted = steps.lowered(op, x, mean, stand)
+    return steps.raised(op, op("Mul", shifted, stand(_factor(op, scale, var))), bias, stand)
+
+
+def _affine(op: Tracer, x: ir.Value, *parameters: ir.Value) -> ir.Value:
+    return op.back(_shifted_and_scaled(op, op.wide(x), parameters, op.along_channels), x)
 
 
 def _native(op: Tracer, x: ir.Value, *parameters: ir.Value) -> ir.Value:
@@ -86,8 +90,8 @@ def _depthwise(
     channels = op.size(1)
     factor = _factor(op, steps.per_channel(op, scale), var)
     weight = op.unsqueeze(factor, *range(1, op.rank))
-    shifted = op("Sub", op.wide(x), op.along_channels(op.wide(mean)))
-    y = op("Conv", shifted, weight, steps.per_channel(op, bias), group=channels)
+    shifted = steps.lowered(op, op.wide(x), mean, op.along_channels)
+    y = op("Conv", shifted, weight, steps.bias_of(op, bias, steps.per_channel), group=channels)
     return op.back(y, x)
 
 
@@ -159,6 +163,7 @@ BATCH_NORM: Final = Norm(
             _native,
             native=True,
             requires=conditions.knows_channels,
+            operators=("BatchNormalization",),
         ),
         Form("centered chain", _body, since=13, generic=True, centered=True),
         Form("Sub-Mul-Add", _affine),

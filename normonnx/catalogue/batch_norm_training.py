@@ -194,6 +194,7 @@ BATCH_NORM_TRAINING: Final = Norm(
             _statistics_then_inference,
             centered=True,
             requires=conditions.knows_channels,
+            operators=("BatchNormalization",),
         ),
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",

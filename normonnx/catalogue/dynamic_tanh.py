@@ -30,8 +30,8 @@ def formula(x: Array, alpha: Array, scale: Array, bias: Array, **_: object) -> A
 
 
 def _tanh(op: Tracer, x: ir.Value, alpha: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    curve = op("Tanh", op("Mul", op.wide(x), op.wide(alpha)))
-    return op.back(steps.affine(op, curve, op.wide(scale), op.wide(bias)), x)
+    curve = op("Tanh", steps.scaled(op, op.wide(x), alpha))
+    return op.back(steps.affine(op, curve, scale, bias), x)
 
 
 DYNAMIC_TANH: Final = Norm(

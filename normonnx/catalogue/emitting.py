@@ -18,7 +18,7 @@ from normonnx.core.version import VERSION
 FUNCTION: Final = "function"
 _CAST_LIKE: Final = 15
 _IR_VERSIONS: Final = ((21, 10), (20, 9), (0, 8))  # by opset, as the ONNX releases pair them
-_ML_OPSET: Final = 3
+_VERSIONS: Final = {"ai.onnx.ml": 3, "com.microsoft": 1}  # of other domains
 
 
 def function(norm: Norm, opset: int) -> ir.Function:
@@ -184,7 +184,7 @@ def model(call: NormCall, name: str, opset: int) -> ir.Model:
         traced = Traced((node,), (), tuple(node.outputs[:1]))
     else:
         traced = trace(call, chosen(call, name, opset), opset, [x, *parameters])
-        opsets.update({node.domain: _ML_OPSET for node in traced.nodes if node.domain})
+        opsets.update({node.domain: _VERSIONS[node.domain] for node in traced.nodes if node.domain})
     for number, value in enumerate(traced.constants):
         value.name = f"constant_{number}"
     initializers += traced.constants

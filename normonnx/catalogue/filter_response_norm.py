@@ -8,8 +8,10 @@ the normalization alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
+import ml_dtypes
 import numpy as np
 import onnx_ir as ir
 
@@ -28,6 +30,8 @@ from normonnx.catalogue.norm import (
 )
 from normonnx.catalogue.tracing import Tracer
 
+_MAX_BROADCASTS: Final = 8
+
 
 def formula(
     x: Array, scale: Array, bias: Array, threshold: Array, *, epsilon: float, **_: object
@@ -43,14 +47,31 @@ def _body(
 ) -> ir.Value:
     rows = steps.rows_of_channels(op, op.wide(x))
     z = op("Div", rows, steps.deviation(op, rows, lambda value: op.mean(value, (2,))))
-    factor, shift, least = (op.unsqueeze(op.wide(each), 1) for each in (scale, bias, threshold))
-    y = op("Max", steps.affine(op, z, factor, shift), least)
+    y = _bounded(op, z, (scale, bias, threshold), lambda parameter: op.unsqueeze(parameter, 1))
     return op.back(op.like(y, x), x)
 
 
+def _bounded(
+    op: Tracer, z: ir.Value, parameters: Sequence[ir.Value], stand: steps.Stand
+) -> ir.Value:
+    """max(scale z + bias, threshold); without a threshold nothing is bounded."""
+    scale, bias, threshold = parameters
+    y = steps.affine(op, z, scale, bias, stand)
+    if op.is_all(threshold, -math.inf):
+        return y
+    return op.larger(y, stand(_least(op, threshold)))
+
+
+def _least(op: Tracer, threshold: ir.Value) -> ir.Value:
+    """The threshold; finite below opset 8, where a maximum is a sum of what masks let through."""
+    if op.opset >= _MAX_BROADCASTS or threshold.const_value is None or op.working is None:
+        return op.wide(threshold)
+    numbers = threshold.const_value.numpy().astype(np.float64)
+    return op.numbers(np.maximum(numbers, float(ml_dtypes.finfo(op.working.numpy()).min)))
+
+
 def _finish(op: Tracer, x: ir.Value, z: ir.Value, *parameters: ir.Value) -> ir.Value:
-    factor, shift, least = (op.along_channels(op.wide(each)) for each in parameters)
-    return op.back(op("Max", steps.affine(op, z, factor, shift), least), x)
+    return op.back(_bounded(op, z, parameters, op.along_channels), x)
 
 
 def _chain(op: Tracer, x: ir.Value, *parameters: ir.Value) -> ir.Value:
@@ -79,8 +100,8 @@ FILTER_RESPONSE_NORM: Final = Norm(
     formula=formula,
     forms=(
         Form("chain with Mul and Div, by rows", _body, since=13, generic=True),
-        Form("chain with Mul and Div", _chain, since=8),
-        Form("chain with Pow and Reciprocal", _reciprocal, since=8),
+        Form("chain with Mul and Div", _chain),
+        Form("chain with Pow and Reciprocal", _reciprocal),
     ),
     equation="y = max(scale x / sqrt(mean(x^2) + epsilon) + bias, threshold)",
     region=Region(Share.ONE, Share.ONE, Share.ALL),

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.catalogue import steps
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import (
     Array,
@@ -47,13 +48,15 @@ def formula(
     return np.asarray(factor * x * relative + shift + x)
 
 
-def _finish(  # the steps of the formula
-    op: Tracer, x: ir.Value, wide: ir.Value, norm: ir.Value, mean: ir.Value, factor: ir.Value,
-    shift: ir.Value,
+def _finish(
+    op: Tracer, x: ir.Value, response: tuple[ir.Value, ir.Value],
+    parameters: tuple[ir.Value, ir.Value], stand: steps.Stand,
 ) -> ir.Value:  # fmt: skip
+    """From each channel's norm and their mean."""
+    (norm, mean), (scale, bias), wide = response, parameters, op.wide(x)
     relative = op("Div", norm, op("Add", mean, op.scalar("epsilon")))
-    scaled = op("Mul", op("Mul", factor, wide), relative)
-    return op.back(op("Add", op("Add", scaled, shift), wide), x)
+    scaled = op("Mul", steps.scaled(op, wide, scale, stand), relative)
+    return op.back(op("Add", steps.raised(op, scaled, bias, stand), wide), x)
 
 
 def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
@@ -66,8 +69,9 @@ def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     count = op.as_number(op("Gather", op("Shape", x), op.index("axis")))
     mean = op("Div", op.sum_over(norm, op.index("axis")), count)
     along = op("Where", channel, op.ints(-1), op.ints(1))
-    factor, shift = (op("Reshape", op.wide(each), along) for each in (scale, bias))
-    return _finish(op, x, wide, norm, mean, factor, shift)
+    return _finish(
+        op, x, (norm, mean), (scale, bias), lambda parameter: op("Reshape", parameter, along)
+    )
 
 
 def _known(
@@ -80,8 +84,8 @@ def _known(
     else:
         norm = op("Sqrt", op.reduce("ReduceSum", op("Mul", wide, wide), over))
     along = _shape(axis, op.rank)
-    factor, shift = (op.reshape(op.wide(each), *along) for each in (scale, bias))
-    return _finish(op, x, wide, norm, op.mean(norm, (axis,)), factor, shift)
+    response = norm, op.mean(norm, (axis,))
+    return _finish(op, x, response, (scale, bias), lambda parameter: op.reshape(parameter, *along))
 
 
 def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:

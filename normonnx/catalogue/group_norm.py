@@ -35,6 +35,8 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
+_MICROSOFT: Final = "com.microsoft"
+_MOST_CHANNELS: Final = 512
 _PER_CHANNEL: Final = 21  # first version whose scale has one entry for each channel
 
 
@@ -92,6 +94,8 @@ def _centered_instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value)
 def _instance_batch(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     """BatchNormalization of mean 0 and variance 1 is the affine."""
     z = op.like(_unit_instance(op, _rows(op, x)), x)
+    if op.is_all(scale, 1.0) and op.is_all(bias, 0.0):
+        return op.back(z, x)
     full = [steps.per_channel(op, each) for each in (scale, bias)]
     channels = op.size(1)
     zero, one = op.numbers(np.zeros(channels)), op.numbers(np.ones(channels))
@@ -110,6 +114,34 @@ def _native(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Valu
     groups, added, stash = op.slot("num_groups"), op.slot("epsilon"), op.stash()
     y = op("GroupNormalization", op.wide(x), *full, num_groups=groups, epsilon=added, v=stash)
     return op.back(y, x)
+
+
+def _microsoft(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    """The kernel has channels last and float32 parameters, and sums in float32 whatever X is."""
+    last = op.transpose(x, 0, 2, 3, 1)
+    full = [steps.per_channel(op, each) for each in (scale, bias)]
+    y = op(
+        "GroupNorm",
+        last,
+        *full,
+        domain=_MICROSOFT,
+        groups=op.slot("num_groups", "groups"),
+        epsilon=op.slot("epsilon"),
+        activation=0,
+        channels_last=1,
+    )
+    return op.transpose(y, 0, 3, 1, 2)
+
+
+def _has_kernel(call: NormCall) -> str | None:
+    """ONNX Runtime's CUDA kernel: two channels of one group a thread, groups within one block."""
+    if call.dtype not in (np.float32, np.float16):
+        return f"X is {call.dtype}; the operator knows float32 and float16"
+    channels, groups = cast("int", call.shape[1]), cast("int", call.attributes["num_groups"])
+    share = channels // groups
+    if share % 2 or share > _MOST_CHANNELS:
+        return f"a group has {share} channels; the kernel takes even numbers up to {_MOST_CHANNELS}"
+    return None
 
 
 def check(call: NormCall) -> None:
@@ -167,19 +199,33 @@ GROUP_NORM: Final = Norm(
     ),
     formula=formula,
     forms=(
-        Form("native", _native, since=21, native=True, requires=conditions.knows_channels),
+        Form(
+            "native",
+            _native,
+            since=21,
+            native=True,
+            requires=conditions.knows_channels,
+            operators=("GroupNormalization",),
+        ),
         Form("centered chain", _body, since=13, generic=True, centered=True),
-        Form("Reshape-InstanceNorm-Reshape-Mul-Add", _instance, requires=conditions.not_double),
+        Form(
+            "Reshape-InstanceNorm-Reshape-Mul-Add",
+            _instance,
+            requires=conditions.not_double,
+            operators=("InstanceNormalization",),
+        ),
         Form(
             "Reshape-InstanceNorm-Reshape-BatchNorm",
             _instance_batch,
             requires=conditions.every(conditions.not_double, conditions.knows_channels),
+            operators=("InstanceNormalization", "BatchNormalization"),
         ),
         Form(
             "Reshape-LayerNorm-Reshape-Mul-Add",
             _layer,
             since=17,
             requires=conditions.knows_all_but_batch,
+            operators=("LayerNormalization",),
         ),
         Form("chain", _chain),
         Form("corrected chain", _corrected, centered=True),
@@ -188,6 +234,22 @@ GROUP_NORM: Final = Norm(
             _centered_instance,
             centered=True,
             requires=conditions.not_double,
+            operators=("InstanceNormalization",),
+        ),
+        Form(
+            "com.microsoft GroupNorm",
+            _microsoft,
+            requires=conditions.every(
+                conditions.not_double,
+                conditions.rank_of(4, 4),
+                conditions.knows_channels,
+                _has_kernel,
+            ),
+            operators=("com.microsoft::GroupNorm",),
+            caveat=(
+                "ONNX Runtime has a CUDA kernel of it and none for CPU; it takes the variance as "
+                "E[x^2] - mean^2, which is wrong where the mean is far above the spread"
+            ),
         ),
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",

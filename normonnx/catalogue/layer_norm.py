@@ -48,7 +48,7 @@ def _axes(op: Tracer) -> range:
 
 
 def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return op.back(steps.affine(op, z, op.wide(scale), op.wide(bias)), x)
+    return op.back(steps.affine(op, z, scale, bias), x)
 
 
 def _body(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> Sequence[ir.Value]:
@@ -76,7 +76,18 @@ def _corrected(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.V
 
 
 def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return _finish(op, x, steps.chain(op, op.wide(x), *_axes(op)), scale, bias)
+    return _fused(op, x, op.wide(x), scale, bias)
+
+
+def _fused(op: Tracer, x: ir.Value, wide: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    z = steps.chain(op, wide, *_axes(op))
+    return op.back(steps.fused_affine(op, z, scale, bias), x)
+
+
+def _centered_chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    """ONNX Runtime fuses all but the first two operators into LayerNormalization."""
+    wide = op.wide(x)
+    return _fused(op, x, op("Sub", wide, op.mean(wide, _axes(op))), scale, bias)
 
 
 def _reciprocal(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
@@ -89,11 +100,11 @@ def _reciprocal(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.
 def _operator(
     op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value, outputs: int = 1
 ) -> Sequence[ir.Value]:
-    full = [steps.trailing_parameter(op, each) for each in (scale, bias)]
     return op.many(
         "LayerNormalization",
         x,
-        *full,
+        steps.trailing_parameter(op, scale),
+        steps.bias_of(op, bias, steps.trailing_parameter),
         outputs=outputs,
         axis=op.slot("axis"),
         epsilon=op.slot("epsilon"),
@@ -167,7 +178,15 @@ LAYER_NORM: Final = Norm(
     outputs=("Y", "Mean", "InvStdDev"),
     formula=formula,
     forms=(
-        Form("native", _native, since=17, native=True, outputs=3, requires=steps.knows_trailing),
+        Form(
+            "native",
+            _native,
+            since=17,
+            native=True,
+            outputs=3,
+            requires=steps.knows_trailing,
+            operators=("LayerNormalization",),
+        ),
         Form("centered chain", _body, since=13, generic=True, centered=True, outputs=3),
         Form(
             "centered, then native",
@@ -175,14 +194,22 @@ LAYER_NORM: Final = Norm(
             since=17,
             centered=True,
             requires=steps.knows_trailing,
+            operators=("LayerNormalization",),
         ),
         Form("corrected chain", _corrected, centered=True),
+        Form(
+            "centered, then chain with Pow and Div",
+            _centered_chain,
+            centered=True,
+            requires=conditions.not_fused_through_a_cast,
+        ),
         Form("chain with Pow and Div", _chain, requires=conditions.not_fused_through_a_cast),
         Form("chain with Mul and Reciprocal", _reciprocal),
         Form(
             "Reshape-InstanceNorm-Reshape-Mul-Add",
             _instance,
             requires=conditions.every(conditions.not_double, _knows_rows),
+            operators=("InstanceNormalization",),
         ),
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",

@@ -52,7 +52,7 @@ def _transposed(
     rows = op.transpose(wide, 0, *behind, 1)
     if centered:
         rows = op("Sub", rows, op.mean(rows, (-1,)))
-    full = [steps.per_channel(op, each) for each in (scale, bias)]
+    full = steps.per_channel(op, scale), steps.bias_of(op, bias, steps.per_channel)
     z = op("LayerNormalization", rows, *full, axis=-1, epsilon=op.slot("epsilon"), v=op.stash())
     return op.transpose(z, 0, op.rank - 1, *range(1, op.rank - 1))
 
@@ -83,6 +83,7 @@ LAYER_NORM_2D: Final = Norm(
             _native,
             since=17,
             requires=conditions.knows_channels,
+            operators=("LayerNormalization",),
         ),
         Form(
             "Transpose-Sub-LayerNorm-Transpose",
@@ -90,6 +91,7 @@ LAYER_NORM_2D: Final = Norm(
             since=17,
             centered=True,
             requires=conditions.knows_channels,
+            operators=("LayerNormalization",),
         ),
     ),
     equation="y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias",

@@ -8,6 +8,7 @@ differ where size is even.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial, reduce
 from typing import Any, Final, cast
 
 import numpy as np
@@ -32,7 +33,6 @@ from normonnx.core.errors import UsageError
 
 _ALPHA: Final = float(np.float32(1e-4))
 _ROOTS: Final = 0.75  # x^0.75 is sqrt(x) sqrt(sqrt(x))
-_PADS_ARE_INPUTS: Final = 11
 
 
 def _window(size: int, torch_window: int) -> tuple[int, int]:
@@ -114,11 +114,7 @@ def _volume(op: Tracer, x: ir.Value) -> ir.Value:
     squares = op("Mul", wide, wide)
     sizes = op.facts.shape
     flat = op.reshape(squares, 0, 1, cast("int", sizes[1]), cast("int", sizes[2]), -1)
-    pads = [0, 0, below, 0, 0, 0, 0, above, 0, 0]
-    if op.opset >= _PADS_ARE_INPUTS:
-        padded = op("Pad", flat, op.ints(*pads))
-    else:
-        padded = op("Pad", flat, pads=pads)
+    padded = op.pad(flat, (0, 0, below, 0, 0), (0, 0, above, 0, 0))
     average = op("AveragePool", padded, kernel_shape=[size, 1, 1])
     return _from_average(op, x, wide, average)
 
@@ -142,6 +138,20 @@ def _from_average(op: Tracer, x: ir.Value, wide: ir.Value, average: ir.Value) ->
     scaled = op("Mul", op.like(average, x), op.scalar("alpha"))
     base = op("Add", scaled, op.scalar("bias"))
     return op.back(op("Div", wide, op("Pow", base, op.scalar("beta"))), x)
+
+
+def _slices(op: Tracer, x: ir.Value) -> ir.Value:
+    """The neighbours of all channels are slices of the channels with zeros around them.
+
+    There is one zero more than is needed, so that every slice ends before the last.
+    """
+    wide, size = op.wide(x), op.known("size")
+    below, above = _known_window(op)
+    others = [0] * (op.rank - 2)
+    padded = op.pad(op("Mul", wide, wide), (0, below, *others), (0, above + 1, *others))
+    neighbours = [op.cut(padded, 1, start, start - size) for start in range(size)]
+    total = reduce(partial(op, "Add"), neighbours)
+    return op.back(_damped(op, wide, total), x)
 
 
 def _base_by_convolution(op: Tracer, wide: ir.Value) -> ir.Value:
@@ -249,6 +259,7 @@ LOCAL_RESPONSE_NORM: Final = Norm(
             requires=conditions.every(
                 conditions.not_double, _is_onnx_window, conditions.rank_of(4, 4)
             ),
+            operators=("LRN",),
         ),
         Form("banded MatMul", _body, since=13, generic=True),
         Form(
@@ -259,6 +270,7 @@ LOCAL_RESPONSE_NORM: Final = Norm(
             ),
         ),
         Form("AveragePool of a plane", _plane, requires=_SIZED),
+        Form("sum of slices", _slices),
         Form("banded Conv", _convolution, requires=_WITH_CHANNELS),
         Form(
             "banded Conv, square roots",

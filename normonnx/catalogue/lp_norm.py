@@ -51,17 +51,26 @@ def _body(op: Tracer, x: ir.Value) -> ir.Value:
     size = op("Abs", wide)
     largest = _largest(op, size)
     zero, one = op.numbers(0.0), op.numbers(1.0)
-    unit = op("Where", op("Greater", largest, zero), largest, one)
+    unit = op.choose(op("Greater", largest, zero), largest, one)
     order = op.scalar("p")
     powers = op("Pow", op("Div", size, unit), order)
-    total = op("Pow", op.sum_over(powers, op.index("axis")), op("Div", one, order))
-    norm = op("Max", op("Mul", unit, total), op.scalar("epsilon"))
-    divisor = op("Where", op("Greater", norm, zero), norm, one)
+    total = op("Pow", _sum(op, powers), op("Div", one, order))
+    norm = op.larger(op("Mul", unit, total), op.scalar("epsilon"))
+    divisor = op.choose(op("Greater", norm, zero), norm, one)
     return op.back(op("Div", wide, divisor), x)
+
+
+def _sum(op: Tracer, powers: ir.Value) -> ir.Value:
+    """The sum along the axis, kept as 1."""
+    if op.is_function:
+        return op.sum_over(powers, op.index("axis"))
+    return op.reduce("ReduceSum", powers, _axis(op))
 
 
 def _largest(op: Tracer, size: ir.Value) -> ir.Value:
     """The largest element along the axis, kept as 1."""
+    if not op.is_function:
+        return op.reduce("ReduceMax", size, _axis(op))
     if op.opset >= _AXES_ARE_INPUTS:
         return op("ReduceMax", size, op.index("axis"), keepdims=1)
     return op.many("TopK", size, op.ints(1), outputs=2, axis=op.slot("axis"))[0]
@@ -86,7 +95,7 @@ def _clip(op: Tracer, x: ir.Value) -> ir.Value:
 def _guarded(op: Tracer, x: ir.Value) -> ir.Value:
     """A row of zeros is divided by the smallest number."""
     wide = op.wide(x)
-    norm = op("Max", _reduced(op, wide), op.numbers(max(_GUARD, op.known("epsilon"))))
+    norm = op.larger(_reduced(op, wide), op.numbers(max(_GUARD, op.known("epsilon"))))
     return op.back(op("Div", wide, norm), x)
 
 
@@ -94,7 +103,7 @@ def _chain(op: Tracer, x: ir.Value) -> ir.Value:
     """Taken apart down to the sum."""
     wide = op.wide(x)
     total = op.reduce("ReduceSum", op("Mul", wide, wide), _axis(op))
-    norm = op("Max", op("Sqrt", total), op.numbers(max(_GUARD, op.known("epsilon"))))
+    norm = op.larger(op("Sqrt", total), op.numbers(max(_GUARD, op.known("epsilon"))))
     return op.back(op("Div", wide, norm), x)
 
 
@@ -167,11 +176,12 @@ LP_NORM: Final = Norm(
             _native,
             native=True,
             requires=conditions.every(_BOTH, _never_clips),
+            operators=("LpNormalization",),
         ),
-        Form("scaled by the largest", _body, since=13, generic=True),
+        Form("scaled by the largest", _body, generic=True),
         Form("Reduce-Clip-Div", _clip, since=12, requires=conditions.every(_BOTH, _clips)),
-        Form("Reduce-Max-Div", _guarded, since=8, requires=_BOTH),
-        Form("chain with ReduceSum and Sqrt", _chain, since=8, requires=_of_order(_EUCLIDEAN)),
+        Form("Reduce-Max-Div", _guarded, requires=_BOTH),
+        Form("chain with ReduceSum and Sqrt", _chain, requires=_of_order(_EUCLIDEAN)),
         Form(
             "RMSNormalization",
             _rms,
@@ -182,6 +192,7 @@ LP_NORM: Final = Norm(
                 conditions.knows_features,
                 _clips_little,
             ),
+            operators=("RMSNormalization",),
         ),
     ),
     equation="y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero",

@@ -136,7 +136,15 @@ MEAN_VARIANCE_NORM: Final = Norm(
     ),
     formula=formula,
     forms=(
-        Form("native", _native, since=9, native=True, requires=_NATIVE, caveat=_NO_EPSILON),
+        Form(
+            "native",
+            _native,
+            since=9,
+            native=True,
+            requires=_NATIVE,
+            caveat=_NO_EPSILON,
+            operators=("MeanVarianceNormalization",),
+        ),
         Form("centered chain", _body, since=13, generic=True, centered=True),
         Form(
             "centered, then native",
@@ -145,6 +153,7 @@ MEAN_VARIANCE_NORM: Final = Norm(
             centered=True,
             requires=_NATIVE,
             caveat=_NO_EPSILON,
+            operators=("MeanVarianceNormalization",),
         ),
         Form("chain", _chain),
         Form("corrected chain", _corrected, centered=True),

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx_ir as ir
 
+from normonnx.catalogue.form import Form as Form  # noqa: PLC0414
 from normonnx.core.errors import UsageError
 from normonnx.core.regions import Region as Region  # noqa: PLC0414  # the files of this room
 from normonnx.core.regions import Share as Share  # noqa: PLC0414  # have all from here
@@ -23,7 +24,6 @@ from normonnx.core.version import DOMAIN as DOMAIN  # noqa: PLC0414
 
 if TYPE_CHECKING:
     from normonnx.catalogue.call import NormCall
-    from normonnx.catalogue.tracing import Tracer
 
 Array = npt.NDArray[Any]
 Number = int | float | tuple[int, ...]
@@ -126,49 +126,6 @@ def stash_type(default: int = FLOAT) -> Attribute:
         choices={"float32": FLOAT, "float64": DOUBLE},
         closed=True,
     )
-
-
-Build = Callable[..., ir.Value | Sequence[ir.Value]]
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One equivalent subgraph.
-
-    Attributes:
-        name: What `explain` calls it.
-        build: Writes it: `build(op, x, *parameters)` with a `Tracer`, giving the outputs.
-        since: Lowest opset that has its operators.
-        until: Highest opset, None for all.
-        generic: Whether it needs neither rank nor type nor numbers, so it can be a function's body.
-        centered: Whether it stays right at any mean of the input.
-        native: Whether it is one operator that is this normalization.
-        outputs: How many outputs it gives.
-        requires: Why a call can't take this form; None where it can.
-        working: Type that it computes in, whatever `stash_type` says; None to follow it.
-        caveat: Where a well-known runtime's kernel gets it wrong, and how.
-    """
-
-    name: str
-    build: Build
-    since: int = 7
-    until: int | None = None
-    generic: bool = False
-    centered: bool = False
-    native: bool = False
-    outputs: int = 1
-    requires: Callable[[NormCall], str | None] = lambda _call: None
-    working: ir.DataType | None = None
-    caveat: str = ""
-    domains: frozenset[str] = frozenset()
-    primitive: bool = False
-
-    def write(
-        self, op: Tracer, x: ir.Value, parameters: Sequence[ir.Value]
-    ) -> tuple[ir.Value, ...]:
-        """Trace the form; one value for each output."""
-        found = self.build(op, x, *parameters)
-        return (found,) if isinstance(found, ir.Value) else tuple(found)
 
 
 class Operator(Protocol):

@@ -113,6 +113,7 @@ NORMALIZER: Final = Norm(
             requires=conditions.every(
                 conditions.float32_only, conditions.rank_of(_MATRIX, _MATRIX), _not_max
             ),
+            operators=(f"{ML}::Normalizer",),
         ),
         Form("scaled by the largest", _body, generic=True),
         Form("Reduce-Div", _divided),

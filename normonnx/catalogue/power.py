@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.catalogue import steps
 from normonnx.catalogue.norm import DOUBLE, Array, Dim, Extent, Form, Parameter, stash_type
 from normonnx.catalogue.scaling import fitted, given
 from normonnx.catalogue.tracing import Tracer
@@ -93,8 +94,7 @@ def forms(transformed: Transformed) -> tuple[Form, ...]:
         op: Tracer, x: ir.Value, lambdas: ir.Value, mean: ir.Value, scale: ir.Value
     ) -> ir.Value:
         y = transformed(op, op.wide(x), op.wide(lambdas))
-        standard = op("Div", op("Sub", y, op.wide(mean)), op.wide(scale))
-        return op.back(standard, x)
+        return op.back(steps.divided(op, steps.lowered(op, y, mean), scale), x)
 
     return (
         Form("in float64", build, generic=True, requires=_stashes_double),

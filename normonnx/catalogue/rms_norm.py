@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.catalogue import steps
+from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.arithmetic import trailing
 from normonnx.catalogue.layers import affine_of
 from normonnx.catalogue.norm import (
@@ -40,10 +40,14 @@ def formula(x: Array, scale: Array, *, axis: int, epsilon: float, **_: object) -
     return x * inverse * scale, inverse
 
 
+def _finish(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value) -> ir.Value:
+    return op.back(steps.scaled(op, z, scale), x)
+
+
 def _body(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
     rows = op("Flatten", op.wide(x), axis=op.slot("axis"))
     z = op("Div", rows, steps.deviation(op, rows, lambda value: op.mean(value, (1,))))
-    return op.back(op("Mul", op.like(z, x), op.wide(scale)), x)
+    return _finish(op, x, op.like(z, x), scale)
 
 
 def _axes(op: Tracer) -> range:
@@ -58,13 +62,19 @@ def _chain(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
     """As torch writes it below opset 23."""
     wide = op.wide(x)
     root = _root(op, op.mean(op("Pow", wide, op.numbers(2.0)), _axes(op)))
-    return op.back(op("Mul", op("Mul", wide, op("Reciprocal", root)), op.wide(scale)), x)
+    return _finish(op, x, op("Mul", wide, op("Reciprocal", root)), scale)
+
+
+def _fused(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
+    """ONNX Runtime makes one kernel of it where the axis is the last."""
+    z = steps.uncentered_chain(op, op.wide(x), *_axes(op))
+    return op.back(steps.fused_affine(op, z, scale), x)
 
 
 def _division(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
     wide = op.wide(x)
     root = steps.deviation(op, wide, lambda value: op.mean(value, _axes(op)))
-    return op.back(op("Mul", op("Div", wide, root), op.wide(scale)), x)
+    return _finish(op, x, op("Div", wide, root), scale)
 
 
 def _sum(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
@@ -72,7 +82,7 @@ def _sum(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
     count = steps.product(op.facts.shape[op.known("axis") % op.rank :])
     total = op.reduce("ReduceSumSquare", wide, _axes(op))
     root = _root(op, op("Div", total, op.numbers(float(count or 1))))
-    return op.back(op("Mul", op("Div", wide, root), op.wide(scale)), x)
+    return _finish(op, x, op("Div", wide, root), scale)
 
 
 def _native(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
@@ -116,8 +126,16 @@ RMS_NORM: Final = Norm(
     ),
     formula=formula,
     forms=(
-        Form("native", _native, since=23, native=True, requires=steps.knows_trailing),
+        Form(
+            "native",
+            _native,
+            since=23,
+            native=True,
+            requires=steps.knows_trailing,
+            operators=("RMSNormalization",),
+        ),
         Form("chain with Mul and Div, by rows", _body, since=13, generic=True),
+        Form("chain with Pow and Div", _fused, requires=conditions.not_fused_through_a_cast),
         Form("chain with Pow and Reciprocal", _chain),
         Form("chain with Mul and Div", _division),
         Form("chain with ReduceSumSquare", _sum, requires=steps.knows_sizes_from_axis),

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.catalogue import steps
 from normonnx.catalogue.norm import (
     Array,
     Extent,
@@ -31,8 +32,8 @@ def formula(x: Array, scale: Array, *, epsilon: float, **_: object) -> Array:
 
 
 def _divided(op: Tracer, x: ir.Value, length: ir.Value, scale: ir.Value) -> ir.Value:
-    divisor = op("Max", length, op.scalar("epsilon"))
-    return op.back(op("Mul", op("Div", op.wide(x), divisor), op.wide(scale)), x)
+    divisor = op.larger(length, op.scalar("epsilon"))
+    return op.back(steps.scaled(op, op("Div", op.wide(x), divisor), scale), x)
 
 
 def _body(op: Tracer, x: ir.Value, scale: ir.Value) -> ir.Value:
@@ -57,8 +58,8 @@ SCALE_NORM: Final = Norm(
     formula=formula,
     forms=(
         Form("chain with ReduceSum", _body, since=13, generic=True),
-        Form("chain with ReduceL2", _length, since=8),
-        Form("chain with ReduceSumSquare", _squares, since=8),
+        Form("chain with ReduceL2", _length),
+        Form("chain with ReduceSumSquare", _squares),
     ),
     equation="y = scale x / max(sqrt(sum of x^2), epsilon)",
     region=Region(Share.ONE, Share.ALL, Share.ONE, layout="N*C"),

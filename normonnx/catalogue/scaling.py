@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.catalogue import conditions
+from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.layers import array
 from normonnx.catalogue.norm import Array, Form, Region, Share
 from normonnx.catalogue.tracing import Tracer
@@ -61,7 +61,13 @@ def given(**found: Array | None) -> dict[str, Array]:
 
 def divided(op: Tracer, x: ir.Value, centre: ir.Value, scale: ir.Value) -> ir.Value:
     """(x - centre) / scale, features on the last axis."""
-    return op.back(op("Div", op("Sub", op.wide(x), op.wide(centre)), op.wide(scale)), x)
+    return op.back(standard(op, op.wide(x), centre, scale), x)
+
+
+def standard(op: Tracer, y: ir.Value, centre: ir.Value, scale: ir.Value) -> ir.Value:
+    """(y - centre) / scale, in the type that is computed in."""
+    found = steps.divided(op, steps.lowered(op, y, centre), scale)
+    return op("Identity", y) if found is y else found
 
 
 def _scaler(op: Tracer, x: ir.Value, centre: ir.Value, scale: ir.Value) -> ir.Value:
@@ -110,6 +116,7 @@ NATIVE: Final = Form(
     requires=conditions.every(
         conditions.float32_only, conditions.rank_of(1, _MATRIX), knows_parameters, _fits_float32
     ),
+    operators=(f"{ML}::Scaler",),
 )
 CHAIN: Final = Form("Sub-Div", divided, generic=True)
 

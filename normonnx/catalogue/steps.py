@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from normonnx.catalogue.call import NormCall
 
 Mean = Callable[[ir.Value], ir.Value]
+Stand = Callable[[ir.Value], ir.Value]
 
 
 def centered(op: Tracer, x: ir.Value, mean: Mean) -> tuple[ir.Value, ir.Value]:
@@ -46,28 +47,88 @@ def corrected(op: Tracer, x: ir.Value, *axes: int) -> ir.Value:
 
 def chain(op: Tracer, x: ir.Value, *axes: int) -> ir.Value:
     """Standardized over axes as exporters write it and runtimes fuse it."""
-    centre = op("Sub", x, op.mean(x, axes))
-    variance = op.mean(op("Pow", centre, op.numbers(2.0)), axes)
-    return op("Div", centre, op("Sqrt", op("Add", variance, op.scalar("epsilon"))))
+    return uncentered_chain(op, op("Sub", x, op.mean(x, axes)), *axes)
 
 
-def affine(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    """Scale x + bias."""
-    return op("Add", op("Mul", x, scale), bias)
+def uncentered_chain(op: Tracer, x: ir.Value, *axes: int) -> ir.Value:
+    """Over its root mean square, likewise."""
+    square = op.mean(op("Pow", x, op.numbers(2.0)), axes)
+    return op("Div", x, op("Sqrt", op("Add", square, op.scalar("epsilon"))))
+
+
+def as_it_is(parameter: ir.Value) -> ir.Value:
+    """A parameter that stands already where it should."""
+    return parameter
+
+
+def scaled(op: Tracer, z: ir.Value, scale: ir.Value, stand: Stand = as_it_is) -> ir.Value:
+    """Scale z; z itself where the scale is known to be 1."""
+    return z if op.is_all(scale, 1.0) else op("Mul", z, stand(op.wide(scale)))
+
+
+def divided(op: Tracer, z: ir.Value, divisor: ir.Value, stand: Stand = as_it_is) -> ir.Value:
+    """Z / divisor; z itself where that is known to be 1."""
+    return z if op.is_all(divisor, 1.0) else op("Div", z, stand(op.wide(divisor)))
+
+
+def raised(op: Tracer, z: ir.Value, bias: ir.Value, stand: Stand = as_it_is) -> ir.Value:
+    """Z + bias; z itself where the bias is known to be 0."""
+    return z if op.is_all(bias, 0.0) else op("Add", z, stand(op.wide(bias)))
+
+
+def lowered(op: Tracer, z: ir.Value, middle: ir.Value, stand: Stand = as_it_is) -> ir.Value:
+    """Z - middle; z itself where that is known to be 0."""
+    return z if op.is_all(middle, 0.0) else op("Sub", z, stand(op.wide(middle)))
+
+
+def affine(
+    op: Tracer, z: ir.Value, scale: ir.Value, bias: ir.Value, stand: Stand = as_it_is
+) -> ir.Value:
+    """Scale z + bias: two parameters, each put where it belongs by `stand`."""
+    return raised(op, scaled(op, z, scale, stand), bias, stand)
+
+
+def fused_affine(
+    op: Tracer, z: ir.Value, scale: ir.Value, bias: ir.Value | None = None
+) -> ir.Value:
+    """Scale z + bias, written also where it changes nothing.
+
+    ONNX Runtime makes one kernel of `chain` with the Mul of a scale and the Add of a bias behind
+    it (LayerNormFusion, SimplifiedLayerNormFusion). Without the Mul it makes none.
+    """
+    y = op("Mul", z, op.wide(scale))
+    return y if bias is None else op("Add", y, op.wide(bias))
+
+
+def adapted(
+    op: Tracer, z: ir.Value, scale: ir.Value, bias: ir.Value, stands: tuple[Stand, Stand]
+) -> ir.Value:
+    """(offset + scale) z + bias, with the attribute `offset`; `stands` are of scale and bias."""
+    if op.is_number("offset", 0.0):
+        z = scaled(op, z, scale, stands[0])
+    elif not (op.is_number("offset", 1.0) and op.is_all(scale, 0.0)):
+        z = op("Mul", z, stands[0](op("Add", op.wide(scale), op.scalar("offset"))))
+    return raised(op, z, bias, stands[1])
+
+
+def bias_of(
+    op: Tracer, bias: ir.Value, full: Callable[[Tracer, ir.Value], ir.Value]
+) -> ir.Value | None:
+    """A bias in full, for operators that may have none; None where it is known to be 0."""
+    return None if op.is_all(bias, 0.0) else full(op, bias)
 
 
 def by_channel(op: Tracer, x: ir.Value, z: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     """Scale z + bias for each channel, z of the shape of X and known rank; in the type of X."""
-    factor, shift = (op.along_channels(op.wide(each)) for each in (scale, bias))
-    return op.back(affine(op, z, factor, shift), x)
+    return op.back(affine(op, z, scale, bias, op.along_channels), x)
 
 
 def by_channel_of_rows(
     op: Tracer, x: ir.Value, rows: ir.Value, scale: ir.Value, bias: ir.Value
 ) -> ir.Value:
     """The same for rows (N, C, positions) and any rank, back in the shape of X."""
-    factor, shift = (op.unsqueeze(op.wide(each), 1) for each in (scale, bias))
-    return op.back(op.like(affine(op, rows, factor, shift), x), x)
+    y = affine(op, rows, scale, bias, lambda parameter: op.unsqueeze(parameter, 1))
+    return op.back(op.like(y, x), x)
 
 
 def rows_of_channels(op: Tracer, x: ir.Value) -> ir.Value:
@@ -84,9 +145,14 @@ def filled(op: Tracer, vector: ir.Value, length: Dim) -> ir.Value:
     """A vector of length 1 or `length`, as one of that length."""
     if isinstance(length, int) and vector.shape is not None and vector.shape[0] == length:
         return op.wide(vector)
-    if isinstance(length, int):
-        return op("Mul", op.wide(vector), op.numbers([1.0] * length))
-    return op.wide(vector)
+    return _in_full(op, vector, (length,)) if isinstance(length, int) else op.wide(vector)
+
+
+def _in_full(op: Tracer, value: ir.Value, shape: tuple[int, ...]) -> ir.Value:
+    """A parameter in a shape that it broadcasts to."""
+    if value.const_value is not None and not value.is_graph_input():
+        return op.numbers(np.broadcast_to(value.const_value.numpy().astype(np.float64), shape))
+    return op("Mul", op.wide(value), op.numbers(np.ones(shape)))
 
 
 def product(dims: tuple[Dim, ...]) -> int | None:
@@ -100,7 +166,7 @@ def trailing_parameter(op: Tracer, value: ir.Value) -> ir.Value:
     dims = op.facts.shape[op.known("axis") % op.rank :]
     if value.shape is None or tuple(value.shape) == dims:
         return op.wide(value)
-    return op("Mul", op.wide(value), op.numbers(np.ones(cast("tuple[int, ...]", dims))))
+    return _in_full(op, value, cast("tuple[int, ...]", dims))
 
 
 def knows_sizes_from_axis(call: NormCall) -> str | None:

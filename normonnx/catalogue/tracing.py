@@ -21,7 +21,10 @@ _AXES_ARE_INPUTS: Final = 18  # ReduceMean, ReduceMax, ReduceL2 and the like
 _SUM_TAKES_AXES: Final = 13  # ReduceSum, Squeeze and Unsqueeze
 _CAST_LIKE: Final = 15
 _NEGATIVE_AXES: Final = 11
+_PADS_ARE_INPUTS: Final = 11
+_CUTS_ARE_INPUTS: Final = 10
 _WHERE: Final = 9
+_MAX_BROADCASTS: Final = 8
 OUTPUT_TYPE: Final = "to"  # attribute of functions below opset 15: the type of Y
 
 
@@ -92,7 +95,13 @@ class Tracer:
         domain: str = "",
         **attributes: Any,  # as above
     ) -> Sequence[ir.Value]:
-        """One node with several outputs."""
+        """One node with several outputs.
+
+        Inputs left out at the end are not written: ONNX Runtime 1.32 crashes on a
+        LayerNormalization whose bias has an empty name.
+        """
+        while inputs and inputs[-1] is None:
+            inputs = inputs[:-1]
         made = [
             value if isinstance(value, ir.Attr) else ir.convenience.convert_attribute(name, value)
             for name, value in attributes.items()
@@ -113,6 +122,11 @@ class Tracer:
         return self._facts
 
     @property
+    def is_function(self) -> bool:
+        """Whether it is the body of a function, where nothing is known."""
+        return self._facts is None
+
+    @property
     def rank(self) -> int:
         """Rank of X."""
         return len(self.facts.shape)
@@ -128,6 +142,16 @@ class Tracer:
     def known(self, name: str) -> Any:  # the type depends on the attribute
         """An attribute as a number."""
         return self.facts.attributes[name]
+
+    def is_number(self, name: str, number: float) -> bool:
+        """Whether an attribute is known to be a number; inside a function nothing is."""
+        return self._facts is not None and self._facts.attributes[name] == number
+
+    def is_all(self, parameter: ir.Value, number: float) -> bool:
+        """Whether a parameter is known to be that number everywhere, for every run of the model."""
+        if self._facts is None or parameter.const_value is None or parameter.is_graph_input():
+            return False
+        return bool((parameter.const_value.numpy() == number).all())
 
     # --- constants and attributes -----------------------------------------------------------------
 
@@ -233,6 +257,12 @@ class Tracer:
         rest = self("Sub", self.numbers(1.0), mask)
         return self("Add", self("Mul", mask, one), self("Mul", rest, other))
 
+    def larger(self, one: ir.Value, other: ir.Value) -> ir.Value:
+        """The larger of both, element by element; the second is finite and may be of fewer."""
+        if self.opset >= _MAX_BROADCASTS:
+            return self("Max", one, other)
+        return self.choose(self("Greater", one, other), one, other)
+
     # --- reductions -------------------------------------------------------------------------------
 
     def _axes(self, axes: Sequence[int]) -> list[int]:
@@ -287,6 +317,18 @@ class Tracer:
             if sum(not isinstance(dim, int) for dim in dims) <= 1:
                 return self.reshape(y, *(dim if isinstance(dim, int) else -1 for dim in dims))
         return self("Reshape", y, self("Shape", x))
+
+    def pad(self, x: ir.Value, before: Sequence[int], after: Sequence[int]) -> ir.Value:
+        """Zeros put before and after along each axis."""
+        if self.opset >= _PADS_ARE_INPUTS:
+            return self("Pad", x, self.ints(*before, *after))
+        return self("Pad", x, pads=[*before, *after])
+
+    def cut(self, x: ir.Value, axis: int, start: int, end: int) -> ir.Value:
+        """What lies between two places along an axis."""
+        if self.opset >= _CUTS_ARE_INPUTS:
+            return self("Slice", x, self.ints(start), self.ints(end), self.ints(axis))
+        return self("Slice", x, starts=[start], ends=[end], axes=[axis])
 
     def transpose(self, x: ir.Value, *perm: int) -> ir.Value:
         """Axes in another order."""

@@ -27,6 +27,7 @@ from normonnx.recognize.fields import Field, number
 from normonnx.recognize.frames import Frame, broadcast
 from normonnx.recognize.means import cancelled, common_mean
 from normonnx.recognize.powers import inverted, quadratic, square_of_sizes, squared
+from normonnx.recognize.windows import joined
 
 
 def scaled(fact: Fact, factor: Field, frame: Frame) -> Fact | None:
@@ -102,6 +103,8 @@ def total(one: Fact, other: Fact, sign: float) -> Fact | None:
         return None
     if isinstance(one, Combination) and isinstance(other, Combination):
         return _sum_of_combinations(one, other, sign, frame)
+    if isinstance(one, Window) and isinstance(other, Window):
+        return joined(one, other) if sign > 0 else None
     if isinstance(one, Quadratic) and isinstance(other, Quadratic):
         return _sum_of_quadratics(one, other, sign, frame)
     if isinstance(one, Statistic) and isinstance(other, Statistic | Quadratic):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.recognize import powers
 from normonnx.recognize.asking import Asked, Operand, Operands
-from normonnx.recognize.facts import Fact, Masked, Spread, Statistic
+from normonnx.recognize.facts import Combination, Fact, Masked, Spread, Statistic
 from normonnx.recognize.table import Transfer
 
 _FLIPPED: Final = {"Greater": "Less", "Less": "Greater", "Equal": "Equal"}
@@ -24,14 +25,14 @@ class _Condition(NamedTuple):
     Attributes:
         kind: Greater, Less, Equal or Differs.
         value: What is compared.
-        bound: With which number.
+        bound: With which numbers.
         holds: Whether the condition is that it holds; else that it doesn't.
         inclusive: Whether equality counts as greater, or as less.
     """
 
     kind: str
     value: ir.Value
-    bound: float
+    bound: npt.NDArray[Any]
     holds: bool = True
     inclusive: bool = False
 
@@ -77,12 +78,28 @@ def _chosen(condition: _Condition, chosen: Operand, rest: Operand) -> Fact | Non
     fact, bound = chosen.fact, condition.bound
     if chosen.value is not condition.value or fact is None or condition.kind in ("Equal", "Less"):
         return None
-    number = None if rest.field(fact.frame) is None else rest.number
-    if bound == 0.0 and number == 1.0 and not condition.inclusive:
+    if isinstance(fact, Combination):
+        return _limited(condition, fact, rest)
+    if bound.size != 1:
+        return None
+    least, number = float(bound.reshape(-1)[0]), None
+    if rest.field(fact.frame) is not None:
+        number = rest.number
+    if least == 0.0 and number == 1.0 and not condition.inclusive:
         return _guarded(fact)
-    if condition.kind == "Greater" and number == bound:
-        return powers.bounded(fact, bound)
+    if condition.kind == "Greater" and number == least:
+        return powers.bounded(fact, least)
     return None
+
+
+def _limited(condition: _Condition, fact: Combination, rest: Operand) -> Fact | None:
+    """A normalized value where it exceeds constants, and these elsewhere: their maximum."""
+    least, bound = rest.field(fact.frame), condition.bound
+    if condition.kind != "Greater" or least is None or rest.constant is None:
+        return None
+    if fact.is_linear or not fact.is_fixed or not np.array_equal(bound, rest.constant):
+        return None
+    return replace(fact, least=least)
 
 
 def _guarded(fact: Fact) -> Fact | None:
@@ -104,7 +121,7 @@ def _condition(ask: Asked, value: ir.Value | None) -> _Condition | None:
             holds, value = not holds, node.inputs[0]
             continue
         if node.op_type == "Cast":
-            return _Condition("Differs", node.inputs[0], 0.0, holds)
+            return _Condition("Differs", node.inputs[0], np.zeros(()), holds)
         return _comparison(ask, node, holds=holds)
     return None
 
@@ -116,17 +133,22 @@ def _comparison(ask: Asked, node: ir.Node, *, holds: bool) -> _Condition | None:
     for index, turn in ((1, False), (0, True)):
         constant = ask.constants.get(node.inputs[index])
         compared = node.inputs[1 - index]
-        if constant is not None and constant.size == 1 and compared is not None:
+        if constant is not None and constant.size and compared is not None:
             name = _FLIPPED[kind] if turn else kind
-            bound = float(constant.reshape(-1)[0])
-            return _Condition(name, compared, bound, holds, node.op_type in _EITHER)
+            return _Condition(name, compared, constant, holds, node.op_type in _EITHER)
     return None
 
 
-def masked(fact: Fact, operand: Operand, other: Operand) -> Fact | None:
-    """A spread times a mask."""
+def masked(ask: Asked, fact: Fact, operand: Operand, other: Operand) -> Fact | None:
+    """A spread, or a normalized value, times a mask of where it exceeds something."""
     node = other.value.producer()
-    if node is None or node.op_type != "Cast" or not isinstance(fact, Spread | Statistic):
+    if node is None or node.op_type != "Cast":
+        return None
+    if isinstance(fact, Combination):
+        condition = _condition(ask, node.inputs[0])
+        if condition is None or condition.value is not operand.value or fact.is_linear:
+            return None
+    elif not isinstance(fact, Spread | Statistic):
         return None
     return Masked(fact.frame, fact, operand.value, other.value)
 
@@ -138,13 +160,17 @@ def filled(ask: Asked, fact: Masked, other: Operand) -> Fact | None:
     condition = None if node is None else _condition(ask, node.inputs[0])
     if rest is None or condition is None:
         return None
-    filler = 1.0
+    filler = Operand(other.value, None, np.ones(()))
     if rest.op_type == "Mul":
         numbers = [ask.constants.get(value) for value in rest.inputs]
-        known = [number for number in numbers if number is not None and number.size == 1]
+        known = [
+            Operand(value, None, number)
+            for value, number in zip(rest.inputs, numbers, strict=True)
+            if value is not None and number is not None
+        ]
         if len(known) != 1:
             return None
-        filler = float(known[0].reshape(-1)[0])
+        filler = known[0]
         turned = rest.inputs[0 if numbers[1] is not None else 1]
         rest = None if turned is None else turned.producer()
     if rest is None or rest.op_type != "Sub" or rest.inputs[1] is not fact.mask:
@@ -153,7 +179,7 @@ def filled(ask: Asked, fact: Masked, other: Operand) -> Fact | None:
     if one is None or one.size != 1 or float(one.reshape(-1)[0]) != 1.0:
         return None
     chosen = Operand(fact.value, fact.inner, None)
-    return _selected(condition, chosen, Operand(other.value, None, np.asarray(filler)))
+    return _selected(condition, chosen, filler)
 
 
 CHOOSING: Final[Mapping[str, Transfer]] = {"Where": _where}

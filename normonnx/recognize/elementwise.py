@@ -108,7 +108,7 @@ def _mul(ask: Asked, left: Operand, right: Operand) -> Fact | None:
         if met is not None:
             return algebra.scaled(one.fact, *met)
         if other.constant is None:
-            return _with_scale(ask, one.fact, other) or masked(one.fact, one, other)
+            return masked(ask, one.fact, one, other) or _with_scale(ask, one.fact, other)
     return None
 
 

@@ -314,17 +314,17 @@ class Padded:
 
 @dataclass(frozen=True, slots=True)
 class Masked:
-    """A spread or statistic where a condition holds, 0 elsewhere: Where below opset 9.
+    """A spread, statistic or normalized value where a condition holds, else 0: Where below opset 9.
 
     Attributes:
         frame: Of the value.
-        inner: The spread or statistic.
+        inner: What is known of it.
         value: The tensor that it is a fact of.
         mask: 1 where the condition holds, 0 elsewhere.
     """
 
     frame: Frame
-    inner: Spread | Statistic
+    inner: Combination | Spread | Statistic
     value: ir.Value
     mask: ir.Value
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.graph.attributes import float_of, int_of, ints_of, is_given, text_of
-from normonnx.graph.steering import padding_of
+from normonnx.graph.steering import padding_of, slices
 from normonnx.recognize.asking import Asked, Operands
 from normonnx.recognize.facts import (
     Combination,
@@ -33,6 +33,7 @@ from normonnx.recognize.frames import Atom, Frame
 from normonnx.recognize.table import Transfer
 
 _ALPHA: Final = float(np.float32(1e-4))
+_NO_END: Final = 2**31 - 1  # the end of a slice that goes on to the last
 _LARGEST: Final = 1 << 22  # elements of a banded matrix
 _MATRIX: Final = 2
 
@@ -65,6 +66,37 @@ def _pad(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
     if len(padded) != 1 or min(pads[padded[0]]) < 0:
         return None
     return Padded(squares.frame, squares, padded[0], *pads[padded[0]])
+
+
+def _slice(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
+    """Padded squares from some place on, as many as there were: a window of one neighbour."""
+    fact = operands[0].fact if operands[0] else None
+    if not isinstance(fact, Padded):
+        return None
+    cuts = slices(node, ask.constants, len(fact.frame))
+    atom = _one_atom(fact.frame, fact.axis)
+    if cuts is None or set(cuts) != {fact.axis} or atom is None:
+        return None
+    cut = cuts[fact.axis]
+    rest = fact.before + fact.after - cut.start  # what is left out at the end
+    if cut.step != 1 or cut.start < 0 or rest < 0:
+        return None
+    counted = isinstance(atom.size, int) and cut.stop == cut.start + atom.size
+    if not (counted or (cut.stop == -rest if rest else cut.stop >= _NO_END)):
+        return None
+    ahead = cut.start - fact.before
+    return Window(fact.frame, atom, -ahead, ahead, fact.squares.xx)
+
+
+def joined(one: Window, other: Window) -> Window | None:
+    """The sum of two windows that lie side by side."""
+    alike = (one.atom, one.frame, one.factor) == (other.atom, other.frame, other.factor)
+    if not alike or one.epsilon or other.epsilon:
+        return None
+    for first, second in ((one, other), (other, one)):
+        if first.above + 1 == -second.below:
+            return replace(first, above=second.above)
+    return None
 
 
 def _average_pool(_ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
@@ -202,4 +234,5 @@ WINDOWS: Final[Mapping[str, Transfer]] = {
     "LRN": _local_response,
     "MatMul": product_with_matrix,
     "Pad": _pad,
+    "Slice": _slice,
 }

@@ -201,7 +201,7 @@ def test_a_row_of_zeros_stays_zero(name: str) -> None:
         call, _ = call_of(Use(use.norm, use.shape, use.attributes, given=()), np.float32)
         x = np.zeros(use.shape, np.float32)
         for opset in (9, 17, 23):
-            for form in forms_at(call, opset):
+            for form in forms_at(call, opset, caveats=False):
                 assert not run(call.model(form, opset=opset), {"X": x})[0].any(), (opset, form)
 
 

@@ -2,7 +2,9 @@
 
 A hint is recorded only in a model that it changes. ONNX Runtime replaces Add -> LayerNormalization
 by SkipLayerNormalization, whose CPU kernel is slower than the two; `SkipLayerNormFusion` is named
-where the model has such a pair, in whatever spelling ONNX Runtime will see it.
+where the model has such a pair, in whatever spelling ONNX Runtime will see it. It fuses sums of two
+values of one shape with three axes, that nothing else reads; no sum that is broadcast or goes on
+beside the norm (as in Transformers that normalize first), and none before an RMSNorm.
 """
 
 from __future__ import annotations
@@ -19,17 +21,8 @@ from normonnx.lower.targets import Target
 
 _ONNX: Final = ("", "ai.onnx")
 _RANK: Final = 3  # batch, position, feature: all that SkipLayerNormFusion looks at
-_NORMS: Final = frozenset(
-    {
-        *((domain, "LayerNormalization") for domain in _ONNX),
-        *((domain, "SimplifiedLayerNormalization") for domain in _ONNX),
-        *((domain, "RMSNormalization") for domain in _ONNX),
-        (DOMAIN, "LayerNorm"),
-        (DOMAIN, "RMSNorm"),
-    }
-)
-_MEAN: Final = "ReduceMean"
-_REST: Final = frozenset({"Sub", "Div", "Mul"})  # of a normalization that was taken apart
+_NORMS: Final = frozenset({("", "LayerNormalization"), (DOMAIN, "LayerNorm")})
+_TAKEN_APART: Final = frozenset({("", "ReduceMean"), ("", "Sub")})  # what a LayerNorm begins with
 
 
 def record(model: ir.Model, target: Target) -> bool:
@@ -60,33 +53,32 @@ def _entry(model: ir.Model, name: str, value: str) -> tuple[str, str] | None:
 
 
 def _adds_before_norm(model: ir.Model) -> bool:
-    """Whether something normalizes a sum of two values over the last of three axes."""
+    """Whether something is a LayerNorm of a sum of two values of one shape, and only of that."""
     return any(
-        _is_sum(value) and _is_normalized(value)
+        _is_sum(node) and _is_normalized(node.outputs[0])
         for graph in walk.all_graphs(model)
         for node in graph
-        for value in node.outputs[:1]
     )
 
 
-def _is_sum(value: ir.Value) -> bool:
-    node = value.producer()
-    known = value.shape is None or len(value.shape) == _RANK
-    return known and node is not None and node.op_type == "Add" and node.domain in _ONNX
+def _is_sum(node: ir.Node) -> bool:
+    if _operator(node) != ("", "Add"):
+        return False
+    shapes = [None if value is None else value.shape for value in node.inputs]
+    known = [shape for shape in shapes if shape is not None]
+    # A shape that the file doesn't tell, ONNX Runtime may infer.
+    return all(len(shape) == _RANK and shape == known[0] for shape in known)
 
 
 def _is_normalized(value: ir.Value) -> bool:
-    readers = [use.node for use in value.uses() if use.idx == 0 or use.node.op_type in _REST]
-    if any((node.domain, node.op_type) in _NORMS for node in readers):
-        return True
-    kinds = {node.op_type for node in readers}
-    squared = {
-        after.op_type
-        for node in readers
-        if node.op_type in {"Pow", "Mul"}
-        for after in node.outputs[0].consumers()
-    }
-    return bool(kinds & _REST) and _MEAN in kinds | squared
+    readers = {_operator(node) for node in value.consumers()}
+    if value.is_graph_output() or not readers:
+        return False
+    return readers == _TAKEN_APART or (len(value.uses()) == 1 and readers <= _NORMS)
+
+
+def _operator(node: ir.Node) -> tuple[str, str]:
+    return ("" if node.domain in _ONNX else node.domain, node.op_type)
 
 
 _GAINS: Final[Mapping[str, Callable[[ir.Model], bool]]] = {

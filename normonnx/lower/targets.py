@@ -17,13 +17,13 @@ import onnx
 from normonnx.core.costs import CostTable
 from normonnx.core.hints import DISABLED
 from normonnx.core.kernels import Kernels
+from normonnx.lower.bodies import inside
 
 PORTABLE: Final = "portable"
 ML: Final = "ai.onnx.ml"
 MICROSOFT: Final = "com.microsoft"
 _ONNX: Final = ("", "ai.onnx")
 _TABLES: Final = "tables"
-_BODIES: Final = ("has_function", "has_context_dependent_function")  # of a schema
 _INITIALIZER: Final = "Constant"  # which every runtime reads as one
 
 
@@ -116,7 +116,10 @@ def runs(kernels: Kernels | None, node_domain: str, op_type: str, opset: int, dt
     version = opset if schema is None else schema.since_version
     if kernels.has(domain, op_type, version, dtype):
         return True
-    return schema is not None and any(getattr(schema, name) for name in _BODIES)
+    inner = None if schema is None else inside(domain, op_type, opset, dtype)
+    return inner is not None and all(
+        runs(kernels, name_space, name, opset, kind) for name_space, name, kind in inner
+    )
 
 
 @functools.cache

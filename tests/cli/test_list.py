@@ -37,3 +37,19 @@ def test_backends_are_listed_as_they_are_here(cli: Cli) -> None:
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
         assert found["ort:cuda"]["here"] is None
         assert found["ort:cuda"]["missing"] == "not installed; pip install 'normonnx[cuda]'"
+
+
+def test_targets_are_listed_with_what_is_known_of_them(cli: Cli) -> None:
+    """Whence their kernels are known, and whether they can be run here."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    found = {one["name"]: one for one in cli("list", "targets", "--json", "-").json["entries"]}
+    assert list(found) == ["portable", "ort-cpu", "ort-cuda", "tensorrt", "openvino"]
+    version = onnxruntime.__version__
+    assert found["ort-cpu"]["kernels"] == f"onnxruntime {version}, CPUExecutionProvider"
+    assert found["ort-cpu"]["here"] == f"onnxruntime {version}"
+    assert found["ort-cpu"]["missing"] is None
+    assert found["portable"]["kernels"] is found["portable"]["here"] is None
+    assert "TensorRT" in found["tensorrt"]["kernels"]
+    if "TensorrtExecutionProvider" not in onnxruntime.get_available_providers():
+        assert "pip install" in found["tensorrt"]["missing"]
+    assert all("costs" in one for one in found.values())

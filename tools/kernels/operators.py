@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.norm import FUNCTIONS_SINCE
 from normonnx.core.version import DOMAIN
+from normonnx.lower.bodies import inside
 from tests.unit.catalogue import uses
 
 OPSETS: Final = range(7, 27)
@@ -56,4 +57,16 @@ def used() -> frozenset[Operator]:
     for model in models(TYPES[0]):
         nodes = [*model.graph.node, *(node for body in model.functions for node in body.node)]
         found |= {("" if each.domain in _ONNX else each.domain, each.op_type) for each in nodes}
-    return frozenset(operator for operator in found if operator[0] != DOMAIN)
+    found = {operator for operator in found if operator[0] != DOMAIN}
+    for domain, name in sorted(found):
+        found |= _inside(domain, name)
+    return frozenset(found)
+
+
+def _inside(domain: str, name: str) -> set[Operator]:
+    """What it is made of where there is no kernel for it."""
+    try:
+        inner = inside(domain, name, OPSETS[-1], TYPES[0])
+    except onnx.defs.SchemaError:
+        return set()
+    return {each[:2] for each in inner or ()}

@@ -27,6 +27,18 @@ LEFT_ALONE: Final[Mapping[str, tuple[int, str]]] = {
     "no norm": (17, "z = Add(x, y)"),
     "no sum": (17, "a = Mul(x, y) z = LayerNormalization <axis = -1> (a, s, b)"),
     "sum after": (17, "a = LayerNormalization <axis = -1> (x, s, b) z = Add(a, y)"),
+    "read again": (17, "a = Add(x, y) n = LayerNormalization <axis = -1> (a, s, b) z = Mul(n, a)"),
+    "broadcast": (17, "a = Add(x, s) z = LayerNormalization <axis = -1> (a, s, b)"),
+    "root mean square": (
+        23,
+        "a = Add(x, y) z = RMSNormalization <axis = -1> (a, s)",
+    ),
+    "root mean square taken apart": (
+        13,
+        """a = Add(x, y) two = Constant <value = float {2.0}> () q = Pow(a, two)
+        v = ReduceMean <axes = [-1]> (q) eps = Constant <value = float {0.00001}> ()
+        e = Add(v, eps) r = Sqrt(e) n = Div(a, r) z = Mul(n, s)""",
+    ),
     "softmax": (17, "a = Add(x, y) z = Softmax(a)"),
 }
 

@@ -12,7 +12,7 @@ import pytest
 import normonnx
 from normonnx.core.hints import KEY, SessionHints, UnknownHintsError
 from normonnx.lower import hints
-from normonnx.lower.targets import TARGETS
+from normonnx.lower.targets import TARGETS, Target
 from tests.unit.lower import sums
 
 CPU, CUDA, PORTABLE = TARGETS["ort-cpu"], TARGETS["ort-cuda"], TARGETS["portable"]
@@ -65,7 +65,7 @@ def test_recording_twice_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("target", [CUDA, PORTABLE], ids=lambda target: target.name)
-def test_the_hints_of_another_target_are_removed(target: hints.Target) -> None:
+def test_the_hints_of_another_target_are_removed(target: Target) -> None:
     """A model that is moved to another target takes no advice with it."""
     model = _model(sums.FUSED["operator"][1])
     model.metadata_props["author"] = "somebody"

@@ -1,22 +1,28 @@
-"""The forms of a model's own normalizations, measured on this machine."""
+"""The forms of a model's own normalizations, measured on this machine.
+
+Sizes that the shapes of the inputs don't settle are those of one run in float64.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+import numpy as np
 import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
 from normonnx.core.costs import CostTable
-from normonnx.core.errors import UsageError
+from normonnx.core.errors import NormonnxError, UsageError
 from normonnx.graph import checks
 from normonnx.graph.source import ModelLike, as_model, own_model
 from normonnx.graph.walk import label
 from normonnx.recognize.finding import find
+from normonnx.recognize.findings import Found
+from normonnx.runtime.oracle import evaluate
 from normonnx.timing import forms, tuning
-from normonnx.validation.drawing import check_names, chosen_shapes, required_inputs
+from normonnx.validation.drawing import check_names, chosen_shapes, drawn, required_inputs
 
 _IMAGE_RANK: Final = 4
 _IMAGE: Final = (1, 224)  # a batch of one, and the size of any other dynamic dimension
@@ -69,7 +75,7 @@ def tune_model(
     tuning.backend_of(target)
     given = as_model(model)
     opset = checks.opset_of(given)
-    found = [(label(each.node), each.call) for each in find(_sized(given, shapes or {})).norms]
+    found = _calls(_sized(given, shapes or {}))
     reasons = [_hindrance(call, opset) for _, call in found]
     able = [call for (_, call), reason in zip(found, reasons, strict=True) if not reason]
     table = tuning.tune(able, opset, target, seconds=seconds, threads=threads)
@@ -94,6 +100,46 @@ def _sized(model: ir.Model, shapes: Mapping[str, Sequence[int]]) -> ir.Model:
     for value in inputs:
         value.shape = ir.Shape(chosen[value.name or ""])
     return sized
+
+
+def _calls(model: ir.Model) -> list[tuple[str, NormCall]]:
+    """Each normalization with the name of its node, of known sizes as far as can be."""
+    norms = find(model).norms
+    unknown = {id(each.root) for each in norms if not _is_static(each.call)}
+    ran = _sizes_in_a_run(model, unknown) if unknown else {}
+    return [
+        (label(each.node), _at(each, ran[id(each.root)]) if id(each.root) in ran else each.call)
+        for each in norms
+    ]
+
+
+def _sizes_in_a_run(model: ir.Model, wanted: Collection[int]) -> dict[int, tuple[int, ...]]:
+    """Shapes of values by their id, as they are on inputs that are drawn; none where none are."""
+    found: dict[int, tuple[int, ...]] = {}
+
+    def look(node: ir.Node, inputs: Sequence[Any], _results: Sequence[Any]) -> None:
+        for value, array in zip(node.inputs, inputs, strict=False):
+            if id(value) in wanted:
+                found[id(value)] = np.shape(array)
+
+    try:
+        evaluate(model, drawn(model, _IMAGE, {}, seed=0)[0].feeds, watch=look, inside=True)
+    except NormonnxError:
+        return found  # what was seen before
+    return found
+
+
+def _at(found: Found, shape: tuple[int, ...]) -> NormCall:
+    """A use with the sizes that its X was seen to have; as it was where nothing was in it."""
+    if 0 in shape:
+        return found.call
+    if found.surplus.channels_last:
+        shape = (shape[0], shape[-1], *shape[1:-1])
+    return replace(found.call, shape=shape)
+
+
+def _is_static(call: NormCall) -> bool:
+    return all(isinstance(dim, int) for dim in call.shape)
 
 
 def _is_image(value: ir.Value) -> bool:

@@ -1,9 +1,9 @@
 """Measure what the forms of all normalizations cost, and write the table that comes with normonnx.
 
-    python tools/measure_forms.py [--target ort-cpu] [--out FILE] [--seconds 2] [--norms NORM...]
+    python tools/measure_forms.py [--target ort-cpu] [--out FILE] [--seconds 3] [--norms NORM...]
 
-Takes some ten minutes on a machine that does nothing else. What was measured already with the same
-versions on the same machine stays, so a run that was cut off goes on; --fresh measures all anew.
+Takes a quarter of an hour on a machine that does nothing else. What was measured already with the
+same versions on the same machine stays, so a run that was cut off goes on; --fresh measures all.
 An opset at which no form differs from what it is at the one before has no entries: readers take the
 nearest below, or the lowest.
 """
@@ -97,7 +97,7 @@ def said(entry: Entry) -> str:
     use = f"{entry.norm} {'x'.join(map(str, entry.shape))} {entry.dtype} opset {entry.opset}"
     if not entry.forms:
         return f"{use}: no form runs"
-    best = min(entry.forms, key=lambda form: form.ratio)
+    best = entry.fastest
     return (
         f"{use}: {len(entry.forms)} forms, {best.form} {best.milliseconds:.3g} ms, "
         f"{best.ratio:.2f} of {entry.forms[0].form}"
@@ -119,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--target", default="ort-cpu")
     parser.add_argument("--out", type=Path, help="by default the table that comes with normonnx")
-    parser.add_argument("--seconds", type=float, default=2.0, help="for timing one use")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for timing one use")
     parser.add_argument("--norms", nargs="*", default=[], metavar="NORM")
     parser.add_argument("--fresh", action="store_true", help="keep nothing of what is there")
     chosen = parser.parse_args(arguments)

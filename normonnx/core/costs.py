@@ -65,6 +65,12 @@ class Entry:
     forms: tuple[FormCost, ...]
 
     @property
+    def fastest(self) -> FormCost:
+        """The form of the lowest ratio; the first where that one is not surely faster."""
+        found = min(self.forms, key=lambda form: form.ratio)
+        return found if found.high < 1 else self.forms[0]
+
+    @property
     def use(self) -> Use:
         """What tells it from other entries of a table, in an order that sorts."""
         attributes = tuple(sorted((name, str(value)) for name, value in self.attributes.items()))

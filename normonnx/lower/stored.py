@@ -141,8 +141,8 @@ def text(table: CostTable) -> str:
     entries = sorted(table.entries, key=lambda entry: entry.use)
     plain = replace(table, entries=tuple(entries)).plain
     lines = ",\n".join(json.dumps(entry) for entry in plain.pop("entries"))
-    head = json.dumps(plain, indent=0, sort_keys=True)[:-2]
-    return f'{head},\n"entries": [\n{lines}\n]\n}}\n'
+    head = "".join(f"{json.dumps(key)}: {json.dumps(plain[key])},\n" for key in sorted(plain))
+    return f'{{\n{head}"entries": [\n{lines}\n]\n}}\n'
 
 
 def _name(target: str) -> str:

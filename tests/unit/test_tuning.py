@@ -30,9 +30,25 @@ net (float[N,T,8] x) => (float[N,T,8] y) <float two = {2}, float e = {1e-5}> {
   y = Neg(k)
 }
 """
-RESHAPED = """
+CHOSEN = """
 <ir_version: 8, opset_import: ["": 17]>
-net (float[2,8] x, int64[2] s) => (float[A,B] y) { a = Reshape(x, s) y = LayerNormalization<axis = -1>(a, g) }
+net (float[64,8] x, bool[64] c) => (float[A,8] y) { a = Compress<axis = 0>(x, c) y = LayerNormalization<axis = -1>(a, g) }
+"""
+UNKNOWN = """
+<ir_version: 8, opset_import: ["": 17, "acme": 1]>
+net (float[64,8] x, bool[64] c) => (float[A,8] y, float[B] z) { z = acme.Sparkle(x) a = Compress<axis = 0>(x, c) y = LayerNormalization<axis = -1>(a, g) }
+"""
+EMPTY = """
+<ir_version: 8, opset_import: ["": 17]>
+net (float[64,8] x) => (float[A,8] y) { d = Sub(x, x) s = ReduceSum<keepdims = 0>(d, one) c = Cast<to = 9>(s) a = Compress<axis = 0>(x, c) y = LayerNormalization<axis = -1>(a, g) }
+"""
+LAST = """
+<ir_version: 8, opset_import: ["": 17]>
+net (float[64,5,6,8] x, bool[64] c) => (float[A,5,6,8] y) <float e = {1e-5}, float two = {2}> {
+  a = Compress<axis = 0>(x, c)
+  m = ReduceMean<axes = [1, 2]>(a) d = Sub(a, m) q = Pow(d, two) v = ReduceMean<axes = [1, 2]>(q)
+  t = Add(v, e) s = Sqrt(t) z = Div(d, s) w = Mul(z, g) y = Add(w, g)
+}
 """
 
 
@@ -40,6 +56,8 @@ def _parsed(text: str) -> onnx.ModelProto:
     model: onnx.ModelProto = onnx.parser.parse_model(text)
     scale = np.linspace(0.5, 1.5, 8, dtype=np.float32)
     model.graph.initializer.append(onnx.numpy_helper.from_array(scale, "g"))
+    one = onnx.numpy_helper.from_array(np.array([1]), "one")
+    model.graph.initializer.append(one)
     return model
 
 
@@ -70,9 +88,27 @@ def test_the_model_is_not_changed() -> None:
     assert ir.to_proto(model).SerializeToString(deterministic=True) == before
 
 
-def test_what_has_no_shape_is_left_out_with_the_reason() -> None:
-    """Where numbers decide how long it is."""
-    found = _tuned(RESHAPED)
+def test_sizes_that_numbers_decide_are_those_of_a_run() -> None:
+    """How many rows are chosen is seen in float64."""
+    found = _tuned(CHOSEN)
+    assert found.left_out == ()
+    (entry,) = found.table.entries
+    assert 0 < entry.shape[0] < 64
+    assert entry.shape[1] == 8
+
+
+def test_channels_that_are_last_are_first_in_the_entry() -> None:
+    """As the normalization has them."""
+    found = _tuned(LAST)
+    (entry,) = found.table.entries
+    assert entry.norm == "InstanceNorm"
+    assert entry.shape[1:] == (8, 5, 6)
+
+
+@pytest.mark.parametrize("text", [UNKNOWN, EMPTY], ids=["unknown", "empty"])
+def test_what_has_no_shape_is_left_out_with_the_reason(text: str) -> None:
+    """The run fails before it is seen, or nothing is in it."""
+    found = _tuned(text)
     assert found.table.entries == ()
     (left_out,) = found.left_out
     assert left_out.norm == "LayerNorm"

@@ -1,0 +1,1 @@
+"""What a model is written in: other versions of ONNX's operators."""

@@ -262,6 +262,47 @@ class Editor:
         new.outputs[0].name = self._unique(name)
         return new.outputs[0]
 
+    def splice(
+        self,
+        node: ir.Node,
+        nodes: Sequence[ir.Node],
+        constants: Sequence[ir.Value],
+        outputs: Sequence[ir.Value | None],
+    ) -> None:
+        """Put nodes that stand in no graph in place of one; its outputs keep their names.
+
+        Args:
+            node: Goes, with whatever is read by nothing then.
+            nodes: Come, each after those that it reads.
+            constants: Initializers that they read, in no graph either; named like what they are.
+            outputs: For each output of the node one of theirs; None where nothing reads it.
+        """
+        graph, first = node.graph, node.outputs[0].name or node.op_type
+        if graph is None:
+            message = f"node {node.name!r} stands in no graph"
+            raise ValueError(message)
+        for value in constants:
+            if value.const_value is not None:
+                tensor = tensors.of_array(value.const_value.numpy())
+                name = f"{first}_{value.name or 'constant'}"
+                value.replace_all_uses_with(self._new_constant(node, tensor, name))
+        for new in nodes:
+            graph.insert_before(node, new)
+            for value in new.outputs:
+                value.name = self._unique(f"{first}_{new.op_type}")
+        main = next(value for value in outputs if value is not None).producer()
+        if main is not None:
+            main.name, main.doc_string = node.name, node.doc_string
+            main.metadata_props.update(node.metadata_props)
+        for old, taken in zip(node.outputs, outputs, strict=True):
+            if taken is not None and old.name:
+                taken.doc_string = old.doc_string
+                taken.metadata_props.update(old.metadata_props)
+                self.pass_on(old, taken)
+        inputs = list(node.inputs)
+        graph.remove(node, safe=True)
+        self._drop_unread(inputs)
+
     def _take_over(self, node: ir.Node, source: ir.Value) -> None:
         """Let `source` replace the first output of a node, then remove the node."""
         graph, old = node.graph, node.outputs[0]

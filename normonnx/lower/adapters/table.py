@@ -1,0 +1,34 @@
+"""All adapters: by operator, and the higher of the two opsets between which a node crosses."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from normonnx.lower.adapters import (
+    axes,
+    norms,
+    pointwise,
+    quantizing,
+    resampling,
+    selecting,
+    softmax,
+)
+from normonnx.lower.crossing import Table
+
+UP: Final[Table] = {
+    **axes.UP,
+    **norms.UP,
+    **pointwise.UP,
+    **resampling.UP,
+    **selecting.UP,
+    **softmax.UP,
+}
+DOWN: Final[Table] = {
+    **axes.DOWN,
+    **norms.DOWN,
+    **pointwise.DOWN,
+    **quantizing.DOWN,
+    **resampling.DOWN,
+    **selecting.DOWN,
+    **softmax.DOWN,
+}

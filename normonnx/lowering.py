@@ -161,9 +161,7 @@ class Forms:
             for mine, value in zip(made.outputs, theirs, strict=True)
             if value is not None
         ]
-        same = is_spelled(
-            made, pairs, entering, self._constants.get, self._ranks.rank, opset
-        )
+        same = is_spelled(made, pairs, entering, self._constants.get, self._ranks.rank, opset)
         made.drop()
         return same
 

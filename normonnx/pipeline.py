@@ -17,8 +17,8 @@ import onnx_ir as ir
 
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
-from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
 from normonnx.core.kernels import Kernels
+from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
 from normonnx.fold.rules import rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
@@ -215,14 +215,14 @@ def _in_forms(
         if not folded.applied:
             break
     hints.record(work, TARGETS[options.target])
-    return _joined([*done, _Rewrites((), moved.refused)])
+    return _joined(done)
 
 
 def _moved(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> _Rewrites:
     if options.opset is None or options.opset == checks.opset_of(work):
         return _Rewrites((), ())
     moved = opsets.move(work, options.opset, keep=options.keep, observer=observer)
-    return _Rewrites(moved.applied, moved.refused)
+    return _Rewrites(moved.applied, ())
 
 
 def _joined(parts: Sequence[_Rewrites]) -> _Rewrites:

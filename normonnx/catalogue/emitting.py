@@ -120,12 +120,15 @@ def trace(
 
 
 def _needed(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> list[ir.Node]:
-    """The nodes that outputs depend on."""
+    """The nodes that outputs depend on; the others read nothing any more."""
     read, kept = {id(value) for value in outputs}, []
     for node in reversed(nodes):
         if any(id(value) in read for value in node.outputs):
             kept.append(node)
             read |= {id(value) for value in node.inputs}
+        else:
+            for index in range(len(node.inputs)):
+                node.replace_input_with(index, None)
     return kept[::-1]
 
 

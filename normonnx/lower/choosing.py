@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Final
 
 from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import Form
 from normonnx.core.costs import CostTable, Entry, FormCost
 from normonnx.core.kernels import Kernels
@@ -27,6 +28,7 @@ from normonnx.lower.targets import Target
 
 FACTOR: Final = 16.0
 ACCURATE: Final = 16.0  # u, at any mean of the input up to 1e4
+_ALIKE: Final = 1.03  # as far as the same form is from itself in another run
 _LEAST_ERROR: Final = 4.0  # u: below, a difference says nothing
 
 
@@ -122,16 +124,18 @@ def _fastest(
                 cost = eligible.get(name)
                 slower = math.inf if cost is None else cost.ratio / best
                 worst[name] = max(worst.get(name, 0.0), slower)
-    usable = {name: slower for name, slower in worst.items() if math.isfinite(slower)}
-    if not usable:
+    usable = {
+        name: slower for name, slower in worst.items() if slower <= _ALIKE * min(worst.values())
+    }
+    if not all(map(math.isfinite, usable.values())):
         return None
-    name = min(usable, key=lambda each: (usable[each], list(names).index(each)))
-    return Choice(names[name], "the fastest that is accurate, as measured")
+    order = sorted(usable, key=lambda each: (not names[each].native, usable[each]))
+    return Choice(names[order[0]], "the fastest that is accurate, as measured")
 
 
 def _eligible(entry: Entry, names: Mapping[str, Form], *, accurate: bool) -> dict[str, FormCost]:
     """The forms of an entry that may be taken."""
-    bounds = accuracy_bounds(entry, {name for name, form in names.items() if form.centered})
+    bounds = accuracy_bounds(entry)
     return {
         cost.form: cost
         for cost in entry.forms
@@ -141,8 +145,9 @@ def _eligible(entry: Entry, names: Mapping[str, Form], *, accurate: bool) -> dic
     }
 
 
-def accuracy_bounds(entry: Entry, centered: frozenset[str] | set[str]) -> dict[str, float]:
+def accuracy_bounds(entry: Entry) -> dict[str, float]:
     """The error, in u, up to which a form of an entry is eligible, by edge profile."""
+    centered = {form.name for form in CATALOGUE[entry.norm].forms if form.centered}
     plain = [cost for cost in entry.forms if cost.form not in centered] or list(entry.forms)
     bounds: dict[str, float] = {}
     for cost in plain:

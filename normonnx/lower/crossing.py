@@ -55,7 +55,9 @@ class Asked:
         found = self._types.get(value)
         if found is not None:
             return ir.DataType.from_numpy(found)
-        return None if value is None or value.graph is not self._model.graph else self._by_name(value)
+        return (
+            None if value is None or value.graph is not self._model.graph else self._by_name(value)
+        )
 
     def _by_name(self, value: ir.Value) -> ir.DataType | None:
         """What shape inference says, where the rules of single operators don't."""

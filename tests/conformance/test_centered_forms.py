@@ -41,7 +41,7 @@ USES: Final = (
 def _forms(call: NormCall, *, centered: bool) -> Iterator[tuple[str, int]]:
     for opset in OPSETS:
         for form in call.forms_at(opset):
-            if form.centered == centered:
+            if form.centered == centered and "com.microsoft" not in form.domains:  # CUDA only
                 yield form.name, opset
         if centered and opset >= 13:
             yield FUNCTION, opset

@@ -32,7 +32,7 @@ SAME: Final = {  # as functions, on rows of features or where nothing is clipped
     "BatchNorm": {"StandardScaler"},
     "RobustScaler": {"StandardScaler"},
     "MinMaxScaler": {"BatchNorm", "StandardScaler"},
-    "StandardScaler": {"BatchNorm"},
+    "StandardScaler": {"BatchNorm", "MaxAbsScaler"},  # the latter where the mean is 0
 }
 USES: Final = (
     *(use for name in FIXED for use in uses_of(CATALOGUE[name])),

@@ -206,13 +206,14 @@ def _check_legal(found: Rewritten) -> None:
     """The checker passes, in full where the original does, and ONNX Runtime loads it where it could."""
     onnx.checker.check_model(found.proto)
     if found.report.modified:
-        if _passes_in_full(found.original):
+        if passes_in_full(found.original):
             onnx.checker.check_model(found.proto, full_check=True)
         if _loads(found.original):
             _load(found.proto)
 
 
-def _passes_in_full(model: onnx.ModelProto) -> bool:
+def passes_in_full(model: onnx.ModelProto) -> bool:
+    """Whether onnx's checker finds no fault when it infers shapes, too."""
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError):

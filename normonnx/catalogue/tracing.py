@@ -159,7 +159,7 @@ class Tracer:
         """A tensor, written once however often it is asked for."""
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._constants:
-            self._constants[key] = self._stored(ir.tensor(array))
+            self._constants[key] = self._stored(ir.Tensor(array))
         return self._constants[key]
 
     def _stored(self, tensor: ir.TensorProtocol) -> ir.Value:

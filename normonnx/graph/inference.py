@@ -6,6 +6,8 @@ import logging
 
 import onnx_ir as ir
 
+from normonnx.graph import walk
+
 logger = logging.getLogger(__name__)
 
 
@@ -18,6 +20,7 @@ def inferred(model: ir.Model) -> ir.Model:
     import onnx_shape_inference  # half a second, rarely needed
 
     copy = model.clone()
+    named = [(tensor, tensor.name) for tensor in walk.all_tensors(copy)]  # shared with the model
     for value in copy.graph.inputs:
         if value.shape is not None:
             value.shape = ir.Shape([_readable(dim) for dim in value.shape])
@@ -28,6 +31,8 @@ def inferred(model: ir.Model) -> ir.Model:
         onnx_shape_inference.infer_symbolic_shapes(copy)
     except Exception:  # it raises many kinds
         logger.debug("shape inference failed", exc_info=True)
+    for tensor, name in named:
+        tensor.name = name
     return copy
 
 

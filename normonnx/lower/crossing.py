@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnx_ir as ir
 
 from normonnx.catalogue.tracing import Facts, Tracer
@@ -15,6 +16,7 @@ from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.element_types import ElementTypes
 from normonnx.graph.inference import inferred
 from normonnx.graph.ranks import Ranks
+from normonnx.lower.versions import STANDARD, definition, named_type
 
 Integer = int  # methods below hide the types' own names
 Integers = list[int]
@@ -34,6 +36,7 @@ class Asked:
         self._ranks = Ranks(model, self._constants)
         self._types = ElementTypes(self._ranks.arguments.given)
         self._model = model
+        self._dtypes: dict[int, tuple[ir.Value, ir.DataType | None]] = {}
         self._inferred: Mapping[str, ir.DataType] | None = None
 
     def array(self, value: ir.Value | None) -> npt.NDArray[Any] | None:
@@ -50,17 +53,40 @@ class Asked:
 
     def dtype(self, value: ir.Value | None) -> ir.DataType | None:
         """Element type of a value; None where it is not known."""
-        if value is not None and value.dtype not in (None, ir.DataType.UNDEFINED):
+        if value is None:
+            return None
+        if value.dtype not in (None, ir.DataType.UNDEFINED):
             return value.dtype
-        found = self._types.get(value)
-        if found is not None:
-            return ir.DataType.from_numpy(found)
-        return (
-            None if value is None or value.graph is not self._model.graph else self._by_name(value)
-        )
+        if id(value) not in self._dtypes:
+            found = self._types.get(value)
+            dtype = self._by_definition(value) if found is None else ir.DataType.from_numpy(found)
+            self._dtypes[id(value)] = value, dtype or self._by_name(value)
+        return self._dtypes[id(value)][1]
+
+    def _by_definition(self, value: ir.Value) -> ir.DataType | None:
+        """The one type that an output may have, or that of an input of the same kind."""
+        node = value.producer()
+        found = None if node is None else definition(node.op_type, onnx.defs.onnx_opset_version())
+        if node is None or found is None or node.domain not in STANDARD:
+            return None
+        if node.op_type == "ConstantOfShape":
+            filler = node.attributes.get("value")
+            return ir.DataType.FLOAT if filler is None else filler.as_tensor().dtype
+        formal = found.output(value.index() or 0)
+        if formal is None:
+            return None
+        if len(formal.types) == 1:
+            return named_type(next(iter(formal.types)))
+        for index, given in enumerate(node.inputs):
+            kind = found.input(index)
+            if kind is not None and kind.kind == formal.kind and given is not None:
+                return self.dtype(given)
+        return None
 
     def _by_name(self, value: ir.Value) -> ir.DataType | None:
         """What shape inference says, where the rules of single operators don't."""
+        if value.graph is not self._model.graph:
+            return None
         if self._inferred is None:
             made = [output for node in inferred(self._model).graph for output in node.outputs]
             self._inferred = {

@@ -84,7 +84,7 @@ def placeholders(call: NormCall) -> list[ir.Value]:
         dtype = kind if isinstance(given, tuple) else ir.DataType.from_numpy(given.dtype)
         value = ir.Value(name=parameter.name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
         if not isinstance(given, tuple):
-            value.const_value = ir.tensor(given)
+            value.const_value = ir.Tensor(np.asarray(given))
         found.append(value)
     return found
 

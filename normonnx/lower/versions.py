@@ -105,6 +105,11 @@ def _default(attribute: onnx.defs.OpSchema.Attribute) -> Any:  # noqa: ANN401  #
     return found.decode() if isinstance(found, bytes) else found
 
 
+def named_type(name: str) -> ir.DataType | None:
+    """The type that the specification writes so; None where it is none of a tensor."""
+    return ir.DataType.__members__.get(name.removeprefix("tensor(").removesuffix(")").upper())
+
+
 def type_name(dtype: ir.DataType) -> str:
     """A tensor's type as the specification writes it."""
     return f"tensor({dtype.name.lower()})"

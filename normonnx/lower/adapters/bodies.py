@@ -24,7 +24,11 @@ def expanded(at: Crossing) -> Written:
     for index, parameter in enumerate(body.inputs):
         values[parameter] = at.optional(index)
     for node in body:
-        at.op.nodes.append(_copied(node, values, at.node.attributes))
+        known = _simpler(at, node, values)
+        if known is None:
+            at.op.nodes.append(_copied(node, values, at.node.attributes))
+        else:
+            values[node.outputs[0]] = known
     given = {value.name: values.get(value) for value in body.outputs}
     outputs = [given.get(formal.name) for formal in _formal_outputs(at)]
     for index, value in enumerate(outputs):
@@ -37,6 +41,25 @@ def expanded(at: Crossing) -> Written:
 def _formal_outputs(at: Crossing) -> Sequence[Formal]:
     found = definition(at.node.op_type, at.opset + 1)
     return () if found is None else found.outputs[: len(at.node.outputs)]
+
+
+def _simpler(
+    at: Crossing, node: ir.Node, values: Mapping[ir.Value, ir.Value | None]
+) -> ir.Value | None:
+    """What a node of a body gives, where that is a constant or one of its inputs."""
+    first = node.inputs[0] if node.inputs else None
+    source = None if first is None else values.get(first)
+    if node.op_type == "Constant":
+        found = node.attributes.get("value")
+        known = found is not None and not found.is_ref()
+        return at.op.constant(found.as_tensor().numpy()) if found is not None and known else None
+    if node.op_type == "Identity":
+        return source
+    if node.op_type == "CastLike" and (array := at.asked.array(source)) is not None:
+        other = node.inputs[1]
+        dtype = None if other is None else at.asked.dtype(values.get(other))
+        return None if dtype is None else at.op.constant(array.astype(dtype.numpy()))
+    return None
 
 
 def _copied(
@@ -118,6 +141,7 @@ def _types(at: Crossing) -> list[bytes]:
     for index in range(len(at.node.inputs)):
         kind = onnx.TypeProto()
         if at.given(index):
-            kind = onnx.helper.make_tensor_type_proto(int(at.known_dtype(index)), None)
+            dims = at.dims(index)
+            kind = onnx.helper.make_tensor_type_proto(int(at.known_dtype(index)), dims)
         found.append(kind.SerializeToString())
     return found

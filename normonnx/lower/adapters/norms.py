@@ -8,7 +8,7 @@ refuses it, so nothing is written in it. BatchNormalization trains where it has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -61,10 +61,18 @@ def _written(
     for each in norm.parameters:
         filler = np.full(1, each.default, call.dtype)
         inputs.append(parameters.get(each.name) or at.op.constant(filler))
+    earlier = {id(use.node) for value in inputs for use in value.uses()}
     traced = trace(call, chosen, at.opset, inputs, outputs=outputs)
+    at.op.nodes += _left_out(inputs, earlier | {id(node) for node in traced.nodes})
     at.op.nodes += traced.nodes
     at.op.initializers += traced.constants
     return [*traced.outputs, *[None] * (len(at.node.outputs) - outputs)]
+
+
+def _left_out(inputs: Sequence[ir.Value], known: Collection[int]) -> list[ir.Node]:
+    """Nodes of the form that no wanted output depends on; they read the inputs nevertheless."""
+    uses = (use.node for value in inputs for use in value.uses())
+    return list({id(node): node for node in uses if id(node) not in known}.values())
 
 
 def _given(at: Crossing, value: ir.Value) -> Any:  # noqa: ANN401  # an array or a shape

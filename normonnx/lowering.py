@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
@@ -16,21 +15,19 @@ from normonnx.graph import checks
 from normonnx.graph.constants import Constants
 from normonnx.graph.editing import Editor
 from normonnx.graph.ranks import Ranks
-from normonnx.lower import writing
 from normonnx.lower.choosing import Choice, Style, Wanted, choose
-from normonnx.lower.form_graph import form_graph, placeholders
-from normonnx.lower.lookup import nearest
-from normonnx.lower.spelled import is_spelled
+from normonnx.lower.form_graph import FormGraph, form_graph, placeholders
+from normonnx.lower.spelled import Knowledge, is_spelled
+from normonnx.lower.writing import Writing
 from normonnx.recognize.emitting import Observer, emit, event_of
 from normonnx.recognize.finding import find
 from normonnx.recognize.findings import Found
 from normonnx.recognize.passes import Recognition
 
 RULE: Final = "lower"
-_MEANS: Final = 2  # of x, and of the squares
 
 
-def lower(
+def lower(  # noqa: PLR0913
     model: ir.Model,
     wanted: Wanted,
     *,
@@ -74,6 +71,7 @@ class Forms:
         self._ranks = Ranks(model, self._constants)
         self._choices: dict[int, Choice] = {}
         self._alike: dict[tuple[object, ...], Choice] = {}
+        self._graphs: dict[tuple[object, ...], tuple[FormGraph, list[ir.Value]]] = {}
 
     def why_not(self, found: Found) -> str | None:
         """Why it stays, where a call can't; "" where it is as it should be."""
@@ -86,31 +84,25 @@ class Forms:
 
     def event(self, found: Found) -> Event:
         """What it became and why."""
-        choice = self._choice(found)
-        if choice.form is None:
-            message = f"{found.output.name!r} stays as it is"
-            raise ValueError(message)
-        made = form_graph(found.call, choice.form, self._opset(found), placeholders(found.call))
-        made.drop()
-        became = f"{found.call.norm.name} as {choice.form.name!r}: {choice.reason}"
+        form, choice = self._writing(found).form, self._choice(found)
+        made, _ = self._made(found, form, self._opset(found), 1)
+        became = f"{found.call.norm.name} as {form.name!r}: {choice.reason}"
         return event_of(RULE, found, became, len(made.nodes))
 
     def put(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> None:
         """In place of the node that gives the result."""
-        call, form, opset = self._plan(found)
-        writing.put(editor, found.node, call, form, opset, inputs, found.extras)
+        self._writing(found).put(editor, found.node, inputs, found.extras)
 
     def write(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> ir.Value:
         """Ahead of the node that gives the result."""
-        call, form, opset = self._plan(found)
-        return writing.write(editor, found.node, call, form, opset, inputs)
+        return self._writing(found).ahead_of(editor, found.node, inputs)
 
-    def _plan(self, found: Found) -> tuple[NormCall, Form, int]:
+    def _writing(self, found: Found) -> Writing:
         form = self._choice(found).form
         if form is None:
             message = f"{found.output.name!r} stays as it is"
             raise ValueError(message)
-        return found.call, form, self._opset(found)
+        return Writing(found.call, form, self._opset(found))
 
     def _opset(self, found: Found) -> int:
         return checks.opset_at(self._model, found.node)
@@ -120,7 +112,7 @@ class Forms:
         if id(found) not in self._choices:
             opset, outputs = self._opset(found), 1 + max(found.extras, default=0)
             opset = opset if self._limit is None else min(opset, self._limit)
-            as_is = self._as_is(found, opset) if self._matters(found, opset) else None
+            as_is = self._as_is(found)
             key = (*_key(found.call), opset, outputs, as_is)
             if key not in self._alike:
                 wanted = self._wanted
@@ -128,42 +120,46 @@ class Forms:
             self._choices[id(found)] = self._alike[key]
         return self._choices[id(found)]
 
-    def _matters(self, found: Found, opset: int) -> bool:
-        """Whether the choice depends on the spelling: nothing was measured, or it centers twice."""
-        spelled = Counter(node.op_type for node in found.region.nodes)
-        if spelled["Sub"] and (spelled["Sub"] > 1 or spelled["ReduceMean"] != _MEANS):
-            return True
-        return not any(nearest(table, found.call, opset) for table in self._wanted.tables)
-
-    def _as_is(self, found: Found, opset: int) -> Form | None:
+    def _as_is(self, found: Found) -> Form | None:
         """The form that it is spelled as."""
-        return next((form for form in found.call.forms_at(opset) if self._is(found, form)), None)
+        forms = found.call.forms_at(self._opset(found))
+        return next((form for form in forms if self._is(found, form)), None)
 
     def _is(self, found: Found, form: Form) -> bool:
         """Whether it is spelled as a form."""
-        surplus = found.surplus
+        surplus, outputs = found.surplus, 1 + max(found.extras, default=0)
         if surplus.channels_last or surplus.activation or surplus.addends or found.is_call:
             return False
-        opset, inputs = self._opset(found), placeholders(found.call)
-        outputs = 1 + max(found.extras, default=0)
         if outputs > form.outputs:
             return False
-        made = form_graph(found.call, form, opset, inputs, outputs=outputs)
+        opset = self._opset(found)
+        made, inputs = self._made(found, form, opset, outputs)
         entering: dict[int, ir.Value | npt.NDArray[Any]] = {id(inputs[0]): found.root}
         for value, argument in zip(inputs[1:], found.arguments, strict=True):
             given = argument.array if argument.value is None else argument.value
             if given is not None and argument.shape is None:
                 entering[id(value)] = given
-        places = range(outputs)
-        theirs = [found.output if not place else found.extras.get(place) for place in places]
+        theirs = [found.extras.get(place) if place else found.output for place in range(outputs)]
         pairs = [
             (mine, value)
             for mine, value in zip(made.outputs, theirs, strict=True)
             if value is not None
         ]
-        same = is_spelled(made, pairs, entering, self._constants.get, self._ranks.rank, opset)
-        made.drop()
-        return same
+        known = Knowledge(self._constants.get, self._ranks.rank)
+        return is_spelled(made, pairs, entering, known, opset)
+
+    def _made(
+        self, found: Found, form: Form, opset: int, outputs: int
+    ) -> tuple[FormGraph, list[ir.Value]]:
+        """A form on placeholders, by what it is a form of."""
+        arrays = [each for each in found.call.parameters.values() if not isinstance(each, tuple)]
+        content = tuple(each.tobytes() for each in arrays)
+        key = (*_key(found.call), form.name, opset, outputs, content)
+        if key not in self._graphs:
+            inputs = placeholders(found.call)
+            made = form_graph(found.call, form, opset, inputs, outputs=outputs)
+            self._graphs[key] = made, inputs
+        return self._graphs[key]
 
 
 def _key(call: NormCall) -> tuple[object, ...]:

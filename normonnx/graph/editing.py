@@ -16,6 +16,8 @@ from normonnx.graph import tensors, walk
 _INPUTS_ARE_DEFAULTS = 4  # first IR version whose initializers need not be graph inputs
 
 Operand = ir.Value | tuple[tensors.StreamedTensor, str]
+# New constants of a graph, with a name to give each, by the id of the value that stands for it.
+Constants = Mapping[int, tuple[tensors.StreamedTensor, str]]
 
 
 class Editor:
@@ -129,56 +131,13 @@ class Editor:
             graph.sort()  # what reads them may have stood ahead of the node
         return new
 
-    def put_all(
-        self,
-        node: ir.Node,
-        nodes: Sequence[ir.Node],
-        constants: Mapping[int, tuple[tensors.StreamedTensor, str]],
-        outputs: Sequence[ir.Value],
-        *,
-        extras: Mapping[int, ir.Value] | None = None,
-    ) -> None:
-        """Put several nodes in place of one, under its names.
-
-        The names of what lies between are given by `finish`, when those of what went are free.
-
-        Args:
-            node: Goes, with whatever is read by nothing then.
-            nodes: In order; they stand in no graph yet.
-            constants: What they read and is to be a constant of the graph, by the id of the value
-                that stands for it, with a name to give it.
-            outputs: Of the new nodes; the first takes the place of the old one's first.
-            extras: Other values whose place outputs take, by the number of the output.
-        """
-        graph, old, last = node.graph, node.outputs[0], outputs[0].producer()
-        if graph is None or last is None:
-            message = f"node {node.name!r} stands in no graph, or nothing takes its place"
-            raise ValueError(message)
-        self.add_all_before(node, nodes, constants)
-        last.doc_string = node.doc_string
-        last.metadata_props.update(node.metadata_props)
-        for index, value in (extras or {}).items():
-            self._free(outputs[index])
-            self.pass_on(value, outputs[index])
-        self._free(outputs[0])
-        outputs[0].type, outputs[0].shape = old.type, old.shape
-        name = old.name
-        self._take_over(node, outputs[0])
-        outputs[0].name = name
-        self._drop_unread(list((extras or {}).values()))
-        if extras:
-            graph.sort()  # what reads them may have stood ahead of the node
-        taken = {id(value) for value in outputs}
-        self._to_name = [pair for pair in self._to_name if id(pair[0]) not in taken]
-        last.name = node.name
-
     def add_all_before(
         self,
         node: ir.Node,
         nodes: Sequence[ir.Node],
-        constants: Mapping[int, tuple[tensors.StreamedTensor, str]],
+        constants: Constants,
     ) -> None:
-        """New nodes ahead of another; arguments are as for `put_all`."""
+        """New nodes ahead of another; arguments are as for `splice`."""
         graph, stem = node.graph, node.outputs[0].name
         made: dict[int, ir.Value] = {}
         for new in nodes:
@@ -266,42 +225,47 @@ class Editor:
         self,
         node: ir.Node,
         nodes: Sequence[ir.Node],
-        constants: Sequence[ir.Value],
+        constants: Constants,
         outputs: Sequence[ir.Value | None],
+        *,
+        extras: Mapping[int, ir.Value] | None = None,
     ) -> None:
         """Put nodes that stand in no graph in place of one; its outputs keep their names.
+
+        The names of what lies between are given by `finish`, when those of what went are free.
 
         Args:
             node: Goes, with whatever is read by nothing then.
             nodes: Come, each after those that it reads.
-            constants: Initializers that they read, in no graph either; named like what they are.
+            constants: What they read and is to be a constant of the graph.
             outputs: For each output of the node one of theirs; None where nothing reads it.
+            extras: Other values of the graph, by the id of one of theirs that takes their place.
         """
-        graph, first = node.graph, node.outputs[0].name or node.op_type
+        graph = node.graph
         if graph is None:
             message = f"node {node.name!r} stands in no graph"
             raise ValueError(message)
-        for value in constants:
-            if value.const_value is not None:
-                tensor = tensors.of_array(value.const_value.numpy())
-                name = f"{first}_{value.name or 'constant'}"
-                value.replace_all_uses_with(self._new_constant(node, tensor, name))
-        for new in nodes:
-            graph.insert_before(node, new)
-            for value in new.outputs:
-                value.name = self._unique(f"{first}_{new.op_type}")
+        self.add_all_before(node, nodes, constants)
         main = next(value for value in outputs if value is not None).producer()
         if main is not None:
             main.name, main.doc_string = node.name, node.doc_string
             main.metadata_props.update(node.metadata_props)
-        for old, taken in zip(node.outputs, outputs, strict=True):
-            if taken is not None and old.name:
-                taken.doc_string = old.doc_string
-                taken.metadata_props.update(old.metadata_props)
-                self.pass_on(old, taken)
+        pairs = [(old, new) for old, new in zip(node.outputs, outputs, strict=False) if old.name]
+        taking = {id(value): value for new in nodes for value in new.outputs}
+        pairs += [(old, taking[key]) for key, old in (extras or {}).items()]
+        for old, new in pairs:
+            if new is not None:
+                new.doc_string = old.doc_string
+                new.metadata_props.update(old.metadata_props)
+                self._free(new)
+                self.pass_on(old, new)
+        named = {id(new) for _, new in pairs}
+        self._to_name = [each for each in self._to_name if id(each[0]) not in named]
         inputs = list(node.inputs)
         graph.remove(node, safe=True)
-        self._drop_unread(inputs)
+        self._drop_unread([*inputs, *(extras or {}).values()])
+        if extras:
+            graph.sort()  # what reads them may have stood ahead of the node
 
     def _take_over(self, node: ir.Node, source: ir.Value) -> None:
         """Let `source` replace the first output of a node, then remove the node."""

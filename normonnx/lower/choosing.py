@@ -2,11 +2,13 @@
 
 A form is eligible where the target runs every operator of it, the style allows it, and it is no
 less accurate than forms of the norm are: on no edge profile may its error be more than `FACTOR`
-times that of the most accurate form that doesn't center twice. With `prefer="accuracy"`, and where
-what stands in the graph is right at any mean, only forms that are right at any mean will do.
+times the usual one, the median of those that don't center twice. And where what stands in the graph
+is right, within `RIGHT` roundoffs, what takes its place must be right, too. With
+`prefer="accuracy"` only forms that are right at any mean will do.
 
-The choice depends on the use and the target, and not on the spelling: so a second run, or one for
-another target in between, changes nothing. Only where nothing was measured a spelling may stay.
+So the choice hardly depends on the spelling, and what was chosen is chosen again: a second run, or
+one for another target in between, changes nothing. Only where nothing was measured a spelling may
+stay.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from statistics import median_low
 from typing import Final
 
 from normonnx.catalogue.call import NormCall
@@ -27,9 +30,9 @@ from normonnx.lower.support import runs_form
 from normonnx.lower.targets import Target
 
 FACTOR: Final = 16.0
-ACCURATE: Final = 16.0  # u, at any mean of the input up to 1e4
+RIGHT: Final = 16.0  # u
 _ALIKE: Final = 1.03  # as far as the same form is from itself in another run
-_LEAST_ERROR: Final = 4.0  # u: below, a difference says nothing
+_MEAN: Final = "mean"  # what edge profiles at a mean far from 0 are called
 
 
 class Style(Enum):
@@ -94,11 +97,13 @@ def choose(
     candidates = [form for form in candidates if not form.generic] or candidates
     if not candidates:
         return Choice(None, f"no form of it is for {wanted.target.name} at opset {opset}")
-    accurate = wanted.accurate or (as_is is not None and as_is.centered and not as_is.generic)
-    measured = [found for found in (nearest(each, call, opset) for each in wanted.tables) if found]
-    chosen = _fastest(candidates, measured, accurate=accurate) if measured else None
-    if chosen is not None:
-        return chosen
+    measured = [found for each in wanted.tables if (found := nearest(each, call, opset))]
+    by_name = {form.name: form for form in candidates}
+    if measured:
+        chosen = _fastest(by_name, measured, wanted, as_is)
+        if chosen is not None:
+            return chosen
+    accurate = wanted.accurate or (as_is is not None and as_is.centered)
     return _unmeasured(candidates, as_is, accurate=accurate)
 
 
@@ -109,55 +114,64 @@ def _allowed(form: Form, wanted: Wanted) -> bool:
 
 
 def _fastest(
-    candidates: Sequence[Form], measured: Sequence[Sequence[Entry]], *, accurate: bool
+    candidates: Mapping[str, Form],
+    measured: Sequence[Sequence[Entry]],
+    wanted: Wanted,
+    as_is: Form | None,
 ) -> Choice | None:
     """The form whose time, relative to the fastest, is least where it is worst."""
-    names = {form.name: form for form in candidates}
-    worst: dict[str, float] = {}
+    worst: dict[str, float] = dict.fromkeys(candidates, 0.0)
     for entries in measured:
         for entry in entries:
-            eligible = _eligible(entry, names, accurate=accurate)
-            if not eligible:
-                continue
-            best = min(cost.ratio for cost in eligible.values())
-            for name in list(names):
-                cost = eligible.get(name)
-                slower = math.inf if cost is None else cost.ratio / best
-                worst[name] = max(worst.get(name, 0.0), slower)
-    usable = {
-        name: slower for name, slower in worst.items() if slower <= _ALIKE * min(worst.values())
-    }
-    if not all(map(math.isfinite, usable.values())):
+            eligible = _eligible(entry, candidates, wanted, as_is)
+            best = min((cost.ratio for cost in eligible.values()), default=math.inf)
+            for name, before in worst.items():
+                slower = eligible[name].ratio / best if name in eligible else math.inf
+                worst[name] = max(before, slower)
+    least = min(worst.values())
+    if not math.isfinite(least):
         return None
-    order = sorted(usable, key=lambda each: (not names[each].native, usable[each]))
-    return Choice(names[order[0]], "the fastest that is accurate, as measured")
+    alike = [name for name, slower in worst.items() if slower <= _ALIKE * least]
+    name = min(alike, key=lambda each: (not candidates[each].native, worst[each]))
+    return Choice(candidates[name], "the fastest that is accurate, as measured")
 
 
-def _eligible(entry: Entry, names: Mapping[str, Form], *, accurate: bool) -> dict[str, FormCost]:
+def _eligible(
+    entry: Entry, candidates: Mapping[str, Form], wanted: Wanted, as_is: Form | None
+) -> dict[str, FormCost]:
     """The forms of an entry that may be taken."""
-    bounds = accuracy_bounds(entry)
+    bounds = accuracy_bounds(entry, as_is)
     return {
         cost.form: cost
         for cost in entry.forms
-        if cost.form in names
+        if cost.form in candidates
         and all(cost.errors[name] <= bounds.get(name, math.inf) for name in cost.errors)
-        and (not accurate or _is_accurate(cost))
+        and (not wanted.accurate or _is_right_at_any_mean(cost))
     }
 
 
-def accuracy_bounds(entry: Entry) -> dict[str, float]:
-    """The error, in u, up to which a form of an entry is eligible, by edge profile."""
+def accuracy_bounds(entry: Entry, as_is: Form | None = None) -> dict[str, float]:
+    """The error, in u, up to which a form of an entry is eligible, by edge profile.
+
+    Args:
+        entry: What was measured.
+        as_is: The form that it would replace.
+    """
     centered = {form.name for form in CATALOGUE[entry.norm].forms if form.centered}
-    plain = [cost for cost in entry.forms if cost.form not in centered] or list(entry.forms)
-    bounds: dict[str, float] = {}
-    for cost in plain:
-        for name, error in cost.errors.items():
-            bounds[name] = min(bounds.get(name, math.inf), error)
-    return {name: FACTOR * max(least, _LEAST_ERROR) for name, least in bounds.items()}
+    usual = [cost for cost in entry.forms if cost.form not in centered] or list(entry.forms)
+    names = {name for cost in usual for name in cost.errors}
+    bounds = {
+        name: max(RIGHT, FACTOR * median_low([cost.errors[name] for cost in usual]))
+        for name in names
+    }
+    for cost in entry.forms:
+        if as_is is not None and cost.form == as_is.name:
+            bounds |= {name: RIGHT for name, error in cost.errors.items() if error <= RIGHT}
+    return bounds
 
 
-def _is_accurate(cost: FormCost) -> bool:
-    return all(error <= ACCURATE for name, error in cost.errors.items() if name.startswith("mean"))
+def _is_right_at_any_mean(cost: FormCost) -> bool:
+    return all(error <= RIGHT for name, error in cost.errors.items() if name.startswith(_MEAN))
 
 
 def _unmeasured(candidates: Sequence[Form], as_is: Form | None, *, accurate: bool) -> Choice:

@@ -21,8 +21,8 @@ from normonnx.catalogue.norm import DOMAIN, FUNCTIONS_SINCE
 from normonnx.catalogue.tracing import OUTPUT_TYPE
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event
-from normonnx.graph import checks, walk
-from normonnx.graph.editing import Editor
+from normonnx.graph import checks, tensors, walk
+from normonnx.graph.editing import Constants, Editor
 from normonnx.lower.crossing import Asked, RefusalError
 from normonnx.lower.moving import Replacement, replacement
 from normonnx.lower.versions import STANDARD, definition
@@ -84,7 +84,7 @@ def move(
         raise UsageError(_message(model, opset, plan.refusals))
     editor = Editor(model, keep)
     for each in plan.replacements:
-        editor.splice(each.node, each.nodes, each.constants, each.outputs)
+        editor.splice(each.node, each.nodes, _constants(each), each.outputs)
     editor.finish()
     _declare(model, opset)
     applied = tuple(
@@ -109,6 +109,15 @@ def obstacles(model: ir.Model, opset: int, *, keep: Collection[str] = ()) -> tup
     for each in plan.replacements:
         each.release()
     return plan.refusals
+
+
+def _constants(each: Replacement) -> Constants:
+    first = each.node.outputs[0].name or each.node.op_type
+    return {
+        id(value): (tensors.of_array(value.const_value.numpy()), f"{first}_constant")
+        for value in each.constants
+        if value.const_value is not None
+    }
 
 
 def _check(opset: int) -> None:

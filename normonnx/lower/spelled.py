@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,12 +20,24 @@ _AXES: Final = frozenset({"axes", "axis"})
 _ONNX: Final = ("", "ai.onnx")
 
 
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """What is known of the values of a graph.
+
+    Attributes:
+        constant_of: What a value holds, if it is constant.
+        rank_of: How many axes it has, if that is known.
+    """
+
+    constant_of: Callable[[ir.Value], Array | None]
+    rank_of: Callable[[ir.Value | None], int | None]
+
+
 def is_spelled(
     made: FormGraph,
     pairs: Sequence[tuple[ir.Value, ir.Value]],
     entering: Mapping[int, ir.Value | Array],
-    constant_of: Callable[[ir.Value], Array | None],
-    rank_of: Callable[[ir.Value | None], int | None],
+    known: Knowledge,
     opset: int,
 ) -> bool:
     """Whether values of a graph are computed exactly as a form computes its outputs.
@@ -34,11 +47,10 @@ def is_spelled(
         pairs: Outputs of the form, each with the value of the graph that it is to be.
         entering: For each input of the form, by id, the value of the graph, or the constant, that
             it stands for.
-        constant_of: What a value of the graph holds, if it is constant.
-        rank_of: How many axes a value of the graph has, if that is known.
+        known: Of the graph.
         opset: Version of the default operator set.
     """
-    match = _Match(made, entering, constant_of, rank_of, opset)
+    match = _Match(made, entering, known, opset)
     return all(match.same(mine, theirs) for mine, theirs in pairs)
 
 
@@ -47,14 +59,13 @@ class _Match:
         self,
         made: FormGraph,
         entering: Mapping[int, ir.Value | Array],
-        constant_of: Callable[[ir.Value], Array | None],
-        rank_of: Callable[[ir.Value | None], int | None],
+        known: Knowledge,
         opset: int,
     ) -> None:
         self._constants = made.constants
         self._entering = entering
-        self._constant_of = constant_of
-        self._rank_of = rank_of
+        self._constant_of = known.constant_of
+        self._rank_of = known.rank_of
         self._opset = opset
         self._pairs: dict[int, ir.Value] = {}
 

@@ -1,77 +1,74 @@
-"""Putting a form in the place of a normalization."""
+"""Putting a form in the place of a normalization.
+
+New nodes and constants are named after the result, so that the same form in the same place has the
+same names, whatever stood there before.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import Form
 from normonnx.graph import tensors
-from normonnx.graph.editing import Editor
+from normonnx.graph.editing import Constants, Editor
 from normonnx.lower.form_graph import FormGraph, form_graph
 
-Constants = Mapping[int, tuple[tensors.StreamedTensor, str]]
 
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What to write.
 
-def put(  # noqa: PLR0913
-    editor: Editor,
-    node: ir.Node,
-    call: NormCall,
-    form: Form,
-    opset: int,
-    inputs: Sequence[ir.Value],
-    extras: Mapping[int, ir.Value],
-) -> int:
-    """Write a form ahead of a node and let its result take the place of the node's.
-
-    New nodes and constants are named after the result, so that the same form in the same place has
-    the same names, whatever stood there before.
-
-    Args:
-        editor: Of the model.
-        node: Gives the result; goes, with all that is read by nothing then.
+    Attributes:
         call: What is normalized.
-        form: What to write.
-        opset: Version of the default operator set where the node stands.
-        inputs: X and all parameters; new constants stand in no graph yet.
-        extras: Other values whose place outputs take, by the number of the output.
-
-    Returns:
-        How many nodes were added.
+        form: The form.
+        opset: Version of the default operator set where it is to stand.
     """
-    made = form_graph(call, form, opset, inputs, outputs=1 + max(extras, default=0))
-    constants = _constants(call, made, inputs, node)
-    editor.put_all(node, made.nodes, constants, made.outputs, extras=extras)
-    return len(made.nodes)
 
+    call: NormCall
+    form: Form
+    opset: int
 
-def write(  # noqa: PLR0913
-    editor: Editor,
-    node: ir.Node,
-    call: NormCall,
-    form: Form,
-    opset: int,
-    inputs: Sequence[ir.Value],
-) -> ir.Value:
-    """Write a form ahead of a node, which stays; the result. Arguments are as for `put`."""
-    made = form_graph(call, form, opset, inputs)
-    editor.add_all_before(node, made.nodes, _constants(call, made, inputs, node))
-    return made.outputs[0]
+    def put(
+        self,
+        editor: Editor,
+        node: ir.Node,
+        inputs: Sequence[ir.Value],
+        extras: Mapping[int, ir.Value],
+    ) -> None:
+        """Write it in the place of a node.
 
+        Args:
+            editor: Of the model.
+            node: Gives the result; goes, with all that is read by nothing then.
+            inputs: X and all parameters; new constants stand in no graph yet.
+            extras: Other values whose place outputs take, by the number of the output.
+        """
+        made = self._made(inputs, 1 + max(extras, default=0))
+        taken = {id(made.outputs[place]): value for place, value in extras.items()}
+        constants = self._constants(made, inputs, node)
+        editor.splice(node, made.nodes, constants, made.outputs[:1], extras=taken)
 
-def _constants(
-    call: NormCall, made: FormGraph, inputs: Sequence[ir.Value], node: ir.Node
-) -> Constants:
-    """New constants of the graph, by the id of the value that stands for each, with its name."""
-    stem = node.outputs[0].name or "norm"
-    found = {
-        key: (tensors.of_array(array), f"{stem}_{origin}")
-        for key, (array, origin) in made.constants.items()
-    }
-    for parameter, value in zip(call.norm.parameters, inputs[1:], strict=True):
-        array = call.parameters[parameter.name]
-        if value.graph is None and value.producer() is None and not isinstance(array, tuple):
-            found[id(value)] = tensors.of_array(array), f"{stem}_{parameter.name}"
-    return found
+    def ahead_of(self, editor: Editor, node: ir.Node, inputs: Sequence[ir.Value]) -> ir.Value:
+        """Write it ahead of a node, which stays; the result. Arguments are as for `put`."""
+        made = self._made(inputs, 1)
+        editor.add_all_before(node, made.nodes, self._constants(made, inputs, node))
+        return made.outputs[0]
+
+    def _made(self, inputs: Sequence[ir.Value], outputs: int) -> FormGraph:
+        return form_graph(self.call, self.form, self.opset, inputs, outputs=outputs)
+
+    def _constants(self, made: FormGraph, inputs: Sequence[ir.Value], node: ir.Node) -> Constants:
+        stem = node.outputs[0].name or "norm"
+        found = {
+            key: (tensors.of_array(array), f"{stem}_{origin}")
+            for key, (array, origin) in made.constants.items()
+        }
+        for parameter, value in zip(self.call.norm.parameters, inputs[1:], strict=True):
+            array = self.call.parameters[parameter.name]
+            if value.graph is None and value.producer() is None and not isinstance(array, tuple):
+                found[id(value)] = tensors.of_array(array), f"{stem}_{parameter.name}"
+        return found

@@ -14,7 +14,7 @@ from typing import Final, cast
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.catalogue import conditions
+from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import (
     Array,
@@ -114,10 +114,19 @@ def _native(op: Tracer, x: ir.Value) -> ir.Value:
 
 def _rms(op: Tracer, x: ir.Value) -> ir.Value:
     """The mean square is the sum over n, so 1 / sqrt(n) remains to be multiplied."""
-    width = op.size(-1)
-    scale = op.numbers(np.full(width, 1 / math.sqrt(width)))
-    y = op("RMSNormalization", op.wide(x), scale, axis=-1, epsilon=_TINY, v=op.stash())
+    y = op("RMSNormalization", op.wide(x), _share(op), axis=-1, epsilon=_TINY, v=op.stash())
     return op.back(y, x)
+
+
+def _share(op: Tracer) -> ir.Value:
+    width = op.size(-1)
+    return op.numbers(np.full(width, 1 / math.sqrt(width)))
+
+
+def _rms_chain(op: Tracer, x: ir.Value) -> ir.Value:
+    """Likewise, as ONNX Runtime makes one kernel of it at any opset."""
+    z = steps.uncentered_chain(op, op.wide(x), -1, added=op.numbers(_TINY))
+    return op.back(op("Mul", z, _share(op)), x)
 
 
 def _of_order(*orders: float) -> conditions.Condition:
@@ -152,6 +161,9 @@ def read(op: Operator, _inputs: Sequence[Array | None]) -> Reading:
 
 
 _BOTH: Final = _of_order(_MANHATTAN, _EUCLIDEAN)
+_ROOT_MEAN_SQUARE: Final = conditions.every(
+    _of_order(_EUCLIDEAN), conditions.last_axis_only, conditions.knows_features, _clips_little
+)
 
 LP_NORM: Final = Norm(
     name="LpNorm",
@@ -186,13 +198,13 @@ LP_NORM: Final = Norm(
             "RMSNormalization",
             _rms,
             since=23,
-            requires=conditions.every(
-                _of_order(_EUCLIDEAN),
-                conditions.last_axis_only,
-                conditions.knows_features,
-                _clips_little,
-            ),
+            requires=_ROOT_MEAN_SQUARE,
             operators=("RMSNormalization",),
+        ),
+        Form(
+            "chain of an RMS norm",
+            _rms_chain,
+            requires=conditions.every(_ROOT_MEAN_SQUARE, conditions.not_fused_through_a_cast),
         ),
     ),
     equation="y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero",

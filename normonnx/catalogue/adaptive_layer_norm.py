@@ -66,6 +66,13 @@ def _chain(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value
     return _finish(op, x, steps.chain(op, op.wide(x), -1), scale, bias)
 
 
+def _fused(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    """ONNX Runtime makes one LayerNormalization of the chain with a Mul and an Add behind it."""
+    one, zero = op.numbers(np.ones(op.size(-1))), op.numbers(np.zeros(op.size(-1)))
+    z = op("Add", op("Mul", steps.chain(op, op.wide(x), -1), one), zero)
+    return _finish(op, x, z, scale, bias)
+
+
 def _corrected(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     return _finish(op, x, steps.corrected(op, op.wide(x), -1), scale, bias)
 
@@ -101,6 +108,13 @@ ADAPTIVE_LAYER_NORM: Final = Norm(
         Form("centered chain", _body, since=13, generic=True, centered=True),
         Form("chain", _chain, requires=conditions.not_fused_through_a_cast),
         Form("corrected chain", _corrected, centered=True),
+        Form(
+            "chain with Mul and Add, then Mul-Add",
+            _fused,
+            requires=conditions.every(
+                conditions.not_fused_through_a_cast, conditions.knows_features
+            ),
+        ),
         Form(
             "LayerNormalization, then Mul-Add",
             _native,

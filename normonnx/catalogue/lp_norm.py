@@ -14,7 +14,7 @@ from typing import Final, cast
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.catalogue import conditions
+from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import (
     Array,
@@ -33,7 +33,8 @@ from normonnx.catalogue.tracing import Tracer
 _MANHATTAN: Final = 1.0
 _EUCLIDEAN: Final = 2.0
 _AXES_ARE_INPUTS: Final = 18
-_GUARD: Final = float(np.finfo(np.float32).tiny)  # below, a square in float32 loses digits
+_SMALLEST: Final = float(np.finfo(np.float32).tiny)
+SQUARES_VANISH: Final = 2.0**-66  # the length of rows whose squares float32 keeps few digits of
 _TINY: Final = 2.0**-100  # an epsilon that only rows of zeros see
 
 
@@ -85,6 +86,12 @@ def _reduced(op: Tracer, wide: ir.Value) -> ir.Value:
     return op.reduce(kind, wide, _axis(op))
 
 
+def _guard(op: Tracer) -> ir.Value:
+    """What a row is divided by at least: where squares are 0, X over it is still next to 0."""
+    least = _SMALLEST if op.known("p") == _MANHATTAN else SQUARES_VANISH
+    return op.numbers(max(least, op.known("epsilon")))
+
+
 def _clip(op: Tracer, x: ir.Value) -> ir.Value:
     """As torch writes normalize()."""
     wide = op.wide(x)
@@ -93,9 +100,9 @@ def _clip(op: Tracer, x: ir.Value) -> ir.Value:
 
 
 def _guarded(op: Tracer, x: ir.Value) -> ir.Value:
-    """A row of zeros is divided by the smallest number."""
+    """A row of zeros is divided by a small number."""
     wide = op.wide(x)
-    norm = op.larger(_reduced(op, wide), op.numbers(max(_GUARD, op.known("epsilon"))))
+    norm = op.larger(_reduced(op, wide), _guard(op))
     return op.back(op("Div", wide, norm), x)
 
 
@@ -103,7 +110,7 @@ def _chain(op: Tracer, x: ir.Value) -> ir.Value:
     """Taken apart down to the sum."""
     wide = op.wide(x)
     total = op.reduce("ReduceSum", op("Mul", wide, wide), _axis(op))
-    norm = op.larger(op("Sqrt", total), op.numbers(max(_GUARD, op.known("epsilon"))))
+    norm = op.larger(op("Sqrt", total), _guard(op))
     return op.back(op("Div", wide, norm), x)
 
 
@@ -114,10 +121,19 @@ def _native(op: Tracer, x: ir.Value) -> ir.Value:
 
 def _rms(op: Tracer, x: ir.Value) -> ir.Value:
     """The mean square is the sum over n, so 1 / sqrt(n) remains to be multiplied."""
-    width = op.size(-1)
-    scale = op.numbers(np.full(width, 1 / math.sqrt(width)))
-    y = op("RMSNormalization", op.wide(x), scale, axis=-1, epsilon=_TINY, v=op.stash())
+    y = op("RMSNormalization", op.wide(x), _share(op), axis=-1, epsilon=_SMALLEST, v=op.stash())
     return op.back(y, x)
+
+
+def _share(op: Tracer) -> ir.Value:
+    width = op.size(-1)
+    return op.numbers(np.full(width, 1 / math.sqrt(width)))
+
+
+def _rms_chain(op: Tracer, x: ir.Value) -> ir.Value:
+    """Likewise, as ONNX Runtime makes one kernel of it at any opset."""
+    z = steps.uncentered_chain(op, op.wide(x), -1, added=op.numbers(_SMALLEST))
+    return op.back(op("Mul", z, _share(op)), x)
 
 
 def _of_order(*orders: float) -> conditions.Condition:
@@ -152,6 +168,9 @@ def read(op: Operator, _inputs: Sequence[Array | None]) -> Reading:
 
 
 _BOTH: Final = _of_order(_MANHATTAN, _EUCLIDEAN)
+_ROOT_MEAN_SQUARE: Final = conditions.every(
+    _of_order(_EUCLIDEAN), conditions.last_axis_only, conditions.knows_features, _clips_little
+)
 
 LP_NORM: Final = Norm(
     name="LpNorm",
@@ -186,13 +205,13 @@ LP_NORM: Final = Norm(
             "RMSNormalization",
             _rms,
             since=23,
-            requires=conditions.every(
-                _of_order(_EUCLIDEAN),
-                conditions.last_axis_only,
-                conditions.knows_features,
-                _clips_little,
-            ),
+            requires=_ROOT_MEAN_SQUARE,
             operators=("RMSNormalization",),
+        ),
+        Form(
+            "chain of an RMS norm",
+            _rms_chain,
+            requires=conditions.every(_ROOT_MEAN_SQUARE, conditions.not_fused_through_a_cast),
         ),
     ),
     equation="y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero",

@@ -50,10 +50,13 @@ def chain(op: Tracer, x: ir.Value, *axes: int) -> ir.Value:
     return uncentered_chain(op, op("Sub", x, op.mean(x, axes)), *axes)
 
 
-def uncentered_chain(op: Tracer, x: ir.Value, *axes: int) -> ir.Value:
-    """Over its root mean square, likewise."""
+def uncentered_chain(
+    op: Tracer, x: ir.Value, *axes: int, added: ir.Value | None = None
+) -> ir.Value:
+    """Over its root mean square, likewise; `added` stands for an epsilon that is no attribute."""
     square = op.mean(op("Pow", x, op.numbers(2.0)), axes)
-    return op("Div", x, op("Sqrt", op("Add", square, op.scalar("epsilon"))))
+    epsilon = op.scalar("epsilon") if added is None else added
+    return op("Div", x, op("Sqrt", op("Add", square, epsilon)))
 
 
 def as_it_is(parameter: ir.Value) -> ir.Value:
@@ -94,10 +97,17 @@ def fused_affine(
     """Scale z + bias, written also where it changes nothing.
 
     ONNX Runtime makes one kernel of `chain` with the Mul of a scale and the Add of a bias behind
-    it (LayerNormFusion, SimplifiedLayerNormFusion). Without the Mul it makes none.
+    it (LayerNormFusion, SimplifiedLayerNormFusion), and none without. A 1 or 0 of length 1 it takes
+    away before it looks, so they are written in full where the sizes are known.
     """
-    y = op("Mul", z, op.wide(scale))
-    return y if bias is None else op("Add", y, op.wide(bias))
+    known = product(op.facts.shape[op.known("axis") % op.rank :]) is not None
+    full = [
+        trailing_parameter(op, each) if known else op.wide(each)
+        for each in (scale, bias)
+        if each is not None
+    ]
+    y = op("Mul", z, full[0])
+    return y if bias is None else op("Add", y, full[1])
 
 
 def adapted(

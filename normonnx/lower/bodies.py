@@ -24,7 +24,7 @@ Inner = tuple[str, str, str]  # domain, name, element type of the first input as
 
 @functools.cache
 def inside(domain: str, op_type: str, opset: int, dtype: str) -> tuple[Inner, ...] | None:
-    """The operators of the function; None where the operator has none.
+    """The operators of the function; None where the operator has none for this type.
 
     Args:
         domain: Of the operator; "" for ONNX's own.
@@ -50,7 +50,11 @@ def inside(domain: str, op_type: str, opset: int, dtype: str) -> tuple[Inner, ..
         opset_imports=[*function.opset_import, helper.make_opsetid(_DOMAIN, 1)],
         ir_version=_IR_VERSION,
     )
-    found = shape_inference.infer_shapes(inliner.inline_local_functions(model)).graph
+    inlined = inliner.inline_local_functions(model)
+    try:
+        found = shape_inference.infer_shapes(inlined, check_type=True, strict_mode=True).graph
+    except shape_inference.InferenceError:
+        return None  # a body that is no legal graph for this type
     known = {each.name: each.type.tensor_type.elem_type for each in (*inputs, *found.value_info)}
     return tuple(
         (each.domain, each.op_type, _name(known.get(next(iter(each.input), ""), 0)) or dtype)
@@ -59,13 +63,15 @@ def inside(domain: str, op_type: str, opset: int, dtype: str) -> tuple[Inner, ..
 
 
 def _call(schema: onnx.defs.OpSchema, kind: int) -> tuple[onnx.NodeProto, list[TypeProto]]:
-    """A node with all inputs and attributes that are required, and the types of its inputs."""
+    """A node with the inputs that are required and all attributes, and the types of its inputs."""
     given = [each for each in schema.inputs if each.option == _SINGLE]
     attributes: dict[str, Any] = {
         name: _NUMBER for name, each in schema.attributes.items() if each.required
     }
     outputs = [each.name for each in schema.outputs if each.option == _SINGLE]
     node = helper.make_node(schema.name, [each.name for each in given], outputs, **attributes)
+    defaults = [each.default_value for each in schema.attributes.values() if not each.required]
+    node.attribute.extend(each for each in defaults if each.type)
     types = [
         helper.make_tensor_type_proto(
             TensorProto.INT64 if each.type_str == "tensor(int64)" else kind, None

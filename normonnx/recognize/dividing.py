@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from normonnx.catalogue.lp_norm import SQUARES_VANISH
 from normonnx.catalogue.norm import Number
 from normonnx.graph.lengths import Lengths
 from normonnx.recognize.facts import SQUARE, ZERO, Combination, Damping, Response, Spread, Statistic
@@ -30,7 +31,7 @@ _LARGEST_BOUND: Final = 1e-2  # a larger one limits lengths rather than guarding
 _NEGLIGIBLE: Final = 1e-30  # beside any square that float32 keeps its digits in
 
 
-_GUARD: Final = float(np.finfo(np.float32).tiny)
+_SMALLEST: Final = float(np.finfo(np.float32).tiny)
 
 
 def uncentered(fact: Combination, spread: Spread, place: Place) -> Outcome:
@@ -110,7 +111,7 @@ def _length(fact: Combination, spread: Spread, place: Place) -> Outcome:
     attributes: dict[str, Number] = {
         "axis": axes[0] - place.rank,
         "p": statistic.power,
-        "epsilon": 0.0 if bound is None or bound <= _GUARD else bound,
+        "epsilon": 0.0 if bound is None or bound <= _guard(statistic.power) else bound,
     }
     if fact.cx.is_number(1.0):
         return Reading("LpNorm", attributes)
@@ -119,6 +120,11 @@ def _length(fact: Combination, spread: Spread, place: Place) -> Outcome:
     scale = {"scale": np.asarray([fact.cx.number])}
     sources = {"scale": fact.cx} if fact.cx.source is not None else {}
     return Reading("ScaleNorm", {"epsilon": attributes["epsilon"]}, scale, sources)
+
+
+def _guard(order: float) -> float:
+    """A bound that no row but zeros has reached, as far as float32 can tell."""
+    return SQUARES_VANISH if order == SQUARE else _SMALLEST
 
 
 def response(fact: Combination, response: Response, lengths: Lengths) -> Outcome:

@@ -160,22 +160,38 @@ def _instance_norm(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None
 
 
 def _group_norm(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
+    return _in_groups(ask, node, operands, int_of(node, "num_groups", 0), 1)
+
+
+def _group_norm_of_runtime(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
+    """Of com.microsoft, where nothing but the normalization is asked of it."""
+    if int_of(node, "activation", 0):
+        return None
+    axis = -1 if int_of(node, "channels_last", 1) else 1
+    return _in_groups(ask, node, operands, int_of(node, "groups", 0), axis)
+
+
+def _in_groups(
+    ask: Asked, node: ir.Node, operands: Operands, groups: int, axis: int
+) -> Fact | None:
+    """Standardized over groups of channels, which stand on an axis, and all positions."""
     fact, lengths = _view(ask, node, operands), ask.lengths(node.inputs[0])
-    groups = int_of(node, "num_groups", 0)
     if fact is None or lengths is None or len(lengths) < 2:  # noqa: PLR2004
         return None
-    channels = lengths[1]
+    axis %= len(lengths)
+    channels = lengths[axis]
     if not isinstance(channels, int) or groups < 1 or channels % groups:
         return None
-    inner = _inner_digits(fact.frame[1], channels // groups)
+    inner = _inner_digits(fact.frame[axis], channels // groups)
     if inner is None:
         return None
-    gone = frames.joined(frozenset(inner), frames.atoms_of(fact.frame, range(2, len(lengths))))
+    positions = [each for each in range(1, len(lengths)) if each != axis]
+    gone = frames.joined(frozenset(inner), frames.atoms_of(fact.frame, positions))
     z = _standardized(fact, gone, float_of(node, "epsilon", ONNX_EPSILON))
     parameters = [_per_channel(each, channels, groups) for each in operands[1:3]]
     if any(each and each.constant is None and not _certain(ask, each) for each in parameters):
         return None
-    return _with_affine(ask, z, parameters, 1)
+    return _with_affine(ask, z, parameters, axis)
 
 
 def _inner_digits(dim: frames.Dim, size: int) -> frames.Dim | None:
@@ -337,6 +353,7 @@ OPERATORS: Final[Mapping[tuple[str, str], Transfer]] = {
     ("", "MeanVarianceNormalization"): _mean_variance,
     ("", "RMSNormalization"): _rms_norm,
     ("", "SimplifiedLayerNormalization"): _rms_norm,
+    ("com.microsoft", "GroupNorm"): _group_norm_of_runtime,
     ("ai.onnx.ml", "Normalizer"): _normalizer,
     ("ai.onnx.ml", "Scaler"): _scaler,
 }

@@ -10,6 +10,7 @@ the operator's first input.
 from __future__ import annotations
 
 import functools
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -18,6 +19,7 @@ from normonnx.core.kernels import Kernel, Kernels
 
 _ENDLESS: Final = 1 << 16  # what is greater is no version
 _MAIN: Final = ("T", "T1")  # what most operators call the type of their first input
+_TENSOR: Final = re.compile(r"^tensor\((\w+)\)$")
 _NAMES: Final[Mapping[str, str]] = {
     "float": "float32",
     "double": "float64",
@@ -48,14 +50,12 @@ def installed(provider: str) -> Kernels | None:
 
         registered = [each for each in state.get_all_opkernel_def() if each.provider == provider]
         schemas = _by_operator(state.get_all_operator_schema())
+        source = f"onnxruntime {onnxruntime.__version__}, {provider}"
     except (AttributeError, ImportError):
         return None
     if not registered:
         return None
-    return Kernels(
-        f"onnxruntime {onnxruntime.__version__}, {provider}",
-        merged(_kernel(each, schemas) for each in registered),
-    )
+    return Kernels(source, merged(_kernel(each, schemas) for each in registered))
 
 
 @functools.cache
@@ -82,8 +82,9 @@ def highest_opset() -> int | None:
 
 def element_types(types: Iterable[str]) -> frozenset[str]:
     """ONNX's names of types as numpy's names of their elements: "tensor(float)" is "float32"."""
-    inner = (each.removeprefix("tensor(").removesuffix(")") for each in types)
-    return frozenset(_NAMES.get(each, each) for each in inner)
+    return frozenset(
+        _TENSOR.sub(lambda found: _NAMES.get(found[1], found[1]), each) for each in types
+    )
 
 
 def merged(kernels: Iterable[Kernel]) -> tuple[Kernel, ...]:
@@ -132,28 +133,26 @@ def _kernel(registered: Any, schemas: Schemas) -> Kernel:  # noqa: ANN401
     first, last = registered.version_range
     versions = schemas.get((registered.domain, registered.op_name), {})
     known = max((version for version in versions if version <= first), default=None)
-    inputs = None if known is None else versions[known].inputs
     return Kernel(
         registered.domain,
         registered.op_name,
         first,
         ending(first, None if last > _ENDLESS else last, versions),
-        _types(registered.type_constraints, inputs),
+        _types(registered.type_constraints, None if known is None else versions[known]),
     )
 
 
-def _types(
-    constraints: Mapping[str, Sequence[str]], inputs: Sequence[Any] | None
-) -> frozenset[str]:
+def _types(constraints: Mapping[str, Sequence[str]], schema: Any) -> frozenset[str]:  # noqa: ANN401
     """Element types of the first input; none where any will do."""
-    if inputs is None:  # no schema to look at
+    if schema is None:
         main = [constraints[name] for name in _MAIN if name in constraints][:1]
         chosen = main or list(constraints.values())
         return element_types(each for types in chosen for each in types)
-    if not inputs:
+    if not schema.inputs:
         return frozenset()
-    named, name = inputs[0].typeStr, inputs[0].name
-    for key in (named, name):  # a kernel may name the input instead of its type
-        if key in constraints:
-            return element_types(constraints[key])
-    return element_types([named]) if "(" in named else frozenset()
+    first = schema.inputs[0]
+    for name in (first.typeStr, first.name):  # a kernel may name the input instead of its type
+        if name in constraints:
+            return element_types(constraints[name])
+    allowed = {each.type_param_str: each.allowed_type_strs for each in schema.type_constraints}
+    return element_types(allowed.get(first.typeStr, [first.typeStr]))

@@ -8,6 +8,7 @@ from typing import Final
 import onnx
 import onnx_ir as ir
 
+from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import FUNCTIONS_SINCE
 from normonnx.core.version import DOMAIN
 from normonnx.lower.bodies import inside
@@ -40,9 +41,14 @@ _FUSED: Final[frozenset[Operator]] = frozenset(
 )
 
 
-def models(dtype: str) -> Iterator[onnx.ModelProto]:
-    """Every form of every use of every normalization, at every opset, as a model."""
-    for use in uses.every_use():
+def models(dtype: str, most: int | None = None) -> Iterator[onnx.ModelProto]:
+    """Every form of every use of every normalization, at every opset, as a model.
+
+    Args:
+        dtype: Of X.
+        most: How many uses of one normalization, None for all.
+    """
+    for use in (use for norm in CATALOGUE.values() for use in uses.uses_of(norm)[:most]):
         call, _ = uses.call_of(use, dtype)
         for opset in OPSETS:
             for form in call.forms_at(opset):

@@ -25,6 +25,7 @@ _FUSED: Final = (
     "GroupNorm <groups = 2, activation = 0> (c, f, f)",
     "SkipGroupNorm <groups = 2, activation = 0> (c, f, f, c)",
 )
+_USES: Final = 2  # of one normalization
 _TYPES: Final = {"float32": "float", "float64": "double"}
 
 Key = tuple[str, str, int, str]  # domain, name, version, type of the first input
@@ -43,12 +44,12 @@ def openvino(_text: str, _version: str) -> Kernels:
         raise SystemExit(message) from None
     core = runtime.Core()
     tried: dict[Key, bool] = {}
-    seen: set[bytes] = set()
+    seen: set[tuple[object, ...]] = set()
     for key, model in _alone():
-        encoded = model.SerializeToString()
-        if tried.get(key, True) and encoded not in seen:
-            seen.add(encoded)
-            tried[key] = _compiles(core, encoded)
+        spelling = (key, *_spelling(model))
+        if tried.get(key, True) and spelling not in seen:
+            seen.add(spelling)
+            tried[key] = _compiles(core, model.SerializeToString())
     version = runtime.__version__.partition("-")[0]
     return Kernels(f"openvino {version}, CPU, tried", kernel_registry.merged(_kernels(tried)))
 
@@ -60,6 +61,14 @@ def _kernels(tried: Mapping[Key, bool]) -> Iterator[Kernel]:
             known = [s.since_version for s in schemas if (s.domain, s.name) == (domain, name)]
             last = kernel_registry.ending(version, None, known)
             yield Kernel(domain, name, version, last, frozenset({dtype} - {""}))
+
+
+def _spelling(model: onnx.ModelProto) -> tuple[object, ...]:
+    """What tells apart two uses of an operator: attributes given, and inputs that are constants."""
+    (node,) = model.graph.node
+    constants = {tensor.name for tensor in model.graph.initializer}
+    attributes = tuple(sorted(each.name for each in node.attribute))
+    return attributes, tuple(name in constants for name in node.input), len(node.output)
 
 
 def _compiles(core: Any, encoded: bytes) -> bool:  # noqa: ANN401
@@ -75,7 +84,7 @@ def _alone() -> Iterator[tuple[Key, onnx.ModelProto]]:
     for dtype in operators.TYPES:
         for text in _FUSED:
             yield _fused(text, dtype)
-        for model in operators.models(dtype):
+        for model in operators.models(dtype, _USES):
             if not model.functions:
                 yield from _cut(model)
 
@@ -134,5 +143,7 @@ def _type_of(
     number = (
         constants[name].data_type if name in constants else known[name].type.tensor_type.elem_type
     )
-    (found,) = kernel_registry.element_types([TensorProto.DataType.Name(number).lower()])
+    (found,) = kernel_registry.element_types(
+        [f"tensor({TensorProto.DataType.Name(number).lower()})"]
+    )
     return found

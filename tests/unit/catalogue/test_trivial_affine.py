@@ -24,6 +24,7 @@ IDLE: Final = {"Mul": 1.0, "Div": 1.0, "Add": 0.0, "Sub": 0.0, "Max": -math.inf}
 FUSED: Final = {  # ONNX Runtime makes one kernel of these, and only with a Mul and an Add
     "LayerNorm": ("chain with Pow and Div", "centered, then chain with Pow and Div"),
     "RMSNorm": ("chain with Pow and Div",),
+    "AdaptiveLayerNorm": ("chain with Mul and Add, then Mul-Add",),
 }
 USES: Final = [
     use

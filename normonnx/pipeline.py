@@ -35,6 +35,7 @@ PASSES: Final[Mapping[str, str]] = {
     "merge-parallel": "Convs or matrix products of one input, summed, into one, identity included",
     "merge-sequential": "Convs or matrix products in a row into one, where it multiplies less",
     "reduce-early": "maxima and minima before what keeps the order of elements, not after",
+    "reduce-last": "maxima and minima of products along the last axis, of the transpose",
     "remove-views": "Transposes and Reshapes that undo, repeat or follow one another",
 }
 BATCH_NORM: Final = ("BatchNormalization",)

@@ -29,9 +29,11 @@ from normonnx.fold.plan import (
     SetInput,
     SummedWeight,
     Tensor,
+    TurnProduct,
 )
 from normonnx.fold.scaled import fitting, mirrored, rounded, summed
 from normonnx.fold.surroundings import Surroundings
+from normonnx.fold.turning import turn
 from normonnx.graph import tensors
 from normonnx.graph.editing import Editor
 
@@ -99,6 +101,8 @@ class Applier:
             self.editor.move_ahead(edit.node, edit.chain)
             moved = [edit.node, *(node for node, _ in edit.chain)]
             self.surroundings.ranks.forget(node.outputs[0] for node in moved)
+        elif isinstance(edit, TurnProduct):
+            turn(self.editor, edit, self.surroundings.opset(edit.node))
         else:
             self._replace(edit, made)
 

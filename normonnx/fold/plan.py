@@ -1,8 +1,8 @@
 """Plans: what would be changed, as data; and refusals: why nothing would.
 
-Five edits suffice: set an input, set an attribute, bypass a node, replace a node, move a node ahead
-of those before it. A plan is applied
-whole or not at all (`apply`), and no slot may be edited twice.
+Six edits suffice: set an input, set an attribute, bypass a node, replace a node, move a node ahead
+of those before it, transpose the product before a reduction. A plan is applied whole or not at all
+(`apply`), and no slot may be edited twice.
 """
 
 from __future__ import annotations
@@ -201,7 +201,31 @@ class MoveAhead:
     chain: tuple[tuple[ir.Node, int], ...]
 
 
-Edit = SetInput | SetAttribute | Bypass | ReplaceNode | MoveAhead
+@dataclass(frozen=True, slots=True, eq=False)
+class TurnProduct:
+    """Let a reduction read W' x' along its last axis in place of x W along the one before.
+
+    Attributes:
+        node: The reduction, over the axis before the last.
+        product: MatMul(x, W), which nothing else reads; an edit before has transposed its constant.
+        rank: Number of dimensions of x.
+        source: x' where it is there already; None where a Transpose has to make it.
+        keeps: Whether the reduction keeps its axis as 1.
+    """
+
+    node: ir.Node
+    product: ir.Node
+    rank: int
+    source: ir.Value | None
+    keeps: bool
+
+    @property
+    def added(self) -> int:
+        """Number of nodes that come."""
+        return int(self.source is None) + int(self.keeps)
+
+
+Edit = SetInput | SetAttribute | Bypass | ReplaceNode | MoveAhead | TurnProduct
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,7 +258,8 @@ class Plan:
     @property
     def added(self) -> int:
         """Number of nodes that come."""
-        return sum(isinstance(edit, ReplaceNode) for edit in self.edits)
+        turned = sum(edit.added for edit in self.edits if isinstance(edit, TurnProduct))
+        return turned + sum(isinstance(edit, ReplaceNode) for edit in self.edits)
 
 
 def _slot(edit: Edit) -> tuple[int, str]:

@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from normonnx.fold import (
     early_reduction,
+    last_axis_reduction,
     parallel_convolutions,
     parallel_products,
     sequential_convolutions,
@@ -55,6 +56,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "merge-parallel": _parallel,
     "merge-sequential": _sequential,
     "reduce-early": early_reduction.plan,
+    "reduce-last": last_axis_reduction.plan,
     "remove-views": views.plan,
 }
 

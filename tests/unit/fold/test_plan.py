@@ -15,6 +15,7 @@ from normonnx.fold.plan import (
     ReplaceNode,
     SetAttribute,
     SetInput,
+    TurnProduct,
     merge,
 )
 
@@ -73,3 +74,14 @@ def test_a_replaced_node_goes_and_comes(node: ir.Node) -> None:
     found = merge(node, _edits(node, "replace"), "why")
     assert isinstance(found, Plan)
     assert (found.removed, found.added, found.folded) == (1, 1, (node,))
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize("there", [False, True])
+def test_what_a_turned_product_adds(node: ir.Node, *, keeps: bool, there: bool) -> None:
+    """A Transpose unless one is there, and an Unsqueeze for an axis that is kept; nothing goes."""
+    source = node.inputs[0] if there else None
+    turn = TurnProduct(node, ir.node("MatMul", []), 2, source, keeps)
+    found = merge(node, [turn], "why")
+    assert isinstance(found, Plan)
+    assert (found.removed, found.added) == (0, (not there) + keeps)

@@ -15,7 +15,7 @@ from normonnx.graph import checks
 from normonnx.graph.constants import Constants
 from normonnx.graph.editing import Editor
 from normonnx.graph.ranks import Ranks
-from normonnx.lower.choosing import Choice, Style, Wanted, choose
+from normonnx.lower.choosing import Choice, Spelling, Style, Wanted, choose
 from normonnx.lower.form_graph import FormGraph, form_graph, placeholders
 from normonnx.lower.spelled import Knowledge, is_spelled
 from normonnx.lower.writing import Writing
@@ -25,6 +25,7 @@ from normonnx.recognize.findings import Found
 from normonnx.recognize.passes import Recognition
 
 RULE: Final = "lower"
+SPELLED: Final = "normonnx.spelled"  # key in the metadata of nodes: the form that stood there first
 
 
 def lower(  # noqa: PLR0913
@@ -80,7 +81,7 @@ class Forms:
         form = self._choice(found).form
         if form is None:
             return self._choice(found).reason if found.is_call else ""
-        return "" if self._is(found, form) else None
+        return "" if self.is_spelled_as(found, form, strictly=True) else None
 
     def event(self, found: Found) -> Event:
         """What it became and why."""
@@ -90,12 +91,21 @@ class Forms:
         return event_of(RULE, found, became, len(made.nodes))
 
     def put(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> None:
-        """In place of the node that gives the result."""
+        """In place of the node that gives the result, which remembers its first spelling."""
+        self._remember(found)
         self._writing(found).put(editor, found.node, inputs, found.extras)
 
     def write(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> ir.Value:
-        """Ahead of the node that gives the result."""
+        """Ahead of the node that gives the result, which remembers its first spelling."""
+        self._remember(found)
         return self._writing(found).ahead_of(editor, found.node, inputs)
+
+    def _remember(self, found: Found) -> None:
+        """Note on the node what a later run may go back to."""
+        first, chosen = self._spelling(found).at_first, self._choice(found).form
+        found.node.metadata_props.pop(SPELLED, None)
+        if first is not None and first is not chosen:
+            found.node.metadata_props[SPELLED] = first.name
 
     def _writing(self, found: Found) -> Writing:
         form = self._choice(found).form
@@ -112,21 +122,24 @@ class Forms:
         if id(found) not in self._choices:
             opset, outputs = self._opset(found), 1 + max(found.extras, default=0)
             opset = opset if self._limit is None else min(opset, self._limit)
-            as_is = self._as_is(found)
-            key = (*_key(found.call), opset, outputs, as_is)
+            spelling = self._spelling(found)
+            key = (*_key(found.call), opset, outputs, spelling)
             if key not in self._alike:
-                wanted = self._wanted
-                self._alike[key] = choose(found.call, opset, wanted, outputs=outputs, as_is=as_is)
+                self._alike[key] = choose(
+                    found.call, opset, self._wanted, outputs=outputs, spelling=spelling
+                )
             self._choices[id(found)] = self._alike[key]
         return self._choices[id(found)]
 
-    def _as_is(self, found: Found) -> Form | None:
-        """The form that it is spelled as."""
+    def _spelling(self, found: Found) -> Spelling:
+        """The forms that it is, and was, spelled as."""
         forms = found.call.forms_at(self._opset(found))
-        return next((form for form in forms if self._is(found, form)), None)
+        now = next((form for form in forms if self.is_spelled_as(found, form)), None)
+        name = found.node.metadata_props.get(SPELLED)
+        return Spelling(now, next((form for form in forms if form.name == name), now))
 
-    def _is(self, found: Found, form: Form) -> bool:
-        """Whether it is spelled as a form."""
+    def is_spelled_as(self, found: Found, form: Form, *, strictly: bool = False) -> bool:
+        """Whether it is spelled as a form; strictly, as this form comes to stand in a graph."""
         surplus, outputs = found.surplus, 1 + max(found.extras, default=0)
         if surplus.channels_last or surplus.activation or surplus.addends or found.is_call:
             return False
@@ -145,7 +158,7 @@ class Forms:
             for mine, value in zip(made.outputs, theirs, strict=True)
             if value is not None
         ]
-        known = Knowledge(self._constants.get, self._ranks.rank)
+        known = Knowledge(self._constants.get, self._ranks.rank, strictly)
         return is_spelled(made, pairs, entering, known, opset)
 
     def _made(

@@ -75,8 +75,27 @@ class Choice:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """The forms that a normalization is, and was, spelled as.
+
+    Attributes:
+        now: None where it is none of them.
+        at_first: Before another was chosen for it, in this run or an earlier one; None where that
+            is not known.
+    """
+
+    now: Form | None = None
+    at_first: Form | None = None
+
+
 def choose(
-    call: NormCall, opset: int, wanted: Wanted, *, outputs: int = 1, as_is: Form | None = None
+    call: NormCall,
+    opset: int,
+    wanted: Wanted,
+    *,
+    outputs: int = 1,
+    spelling: Spelling | None = None,
 ) -> Choice:
     """The form of one use.
 
@@ -85,8 +104,9 @@ def choose(
         opset: Version of the default operator set.
         wanted: What to choose by.
         outputs: How many outputs are read.
-        as_is: The form that it is spelled as; None where it is none of them.
+        spelling: How it is spelled, where that is known.
     """
+    spelling = spelling or Spelling()
     candidates = [
         form
         for form in call.forms_at(opset)
@@ -97,14 +117,17 @@ def choose(
     candidates = [form for form in candidates if not form.generic] or candidates
     if not candidates:
         return Choice(None, f"no form of it is for {wanted.target.name} at opset {opset}")
+    native = next((form for form in candidates if form.native), None)
+    if wanted.style is Style.NATIVE and native is not None:
+        return Choice(native, "ONNX's own operator, as asked for")
     measured = [found for each in wanted.tables if (found := nearest(each, call, opset))]
     by_name = {form.name: form for form in candidates}
     if measured:
-        chosen = _fastest(by_name, measured, wanted, as_is)
+        chosen = _fastest(by_name, measured, wanted, spelling.now)
         if chosen is not None:
             return chosen
-    accurate = wanted.accurate or (as_is is not None and as_is.centered)
-    return _unmeasured(candidates, as_is, accurate=accurate)
+    accurate = wanted.accurate or (spelling.now is not None and spelling.now.centered)
+    return _unmeasured(candidates, spelling, accurate=accurate)
 
 
 def _allowed(form: Form, wanted: Wanted) -> bool:
@@ -174,14 +197,14 @@ def _is_right_at_any_mean(cost: FormCost) -> bool:
     return all(error <= RIGHT for name, error in cost.errors.items() if name.startswith(_MEAN))
 
 
-def _unmeasured(candidates: Sequence[Form], as_is: Form | None, *, accurate: bool) -> Choice:
-    """The native operator; else what stands there; else what exporters write."""
+def _unmeasured(candidates: Sequence[Form], spelling: Spelling, *, accurate: bool) -> Choice:
+    """The native operator; else what stood there before anything was chosen."""
     usable = [form for form in candidates if form.centered] if accurate else list(candidates)
     native = next((form for form in usable if form.native), None)
     if native is not None:
         return Choice(native, "ONNX's own operator; nothing was measured")
-    if accurate and usable:
-        return Choice(usable[0], "right at any mean; nothing was measured")
-    if as_is is None or as_is in usable:
-        return Choice(None, "nothing was measured, and no operator of ONNX is it")
-    return Choice(usable[0] if usable else None, "nothing was measured")
+    if spelling.at_first in usable:
+        return Choice(spelling.at_first, "as it was spelled; nothing was measured")
+    if usable and (accurate or spelling.now is not None):
+        return Choice(usable[0], "nothing was measured")
+    return Choice(None, "nothing was measured, and no operator of ONNX is it")

@@ -27,10 +27,12 @@ class Knowledge:
     Attributes:
         constant_of: What a value holds, if it is constant.
         rank_of: How many axes it has, if that is known.
+        strictly: Whether constants that are yet to be computed are none.
     """
 
     constant_of: Callable[[ir.Value], Array | None]
     rank_of: Callable[[ir.Value | None], int | None]
+    strictly: bool = False
 
 
 def is_spelled(
@@ -66,6 +68,7 @@ class _Match:
         self._entering = entering
         self._constant_of = known.constant_of
         self._rank_of = known.rank_of
+        self._strictly = known.strictly
         self._opset = opset
         self._pairs: dict[int, ir.Value] = {}
 
@@ -81,6 +84,9 @@ class _Match:
 
     def _computed_alike(self, mine: ir.Value, theirs: ir.Value) -> bool:
         if id(mine) in self._constants:
+            maker = theirs.producer()
+            if self._strictly and maker is not None and maker.op_type != "Constant":
+                return False
             return _equal(self._constants[id(mine)][0], self._constant_of(theirs))
         if id(mine) in self._entering:
             given = self._entering[id(mine)]

@@ -45,6 +45,12 @@ def read(target: str) -> tuple[CostTable, ...]:
     return tuple(read_file(path) for path in paths if path.is_file())
 
 
+def shipped(target: str) -> CostTable | None:
+    """The table that comes with the package; None where there is none."""
+    path = SHIPPED / _name(target)
+    return read_file(path) if path.is_file() else None
+
+
 def tables_for(target: str) -> tuple[CostTable, ...]:
     """What a choice for a target looks at, one table for each target that was measured.
 

@@ -1,0 +1,204 @@
+"""Normalizations of a model in the forms that its target runs best."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import onnx.checker
+import onnx.parser
+import onnx_ir as ir
+import pytest
+
+import normonnx
+from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.norm import DOMAIN
+from normonnx.lower.choosing import Style, Wanted, accuracy_bounds
+from normonnx.lower.lookup import nearest
+from normonnx.lower.stored import tables_for
+from normonnx.lower.targets import TARGETS
+from normonnx.lowering import Forms, lower
+from normonnx.recognize.finding import find
+from normonnx.runtime.oracle import evaluate
+from tests.unit.catalogue.uses import FUNCTION, Use, call_of, input_of, uses_of
+
+OPSETS: Final = (9, 13, 17, 18, 21, 23)
+USES: Final = tuple(
+    next(use for use in uses_of(norm) if use.norm == name)
+    for name, norm in CATALOGUE.items()
+    if norm.region.measures and not norm.region.fixed
+)
+MEASURED: Final = Wanted(TARGETS["ort-cpu"], tables=tables_for("ort-cpu"))
+PRIMITIVE: Final = replace(MEASURED, style=Style.PRIMITIVE)
+NORMS_MEASURED: Final = {each.norm for table in MEASURED.tables for each in table.entries}
+
+
+def operators(model: ir.Model) -> Counter[str]:
+    """How many nodes of each operator, constants aside."""
+    return Counter(node.op_type for node in model.graph if node.op_type != "Constant")
+
+
+def text(model: ir.Model) -> bytes:
+    """The model, byte for byte."""
+    return ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+def close(found: Any, truth: Any) -> None:  # noqa: ANN401  # arrays
+    """Equal in float64 up to what float32 constants lose."""
+    size = max(1.0, np.abs(truth).max())
+    np.testing.assert_allclose(found, truth, 2e-6, 2e-6 * size)
+
+
+@pytest.mark.parametrize("wanted", [MEASURED, PRIMITIVE], ids=["ort-cpu", "primitive"])
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.id)
+def test_every_form_becomes_the_chosen_one(use: Use, wanted: Wanted) -> None:
+    """Whatever it was spelled as: the same form, the same numbers, and a second run does nothing."""
+    call, runtime = call_of(use, np.dtype(np.float32))
+    feeds = {"X": input_of(use, np.dtype(np.float32)), **runtime}
+    for opset in OPSETS:
+        results: dict[str, set[str]] = {}
+        for name in [form.name for form in call.forms_at(opset)]:
+            model = call.model(name, opset=opset)
+            given = {value.name: feeds[str(value.name)] for value in model.graph.inputs}
+            truth = evaluate(model, given)["Y"]
+            lower(model, wanted)
+            onnx.checker.check_model(ir.to_proto(model))
+            close(evaluate(model, given)["Y"], truth)
+            assert not lower(model, wanted).applied, (name, opset)
+            right = str(
+                [
+                    accuracy_bounds(entry, call.norm.form(name))
+                    for table in wanted.tables
+                    for entry in nearest(table, call, opset)
+                ]
+            )  # what was right on some profile stays right there
+            results.setdefault(right, set()).add(str(sorted(operators(model).items())))
+        if use.norm in NORMS_MEASURED:
+            assert {len(each) for each in results.values()} == {1}, opset
+
+
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.id)
+def test_forms_know_themselves(use: Use) -> None:
+    """A form as it stands in a graph is spelled as this form, and as no other that differs."""
+    call, _ = call_of(use, np.dtype(np.float32))
+    for form in call.forms_at(17):
+        model = call.model(form.name, opset=17)
+        lower(model, Wanted(TARGETS["portable"]))  # nothing is measured: it stays
+        again = call.model(form.name, opset=17)
+        (found,) = find(again).norms
+        forms = Forms(again, Wanted(TARGETS["portable"]))
+        if found.call.norm is call.norm and not form.generic:
+            assert forms.is_spelled_as(found, form), form.name
+
+
+def test_calls_take_a_form() -> None:
+    """A call of the catalogue's function is a normalization like others; its function goes."""
+    call, _ = call_of(Use("GroupNorm", (2, 6, 5, 3), {"num_groups": 2}), np.dtype(np.float32))
+    model = call.model(FUNCTION, opset=17)
+    assert lower(model, MEASURED).applied
+    assert not [node for node in model.graph if node.domain == DOMAIN]
+
+
+MODEL: Final = """<ir_version: 8, opset_import: ["": 13]>
+    g (float[N, 8, 16] x) => (float[N, 8, 16] y, float[N, 8, 16] z)
+    <float two = {2.0}, float epsilon = {1e-5}> {
+        [average] mean = ReduceMean<axes = [-1]>(x)
+        [centre] d = Sub(x, mean)
+        [square] s = Mul(d, d)
+        [spread] v = ReduceMean<axes = [-1]>(s)
+        [more] e = Add(v, epsilon)
+        [root] r = Sqrt(e)
+        [over] i = Reciprocal(r)
+        [unit] u = Mul(d, i)
+        [factor] f = Mul(u, scale)
+        [shift] y = Add(f, bias)
+        [twice] z = Mul(y, two)
+    }"""
+
+
+def layer_norm() -> onnx.ModelProto:
+    """A LayerNorm as no runtime fuses it, whose result is an output and read again."""
+    made = onnx.parser.parse_model(MODEL)
+    for name, seed in (("scale", 1), ("bias", 2)):
+        drawn = np.random.default_rng(seed).normal(1, 0.2, 16).astype(np.float32)
+        made.graph.initializer.append(onnx.numpy_helper.from_array(drawn, name))
+    return made
+
+
+def test_names_survive() -> None:
+    """Of the outputs and of the node that gives the result; parameters stay what they are."""
+    found = normonnx.optimize(layer_norm(), target="ort-cpu", verify="final")
+    assert found.report.verification is not None
+    assert found.report.verification.passed
+    graph = found.model.graph
+    assert [value.name for value in graph.outputs] == ["y", "z"]
+    assert {"scale", "bias"} <= set(graph.initializers)
+    assert graph.outputs[0].producer().name == "shift"
+    assert any(event.rule == "lower" and event.node == "shift" for event in found.report.applied)
+    names = [value.name for node in graph for value in node.outputs]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("kept", ["root", "v", "shift"])
+def test_kept_nodes_stay(kept: str) -> None:
+    """A normalization with a node in it that is to be kept is not rewritten."""
+    found = normonnx.optimize(layer_norm(), target="ort-cpu", keep=[kept])
+    assert operators(found.model) == operators(ir.from_proto(layer_norm()))
+
+
+@pytest.mark.parametrize("prefer", ["speed", "accuracy"])
+@pytest.mark.parametrize("first", sorted(TARGETS))
+@pytest.mark.parametrize("last", sorted(TARGETS))
+def test_the_last_target_counts(first: str, last: str, prefer: Any) -> None:  # noqa: ANN401
+    """Optimizing for one target and then another is optimizing for the last."""
+    call, _ = call_of(Use("GroupNorm", (2, 6, 5, 3), {"num_groups": 2}), np.dtype(np.float32))
+    for opset in (13, 21):
+        model = call.model("Reshape-InstanceNorm-Reshape-Mul-Add", opset=opset)
+        once = normonnx.optimize(model, target=last, prefer=prefer).model
+        between = normonnx.optimize(model, target=first, prefer=prefer).model
+        twice = normonnx.optimize(between, target=last, prefer=prefer).model
+        assert operators(twice) == operators(once), opset
+
+
+def test_two_runs_are_alike() -> None:
+    """Byte for byte, and a second one changes nothing."""
+    once, again = (normonnx.optimize(layer_norm(), target="ort-cpu").model for _ in range(2))
+    assert text(once) == text(again)
+    second = normonnx.optimize(once, target="ort-cpu")
+    assert not second.report.applied
+    assert text(second.model) == text(once)
+
+
+def test_a_mean_that_is_read_elsewhere() -> None:
+    """LayerNormalization gives it as well: it takes its place where that is there."""
+    made = layer_norm()
+    made.opset_import[0].version = 17
+    made.graph.output.append(onnx.helper.make_tensor_value_info("mean", 1, ["N", 8, 1]))
+    found = normonnx.optimize(made, style="native", verify="final")
+    assert found.report.verification is not None
+    assert found.report.verification.passed
+    assert operators(found.model)["LayerNormalization"] == 1
+    assert [value.name for value in found.model.graph.outputs] == ["y", "z", "mean"]
+
+
+def test_styles_that_are_none() -> None:
+    """The values that there are."""
+    with pytest.raises(normonnx.UsageError, match="style 'fast' is unknown; expected one of func"):
+        normonnx.optimize(layer_norm(), style="fast")  # type: ignore[arg-type]
+    with pytest.raises(normonnx.UsageError, match="preference 'size' is unknown; expected one of"):
+        normonnx.optimize(layer_norm(), prefer="size")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("opset", [9, 13, 17, 21])
+def test_opset_and_style(opset: int) -> None:
+    """A GroupNormalization at opset 21 and below it."""
+    call, _ = call_of(Use("GroupNorm", (2, 6, 5, 3), {"num_groups": 2}), np.dtype(np.float32))
+    model = call.model("native", opset=21)
+    found = normonnx.optimize(model, opset=opset, style="primitive", verify="final")
+    assert found.report.verification is not None
+    assert found.report.verification.passed
+    assert found.report.opset_after == opset
+    assert not {"GroupNormalization", "InstanceNormalization"} & set(operators(found.model))

@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from normonnx.catalogue.call import LOWEST, NormCall
 from normonnx.catalogue.norm import DOMAIN, FUNCTIONS_SINCE, Form, Norm
-from normonnx.catalogue.tracing import OUTPUT_TYPE, Facts, Tracer
+from normonnx.catalogue.recording import OUTPUT_TYPE, Facts
+from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 from normonnx.core.version import VERSION
 

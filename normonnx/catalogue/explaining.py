@@ -38,6 +38,7 @@ def explained(norm: Norm) -> NormExplained:
                 native=form.native,
                 body=form is norm.body,
                 centered=form.centered,
+                operators=form.operators,
                 caveat=form.caveat,
             )
             for form in norm.forms

@@ -211,7 +211,7 @@ LP_NORM: Final = Norm(
         Form(
             "chain of an RMS norm",
             _rms_chain,
-            requires=conditions.every(_ROOT_MEAN_SQUARE, conditions.not_fused_through_a_cast),
+            requires=_ROOT_MEAN_SQUARE,
         ),
     ),
     equation="y = x / max((sum |x|^p)^(1/p), epsilon); a row of zeros stays zero",

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 import numpy as np
 import onnx_ir as ir
 
-from normonnx.catalogue import conditions, steps
+from normonnx.catalogue import steps
 from normonnx.catalogue.arithmetic import trailing
 from normonnx.catalogue.layers import affine_of
 from normonnx.catalogue.norm import (
@@ -135,7 +135,7 @@ RMS_NORM: Final = Norm(
             operators=("RMSNormalization",),
         ),
         Form("chain with Mul and Div, by rows", _body, since=13, generic=True),
-        Form("chain with Pow and Div", _fused, requires=conditions.not_fused_through_a_cast),
+        Form("chain with Pow and Div", _fused),
         Form("chain with Pow and Reciprocal", _chain),
         Form("chain with Mul and Div", _division),
         Form("chain with ReduceSumSquare", _sum, requires=steps.knows_sizes_from_axis),

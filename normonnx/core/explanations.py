@@ -57,6 +57,7 @@ class FormExplained:
         native: Whether it is one operator that is this normalization.
         body: Whether the ONNX function is made of it.
         centered: Whether it stays right at any mean of the input.
+        operators: The normalization operators that it may write, other domains as "domain::name".
         caveat: Where a well-known runtime's kernel gets it wrong, and how; empty where none does.
     """
 
@@ -66,6 +67,7 @@ class FormExplained:
     native: bool
     body: bool
     centered: bool
+    operators: tuple[str, ...]
     caveat: str
 
 

@@ -15,7 +15,7 @@ from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.core.dtypes import unit_roundoff
 from normonnx.validation.measures import relative_error
-from tests.unit.catalogue.uses import FUNCTION, Use, call_of, input_of, run
+from tests.unit.catalogue.uses import FUNCTION, Use, call_of, has_cpu_kernels, input_of, run
 
 pytest.importorskip("onnxruntime", reason="forms run on it: install normonnx[cpu]")
 
@@ -41,7 +41,7 @@ USES: Final = (
 def _forms(call: NormCall, *, centered: bool) -> Iterator[tuple[str, int]]:
     for opset in OPSETS:
         for form in call.forms_at(opset):
-            if form.centered == centered and "com.microsoft" not in form.domains:  # CUDA only
+            if form.centered == centered and has_cpu_kernels(form):
                 yield form.name, opset
         if centered and opset >= 13:
             yield FUNCTION, opset

@@ -171,7 +171,9 @@ def test_mvn_kernel_adds_no_epsilon_as_its_caveat_says() -> None:
         assert not run(call.model(name, opset=17), {"X": x})[0].any()
 
 
-@pytest.mark.parametrize("name", ["LayerNorm", "LayerNorm2d", "AdaLN", "AdaIN"])
+@pytest.mark.parametrize(
+    "name", ["LayerNorm", "LayerNorm2d", "AdaLN", "AdaIN", "RMSNorm", "LpNorm"]
+)
 def test_chains_that_need_a_cast_load(name: str) -> None:
     """ONNX Runtime's LayerNormFusion takes the cast along and fails: such a form is not for them."""
     shape, x = ("N", 3, 4), np.random.default_rng(0).standard_normal((2, 3, 4))

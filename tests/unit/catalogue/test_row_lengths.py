@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.norm import Array
 from normonnx.core.dtypes import unit_roundoff
 from normonnx.validation.measures import relative_error
 from tests.unit.catalogue.uses import forms_at, run
@@ -46,7 +47,7 @@ def test_rows_of_any_length(order: float, epsilon: float, length: float) -> None
 def test_a_row_of_zeros_beside_others(order: float, kind: type) -> None:
     """Zero, in every form: nothing is divided by zero, and the others are what they are alone."""
     call = CATALOGUE["LpNorm"].define((2, 16), kind, p=order)
-    x = np.asarray(np.random.default_rng(0).standard_normal((2, 16)), kind)
+    x: Array = np.random.default_rng(0).standard_normal((2, 16)).astype(kind)
     x[0] = 0
     truth = call.reference(x)
     for opset in OPSETS:

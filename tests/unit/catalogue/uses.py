@@ -16,7 +16,7 @@ import onnxruntime
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.checking import expected_shape
 from normonnx.catalogue.contents import CATALOGUE
-from normonnx.catalogue.norm import Array, Norm
+from normonnx.catalogue.norm import Array, Form, Norm
 from normonnx.runtime.engines import ort_values
 
 FUNCTION: Final = "function"
@@ -202,6 +202,11 @@ def highest_opset() -> int:
             continue
         return opset
     raise AssertionError
+
+
+def has_cpu_kernels(form: Form) -> bool:
+    """Whether ONNX Runtime runs a form on CPU: com.microsoft's GroupNorm has a kernel for CUDA."""
+    return "com.microsoft" not in form.domains
 
 
 def forms_at(call: NormCall, opset: int, *, caveats: bool = True) -> Iterator[str]:

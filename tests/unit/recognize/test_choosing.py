@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.recognize.chains import LENGTH, chain, described
+from tests.unit.recognize.chains import IMAGE, LENGTH, chain, described
 
 GUARDED = "LpNorm axis=-1 p=2 epsilon=0"
 BOUNDED = "LpNorm axis=-1 p=2 epsilon=1e-05"
@@ -19,6 +19,27 @@ MASKED = {
     "y": "Div(x, f)",
 }
 ZERO = {**MASKED, "c": "i = Equal(l, zero); Not(i)", "t": "", "f": "Add(p, o)"}
+THRESHOLD = "float[4,1,1] t = {0.1, -0.2, 0, 0.3}, float[4,1,1] u = {0.1, -0.2, 0, 0.4}"
+RESPONSE = {
+    "q": "Mul(x, x)",
+    "v": "ReduceMean<axes = [2, 3]>(q)",
+    "w": "Add(v, e)",
+    "r": "Sqrt(w)",
+    "f": "Div(x, r)",
+    "c": "Greater(f, t)",
+    "y": "Where(c, f, t)",
+}
+LIMITED = {
+    **{name: node for name, node in RESPONSE.items() if name != "y"},
+    "k1": "Cast<to = 1>(c)",
+    "p": "Mul(f, k1)",
+    "o": "Sub(one, k1)",
+    "h": "Mul(o, t)",
+    "y": "Add(p, h)",
+}
+BOUNDED_RESPONSE = "FilterResponseNorm threshold epsilon=0.1"
+BARE = "RMSNorm axis=-2 epsilon=0.1"
+BESIDE = f"{BARE}; BatchNorm bias mean scale var epsilon=0"  # 1 less the mask, times the threshold
 AT_RUN_TIME = "g (float[N,4,6] x, float p) => (float[N,4,6] y)"
 FLAG = "g (float[N,4,6] x, bool flag) => (float[N,4,6] y)"
 SQUARE_BOUND = "float small = {0.0001}"
@@ -106,6 +127,25 @@ FOUND = [
         chain(ZERO, l="q = Mul(x, x); ReduceSum(q, last)", f="s0 = Add(p, o); Sqrt(s0)"),
         GUARDED,
         id="a mask for squares",
+    ),
+    pytest.param(chain(RESPONSE, IMAGE, THRESHOLD), BOUNDED_RESPONSE, id="a threshold by Where"),
+    pytest.param(
+        chain(RESPONSE, IMAGE, THRESHOLD, c="Less(f, t)", y="Where(c, t, f)"),
+        BOUNDED_RESPONSE,
+        id="a threshold by Less",
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, THRESHOLD, c="GreaterOrEqual(f, half)", y="Where(c, f, half)"),
+        BOUNDED_RESPONSE,
+        id="one threshold by Where",
+    ),
+    pytest.param(chain(LIMITED, IMAGE, THRESHOLD), BOUNDED_RESPONSE, id="a threshold by masks"),
+    pytest.param(
+        chain(
+            LIMITED, IMAGE, THRESHOLD, p="Mul(k1, f)", h="Mul(t, o)", y="Add(h, p)", c="Less(t, f)"
+        ),
+        BOUNDED_RESPONSE,
+        id="a threshold by masks, turned",
     ),
 ]
 
@@ -267,6 +307,29 @@ REFUSED = [
         ),
         "",
         id="a mask at run time",
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, THRESHOLD, y="Where(c, f, u)"), BARE, id="another threshold by Where"
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, THRESHOLD, y="Where(c, t, f)"), BARE, id="the smaller of two"
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, THRESHOLD, c="Greater(x, t)"), BARE, id="X exceeds the threshold"
+    ),
+    pytest.param(
+        chain(RESPONSE, IMAGE, THRESHOLD, c="Equal(f, t)"), BARE, id="where it is the threshold"
+    ),
+    pytest.param(
+        chain(LIMITED, IMAGE, THRESHOLD, h="Mul(o, u)"), BESIDE, id="another threshold by masks"
+    ),
+    pytest.param(
+        chain(LIMITED, IMAGE, THRESHOLD, c="Greater(x, t)"),
+        BESIDE,
+        id="a mask of where X exceeds it",
+    ),
+    pytest.param(
+        chain(LIMITED, IMAGE, THRESHOLD, c="Less(f, t)"), BESIDE, id="a mask of what is smaller"
     ),
 ]
 

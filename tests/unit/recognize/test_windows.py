@@ -78,12 +78,57 @@ BELOW_11 = {
     "p": "Pad<pads = [0, 0, 1, 0, 0, 0, 0, 1, 0, 0], value = 0.0>(u)",
     "t": "Squeeze<axes = [1]>(c)",
 }
+SLICED = {
+    "q": "Mul(x, x)",
+    "p": "Pad(q, rim)",
+    "n0": "Slice(p, i0, j0, front)",
+    "n1": "Slice(p, front, j1, front)",
+    "n2": "Slice(p, i2, j2, front)",
+    "t0": "Add(n0, n1)",
+    "t": "Add(t0, n2)",
+    "a": "Mul(t, sixth)",
+    "w": "Add(a, two)",
+    "d": "Pow(w, beta)",
+    "y": "Div(x, d)",
+}
+CUTS = NUMBERS + (
+    ", int64[8] rim = {0, 1, 0, 0, 0, 2, 0, 0}, int64[1] i0 = {0}, int64[1] i2 = {2}, "
+    "int64[1] j0 = {-3}, int64[1] j1 = {-2}, int64[1] j2 = {-1}, int64[1] all = {9223372036854775807}, "
+    "int64[8] close = {0, 1, 0, 0, 0, 1, 0, 0}, int64[1] four = {4}, int64[1] five = {5}"
+)
 FOUND = [
     pytest.param(
         chain(LEFT, "g (float[N,4] x) => (float[N,4] y)", NUMBERS, c="MatMul(q, square)"),
         {"square": _band(1, 1)},
         LRN,
         id="MatMul of rows",
+    ),
+    pytest.param(chain(SLICED, IMAGE, CUTS), {}, LRN, id="slices"),
+    pytest.param(
+        chain(SLICED, IMAGE, CUTS, t0="Add(n2, n1)", t="Add(n0, t0)"),
+        {},
+        LRN,
+        id="in another order",
+    ),
+    pytest.param(
+        chain(
+            SLICED,
+            IMAGE,
+            CUTS,
+            p="Pad(q, close)",
+            n0="Slice(p, i0, four, front)",
+            n1="Slice(p, front, five, front)",
+            n2="Slice(p, i2, all, front)",
+        ),
+        {},
+        LRN,
+        id="slices to a place, and to the end",
+    ),
+    pytest.param(
+        chain(SLICED, IMAGE, CUTS, n0="", t0="", t="Add(n1, n2)"),
+        {},
+        BY_TWO.replace("0.5", "0.33333"),
+        id="slices from the channel itself on",
     ),
     pytest.param(chain(BELOW_11, IMAGE, NUMBERS), {"opset": 10}, LRN, id="below opset 11"),
     pytest.param(
@@ -751,6 +796,43 @@ REFUSED = [
         id="along the last axis",
     ),
     pytest.param(chain({"y": "LRN<size = 0>(x)"}, IMAGE), {}, "", id="LRN of nothing"),
+    pytest.param(
+        chain(SLICED, IMAGE, CUTS, t0="Add(n0, n2)", t="Add(t0, n1)"), {}, "", id="slices apart"
+    ),
+    pytest.param(
+        chain(SLICED, IMAGE, CUTS, t0="Add(n0, n1)", t="Add(t0, n1)"), {}, "", id="one slice twice"
+    ),
+    pytest.param(
+        chain(SLICED, IMAGE, CUTS, t0="Add(n0, n1)", t="Sub(t0, n2)"), {}, "", id="one slice less"
+    ),
+    pytest.param(
+        chain(SLICED, IMAGE, CUTS, t0="h = Mul(n0, half); Add(h, n1)"), {}, "", id="half a slice"
+    ),
+    pytest.param(
+        chain(SLICED, IMAGE, CUTS, t0="h = Add(n0, half); Add(h, n1)"),
+        {},
+        "",
+        id="more than a slice",
+    ),
+    pytest.param(
+        chain(
+            SLICED,
+            IMAGE,
+            CUTS + ", int64[1] across = {2}, int64[8] wide = {0, 0, 1, 0, 0, 0, 2, 0}",
+            p="Pad(q, wide)",
+            **{
+                name: f"Slice(p, {start}, {end}, across)"
+                for name, start, end in (
+                    ("n0", "i0", "j0"),
+                    ("n1", "front", "j1"),
+                    ("n2", "i2", "j2"),
+                )
+            },
+        ),
+        {},
+        "its window is not along the channels, axis 1",
+        id="slices along another axis",
+    ),
     pytest.param(
         chain(
             {"m": "ReduceMean<axes = [1]>(x)", "y": "LRN<size = 3>(m)"},

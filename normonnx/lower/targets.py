@@ -23,7 +23,7 @@ PORTABLE: Final = "portable"
 ML: Final = "ai.onnx.ml"
 MICROSOFT: Final = "com.microsoft"
 _ONNX: Final = ("", "ai.onnx")
-_TABLES: Final = "tables"
+_TABLES: Final = "normonnx.lower.tables"
 _BODIES: Final = ("has_function", "has_context_dependent_function")  # of a schema
 _INITIALIZER: Final = "Constant"  # which every runtime reads as one
 
@@ -140,7 +140,7 @@ def _shipped(name: str) -> Kernels | None:
 
 
 def _table(name: str) -> dict[str, Any] | None:
-    path = resources.files("normonnx.lower") / _TABLES / name
+    path = resources.files(_TABLES) / name
     if not path.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -145,7 +145,8 @@ def _retyped(model: onnx.ModelProto, dtype: str) -> onnx.ModelProto:
     """The same with another type in place of float32."""
     if dtype == _FLOAT:
         return model
-    made = onnx.ModelProto.FromString(model.SerializeToString())
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
     for value in (*made.graph.input, *made.graph.output):
         if value.type.tensor_type.elem_type == TensorProto.FLOAT:

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = operators.used()
     kept = tuple(each for each in found.kernels if (each.domain, each.op_type) in wanted)
     path = chosen.into / f"kernels-{chosen.target}.json"
-    path.write_text(text_of(Kernels(found.source, kept)), encoding="utf-8")
+    path.write_text(text_of(Kernels(found.source, kept, found.casts)), encoding="utf-8")
     print(f"{path.name}: {len(kept)} kernels, from {found.source}")
 
 

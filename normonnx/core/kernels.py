@@ -36,10 +36,12 @@ class Kernels:
     Attributes:
         source: Where the list comes from: the runtime and its version.
         kernels: In the order of their operators.
+        casts: Element types that it computes in another where it has no kernel for them.
     """
 
     source: str
     kernels: tuple[Kernel, ...]
+    casts: Mapping[str, str] = field(default_factory=dict)
     _by_operator: dict[tuple[str, str], list[Kernel]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -73,7 +75,12 @@ class Kernels:
             [each.domain, each.op_type, each.first, each.last, sorted(each.types)]
             for each in self.kernels
         ]
-        return {"schema": SCHEMA, "source": self.source, "kernels": sorted(rows, key=str)}
+        return {
+            "schema": SCHEMA,
+            "source": self.source,
+            "casts": dict(self.casts),
+            "kernels": sorted(rows, key=str),
+        }
 
     @classmethod
     def of_plain(cls, found: Mapping[str, Any]) -> Kernels:
@@ -85,4 +92,5 @@ class Kernels:
                 Kernel(domain, op_type, first, last, frozenset(types))
                 for domain, op_type, first, last, types in rows
             ),
+            dict(found.get("casts", {})),
         )

@@ -23,7 +23,8 @@ PORTABLE: Final = "portable"
 ML: Final = "ai.onnx.ml"
 MICROSOFT: Final = "com.microsoft"
 _ONNX: Final = ("", "ai.onnx")
-_TABLES: Final = "tables"
+_TABLES: Final = "normonnx.lower.tables"
+_BODIES: Final = ("has_function", "has_context_dependent_function")  # of a schema
 _INITIALIZER: Final = "Constant"  # which every runtime reads as one
 
 
@@ -98,7 +99,7 @@ def costs_of(target: Target) -> CostTable | None:
 
 
 def runs(kernels: Kernels | None, node_domain: str, op_type: str, opset: int, dtype: str) -> bool:
-    """Whether a runtime runs an operator: by a kernel, or as the body that ONNX defines.
+    """Whether a runtime runs an operator: by a kernel, as its body, or with casts.
 
     Args:
         kernels: What it has; None for all operators of ONNX and no others.
@@ -116,10 +117,10 @@ def runs(kernels: Kernels | None, node_domain: str, op_type: str, opset: int, dt
     version = opset if schema is None else schema.since_version
     if kernels.has(domain, op_type, version, dtype):
         return True
-    inner = None if schema is None else inside(domain, op_type, opset, dtype)
-    return inner is not None and all(
-        runs(kernels, name_space, name, opset, kind) for name_space, name, kind in inner
-    )
+    if schema is not None and any(getattr(schema, name) for name in _BODIES):
+        inner = inside(domain, op_type, opset, dtype)
+        return inner is not None and all(runs(kernels, *each[:2], opset, each[2]) for each in inner)
+    return kernels.has(domain, op_type, version, kernels.casts.get(dtype, dtype))
 
 
 @functools.cache
@@ -139,7 +140,7 @@ def _shipped(name: str) -> Kernels | None:
 
 
 def _table(name: str) -> dict[str, Any] | None:
-    path = resources.files("normonnx.lower") / _TABLES / name
+    path = resources.files(_TABLES) / name
     if not path.is_file():
         return None
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -30,6 +30,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "float8e8m0": "float8_e8m0fnu",
     "float4e2m1": "float4_e2m1fn",
 }
+# ONNX Runtime puts casts around a float16 node that no provider has taken; of other types, none.
+_CASTS: Final[Mapping[str, Mapping[str, str]]] = {"CPUExecutionProvider": {"float16": "float32"}}
 _SMALLEST: Final = (
     '<ir_version: 8, opset_import: ["": {}]> g (float[1] x) => (float[1] y) {{ y = Neg(x) }}'
 )
@@ -55,7 +57,8 @@ def installed(provider: str) -> Kernels | None:
         return None
     if not registered:
         return None
-    return Kernels(source, merged(_kernel(each, schemas) for each in registered))
+    rows = merged(_kernel(each, schemas) for each in registered)
+    return Kernels(source, rows, _CASTS.get(provider, {}))
 
 
 @functools.cache

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import ml_dtypes  # noqa: F401  # numpy's bfloat16
+import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from normonnx.core.kernels import Kernel, Kernels
 from normonnx.runtime import kernel_registry
 from tools.kernels import operators
 
+_FLOAT: Final = "float32"
 _ONNX: Final = ("", "ai.onnx")
 _MICROSOFT: Final = "com.microsoft"
 _FUSED: Final = (
@@ -47,7 +50,7 @@ def openvino(_text: str, _version: str) -> Kernels:
     seen: set[tuple[object, ...]] = set()
     for key, model in _alone():
         spelling = (key, *_spelling(model))
-        if tried.get(key, True) and spelling not in seen:
+        if not tried.get(key) and spelling not in seen:
             seen.add(spelling)
             tried[key] = _compiles(core, model.SerializeToString())
     version = runtime.__version__.partition("-")[0]
@@ -84,9 +87,12 @@ def _alone() -> Iterator[tuple[Key, onnx.ModelProto]]:
     for dtype in operators.TYPES:
         for text in _FUSED:
             yield _fused(text, dtype)
-        for model in operators.models(dtype, _USES):
-            if not model.functions:
-                yield from _cut(model)
+    for model in operators.models(_FLOAT, _USES):
+        if model.functions:
+            continue
+        for (domain, name, version, dtype), alone in _cut(model):
+            for kind in operators.TYPES if dtype == _FLOAT else (dtype,):
+                yield (domain, name, version, kind), _retyped(alone, kind)
 
 
 def _fused(text: str, dtype: str) -> tuple[Key, onnx.ModelProto]:
@@ -133,6 +139,23 @@ def _cut(model: onnx.ModelProto) -> Iterator[tuple[Key, onnx.ModelProto]]:
             alone, opset_imports=model.opset_import, ir_version=model.ir_version
         )
         yield (domain, node.op_type, schema.since_version, dtype), made
+
+
+def _retyped(model: onnx.ModelProto, dtype: str) -> onnx.ModelProto:
+    """The same with another type in place of float32."""
+    if dtype == _FLOAT:
+        return model
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    for value in (*made.graph.input, *made.graph.output):
+        if value.type.tensor_type.elem_type == TensorProto.FLOAT:
+            value.type.tensor_type.elem_type = kind
+    for tensor in made.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            array = numpy_helper.to_array(tensor).astype(dtype)
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    return made
 
 
 def _type_of(

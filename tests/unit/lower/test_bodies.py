@@ -12,7 +12,7 @@ from normonnx.runtime.kernel_registry import installed
 
 CPU = "CPUExecutionProvider"
 ONNX_NAMES = {"float32": "float", "float64": "double"}
-TYPES = ("float32", "float64", "bfloat16")  # float16 is cast by ONNX Runtime where it must
+TYPES = ("float32", "float64", "float16", "bfloat16")
 CALLS = {
     "GroupNormalization": (21, "GroupNormalization <num_groups = 2> (x, c, c)"),
     "RMSNormalization": (23, "RMSNormalization (x, s)"),
@@ -44,7 +44,7 @@ def _loads(operator: str, dtype: str) -> bool:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("operator", CALLS)
 def test_an_operator_runs_where_a_session_loads(operator: str, dtype: str) -> None:
-    """By kernel or by body; a body with a part that has no kernel for its type does not run."""
+    """By kernel, by casts or by body; a body with a part that has no kernel does not run."""
     opset, _ = CALLS[operator]
     assert runs(installed(CPU), "", operator, opset, dtype) is _loads(operator, dtype)
 

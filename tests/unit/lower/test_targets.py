@@ -45,7 +45,7 @@ def test_each_other_target_has_a_table_that_says_its_source(name: str) -> None:
     kernels = kernels_of(TARGETS[name])
     assert kernels is not None
     assert any(character.isdigit() for character in kernels.source)
-    path = resources.files("normonnx.lower") / "tables" / f"kernels-{name}.json"
+    path = resources.files("normonnx.lower.tables") / f"kernels-{name}.json"
     assert json.loads(path.read_text(encoding="utf-8")) == kernels.plain
     assert Kernels.of_plain(kernels.plain) == kernels
 

@@ -134,6 +134,15 @@ def test_the_highest_opset_loads_and_the_next_does_not() -> None:
         assert not _loads("Neg", found + 1, "float32")
 
 
+def test_float16_is_cast_where_there_is_no_kernel() -> None:
+    """The session loads although the registry has none; hence `Kernels.casts`."""
+    kernels = installed(CPU)
+    assert kernels is not None
+    assert not kernels.has("", "Neg", 13, "float16")
+    assert _loads("Neg", 17, "float16")
+    assert kernels.casts == {"float16": "float32"}
+
+
 def test_rows_of_one_span_are_joined_and_spans_that_follow_on_too() -> None:
     """What is left is the fewest rows that say the same."""
     f32, f64 = frozenset({"float32"}), frozenset({"float64"})

@@ -1,0 +1,1 @@
+"""Tables as data, one file for each target: `kernels-TARGET.json`, `costs-TARGET.json`."""

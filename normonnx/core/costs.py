@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
+
 from normonnx.core.errors import UsageError
 
 SCHEMA: Final = 1
@@ -51,7 +53,7 @@ class Entry:
         dtype: Of X, as numpy names it.
         opset: That all forms were built at.
         shape: Of X.
-        attributes: Of the normalization, all of them.
+        attributes: Of the normalization, all of them; floating-point ones as `shortest` has them.
         given: Names of the parameters that were given; the others have their defaults.
         forms: What was measured.
     """
@@ -66,7 +68,11 @@ class Entry:
 
     @property
     def fastest(self) -> FormCost:
-        """The form of the lowest ratio; the first where that one is not surely faster."""
+        """The form of the lowest ratio; the first where that one is not surely faster.
+
+        Raises:
+            ValueError: There are no forms.
+        """
         found = min(self.forms, key=lambda form: form.ratio)
         return found if found.high < 1 else self.forms[0]
 
@@ -128,6 +134,11 @@ class CostTable:
         except (KeyError, TypeError, ValueError) as error:
             message = f"{name} is damaged ({error!r}); measure it again with `normonnx tune`"
             raise UsageError(message) from None
+
+
+def shortest(value: Number) -> Number:
+    """An attribute as entries have it: as short as float32, in which models keep it, allows."""
+    return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
 def _plain_entry(entry: Entry) -> dict[str, Any]:

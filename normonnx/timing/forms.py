@@ -18,8 +18,8 @@ import onnx.parser
 import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
-from normonnx.catalogue.norm import Form, Number
-from normonnx.core.costs import Entry, FormCost
+from normonnx.catalogue.norm import Form
+from normonnx.core.costs import Entry, FormCost, shortest
 from normonnx.core.errors import UnavailableError
 from normonnx.core.version import VERSION
 from normonnx.runtime import exchange, naming, workers
@@ -189,7 +189,7 @@ def entry_of(call: NormCall, opset: int, forms: tuple[FormCost, ...] = ()) -> En
         dtype=call.dtype.name,
         opset=opset,
         shape=edges.concrete(call),
-        attributes={name: _shortest(value) for name, value in call.attributes.items()},
+        attributes={name: shortest(value) for name, value in call.attributes.items()},
         given=call.given,
         forms=forms,
     )
@@ -222,11 +222,6 @@ def _costs(answer: Mapping[str, Any], profiles: Sequence[str]) -> tuple[FormCost
 
 def _rounded(value: float) -> float:
     return intervals.round_to(value, _DIGITS)
-
-
-def _shortest(value: Number) -> Number:
-    """A number as short as float32, in which models keep it, tells it from others."""
-    return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
 def _identity() -> Case:

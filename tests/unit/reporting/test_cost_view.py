@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from normonnx.core.costs import CostTable, Entry, FormCost
+from normonnx.core.costs import CostTable, Entry, FormCost, shortest
 from normonnx.reporting import terminal
 from normonnx.reporting.cost_view import costs
 
@@ -38,3 +39,17 @@ def test_each_form_has_a_row_and_the_fastest_is_marked(capsys: pytest.CaptureFix
         "unjudged 0.75 1.50 1.40 to 1.60 - -",
     ]
     assert lines[6].endswith("axis -1, without parameters")
+
+
+@pytest.mark.parametrize(("high", "fastest"), [(0.99, "chain"), (1.01, "native")])
+def test_the_first_is_the_fastest_where_none_is_surely_faster(high: float, fastest: str) -> None:
+    """An interval that holds 1 is noise."""
+    forms = (FormCost("native", 1, 1.0, 1.0, 1.0), FormCost("chain", 1, 0.95, 0.9, high))
+    entry = Entry("LayerNorm", "float32", 17, (2, 8), {}, frozenset(), forms)
+    assert entry.fastest.form == fastest
+
+
+def test_attributes_are_as_short_as_float32_allows() -> None:
+    """Whether they come from a model or from a call."""
+    assert shortest(1e-5) == shortest(float(np.float32(1e-5))) == 1e-5
+    assert (shortest(3), shortest((1, 2))) == (3, (1, 2))

@@ -599,7 +599,7 @@ DOWN = [
         12,
         9,
         "g (float[2,3] x) => (float[2,3] y) { y = Celu<alpha=2.0>(x) }",
-        "Constant Div Elu Mul",
+        "Div Elu Mul",
         id="Celu",
     ),
     pytest.param(

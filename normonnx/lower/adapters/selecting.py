@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import onnx_ir as ir
 
 from normonnx.lower.crossing import Crossing, RefusalError, Table, Written
 
@@ -223,8 +222,8 @@ def _constant_of_shape_down(at: Crossing) -> Written | None:
     shape = at.asked.array(at.input(0))
     if shape is None:
         return [at.op("Expand", at.op.constant(np.asarray(number)), at.input(0))]
-    full = ir.tensor(np.full([int(dim) for dim in shape], number))
-    return [at.op("Constant", value=full)]
+    full = np.full([int(dim) for dim in shape], number)
+    return [at.op("Identity", at.op.constant(full))]
 
 
 UP: Final[Table] = {

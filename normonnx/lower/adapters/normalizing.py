@@ -80,8 +80,8 @@ def _given(at: Crossing, value: ir.Value, axis: int | None) -> Any:  # noqa: ANN
     """A constant, or the shape of what is computed: it fits what is normalized from `axis` on."""
     array = at.asked.array(value)
     if array is None and axis is not None:
-        dims = at.known_dims()
-        return dims[axis % len(dims) :]
+        sizes = at.known_dims()
+        return sizes[axis % len(sizes) :]
     dims = at.asked.dims(value) if array is None else None
     if array is None and dims is None:
         message = f"the shape of {value.name!r} is not known"

@@ -16,6 +16,7 @@ from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.element_types import ElementTypes
 from normonnx.graph.inference import inferred
 from normonnx.graph.ranks import Ranks
+from normonnx.graph.shape_values import entries
 from normonnx.lower.versions import STANDARD, definition, named_type
 
 Integer = int  # methods below hide the types' own names
@@ -38,6 +39,22 @@ class Asked:
         self._model = model
         self._dtypes: dict[int, tuple[ir.Value, ir.DataType | None]] = {}
         self._inferred: Mapping[str, ir.DataType] | None = None
+
+    def entries(self, value: ir.Value) -> Sequence[int | None]:
+        """What a shape holds, None for what is computed from other shapes.
+
+        Raises:
+            RefusalError: It is given by the caller.
+        """
+        found = self.array(value)
+        if found is not None:
+            return [int(number) for number in found.reshape(-1)]
+        if value.producer() is None:
+            message = f"the shape {value.name!r} is given by the caller, who may ask for length 0"
+            raise RefusalError(message)
+        self._ranks.lengths(value)
+        parts = entries(self._ranks, value) or ()
+        return [each if isinstance(each, int) else None for each in parts]
 
     def array(self, value: ir.Value | None) -> npt.NDArray[Any] | None:
         """The numbers of a constant; None for anything else."""
@@ -143,7 +160,7 @@ class Crossing:
         """
         found = self.asked.array(self.input(index))
         if found is None:
-            message = f"its {what} is no constant, and opset {self.opset} takes no other"
+            message = f"its {what} must be constant in opset {self.opset}"
             raise RefusalError(message)
         return found
 

@@ -7,13 +7,13 @@ same numbers, and back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import onnx_ir as ir
 
 from normonnx.lower.crossing import Crossing, RefusalError, Written
-from normonnx.lower.versions import Definition, changes, definition, type_name
+from normonnx.lower.versions import Definition, Formal, changes, definition, type_name
 
 _T = ir.DataType
 # What to compute in where a type is not taken: it holds all numbers of the narrower one.
@@ -110,6 +110,7 @@ def typed(at: Crossing) -> Written | None:
     if found is None:
         return None
     wrong = dict(_not_taken(at, found))
+    _check_results(at, found, wrong)
     if not wrong:
         return None
     wider: dict[str, ir.DataType] = {}
@@ -122,6 +123,20 @@ def typed(at: Crossing) -> Written | None:
     return _cast_around(at, found, wider, {kind: dtype for kind, (dtype, _) in wrong.items()})
 
 
+def _check_results(at: Crossing, found: Definition, taken_care_of: Collection[str]) -> None:
+    for index, value in enumerate(at.node.outputs):
+        formal, dtype = found.output(index), at.asked.dtype(value)
+        if formal is None or dtype is None or formal.kind in taken_care_of:
+            continue
+        if type_name(dtype) not in formal.types and _of_tensors(formal):
+            message = f"{at.node.op_type}-{found.since} doesn't give {dtype.name.lower()}"
+            raise RefusalError(message)
+
+
+def _of_tensors(formal: Formal) -> bool:
+    return any(each.startswith("tensor(") for each in formal.types)
+
+
 def _not_taken(
     at: Crossing, found: Definition
 ) -> Iterator[tuple[str, tuple[ir.DataType, frozenset[str]]]]:
@@ -130,9 +145,7 @@ def _not_taken(
         formal, dtype = found.input(index), at.dtype(index)
         if formal is None or dtype is None:
             continue
-        if not any(each.startswith("tensor(") for each in formal.types):
-            continue
-        if type_name(dtype) not in formal.types:
+        if type_name(dtype) not in formal.types and _of_tensors(formal):
             yield formal.kind, (dtype, formal.types)
 
 

@@ -73,7 +73,7 @@ def _copied(
             argument = given.get(attribute.ref_attr_name or "")
             found = None if argument is None else _renamed(argument, name)
         elif attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS):
-            message = "the function that onnx defines it by has graphs inside"
+            message = f"its function has graphs inside ({node.op_type})"
             raise RefusalError(message)
         if found is not None:
             attributes.append(found)

@@ -181,6 +181,15 @@ def _constant_as_tensor(at: Crossing) -> Written | None:
     return None
 
 
+def _constant_of_floats(at: Crossing) -> Written | None:
+    """Below opset 9 a Constant holds floating-point numbers; others are initializers."""
+    found = at.known("value")
+    if found is None or found.as_tensor().dtype in _FLOATS:
+        return None
+    return [at.op("Identity", at.op.constant(found.as_tensor().numpy()))]
+
+
+_FLOATS: Final = frozenset({ir.DataType.DOUBLE, ir.DataType.FLOAT, ir.DataType.FLOAT16})
 _NUMBERS: Final = {
     "value_float": np.float32,
     "value_floats": np.float32,
@@ -230,6 +239,7 @@ DOWN: Final[Table] = {
     ("Dropout", 12): _dropout_down,
     ("Dropout", 10): _dropout_mask,
     ("CastLike", 15): _cast_like_down,
+    ("Constant", 9): _constant_of_floats,
     ("Constant", 12): _constant_as_tensor,
     ("Gelu", 20): _gelu_down,
     ("Mod", 28): _modulo_of_floats,

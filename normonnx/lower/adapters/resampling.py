@@ -100,6 +100,13 @@ def _resize_with_roi(at: Crossing) -> Written | None:
     return at.again(inputs=[at.input(0), *given, at.optional(_SIZES)])
 
 
+def _resize_13_up(at: Crossing) -> Written | None:
+    if at.text("coordinate_transformation_mode", "") == "tf_half_pixel_for_nn":
+        message = "its coordinates 'tf_half_pixel_for_nn' went with opset 13"
+        raise RefusalError(message)
+    return None
+
+
 def _resize_all_axes(at: Crossing) -> Written | None:
     """Scales or sizes of some axes as those of all."""
     axes = at.int_list("axes")
@@ -173,6 +180,7 @@ UP: Final[Table] = {
     ("Upsample", 9): _scales_to_input,
     ("Upsample", 10): _upsample_to_resize,
     ("Resize", 11): _resize_up,
+    ("Resize", 13): _resize_13_up,
     ("GridSample", 20): _grid_up,
     ("RoiAlign", 16): _roi_align_up,
     ("DFT", 20): _dft_up,

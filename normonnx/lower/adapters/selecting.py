@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-import onnx_ir as ir
 
 from normonnx.lower.crossing import Crossing, RefusalError, Table, Written
 
@@ -20,7 +19,7 @@ def _slice_up(at: Crossing) -> Written | None:
 def _slice_down(at: Crossing) -> Written | None:
     steps = at.ints(4, "steps")
     if steps is not None and any(step != 1 for step in steps):
-        message = f"it takes every {max(steps)}th element, or counts down, and Slice-1 can't"
+        message = f"its steps are {steps}, which came with opset 10"
         raise RefusalError(message)
     starts, ends, axes = (
         at.ints(index, name) for index, name in enumerate(("starts", "ends", "axes"), start=1)
@@ -200,9 +199,10 @@ def _shape_part(at: Crossing) -> Written | None:
 
 
 def _reshape_without_zeros(at: Crossing) -> Written | None:
+    """A length that is computed from other shapes is 0 only where there are no numbers at all."""
     if not at.int("allowzero", 0):
         return None
-    if 0 in (at.ints(1, "shape") or []):
+    if 0 in at.asked.entries(at.input(1)):
         message = "it makes an axis of length 0 (allowzero), which came with opset 14"
         raise RefusalError(message)
     return at.again(drop=["allowzero"])
@@ -222,8 +222,8 @@ def _constant_of_shape_down(at: Crossing) -> Written | None:
     shape = at.asked.array(at.input(0))
     if shape is None:
         return [at.op("Expand", at.op.constant(np.asarray(number)), at.input(0))]
-    full = ir.tensor(np.full([int(dim) for dim in shape], number))
-    return [at.op("Constant", value=full)]
+    full = np.full([int(dim) for dim in shape], number)
+    return [at.op("Identity", at.op.constant(full))]
 
 
 UP: Final[Table] = {

@@ -6,7 +6,7 @@ from typing import Final
 
 from normonnx.lower.adapters import (
     axes,
-    norms,
+    normalizing,
     pointwise,
     quantizing,
     resampling,
@@ -17,7 +17,7 @@ from normonnx.lower.crossing import Table
 
 UP: Final[Table] = {
     **axes.UP,
-    **norms.UP,
+    **normalizing.UP,
     **pointwise.UP,
     **resampling.UP,
     **selecting.UP,
@@ -25,7 +25,7 @@ UP: Final[Table] = {
 }
 DOWN: Final[Table] = {
     **axes.DOWN,
-    **norms.DOWN,
+    **normalizing.DOWN,
     **pointwise.DOWN,
     **quantizing.DOWN,
     **resampling.DOWN,

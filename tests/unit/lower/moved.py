@@ -37,7 +37,8 @@ class After:
     def node(self, op_type: str) -> onnx.NodeProto:
         """The first node of a type."""
         found = [n for g in graphs_of(self.proto) for n in g.node if n.op_type == op_type]
-        return onnx.NodeProto.FromString(found[0].SerializeToString())
+        node: onnx.NodeProto = found[0]
+        return node
 
     def attributes(self, op_type: str) -> dict[str, Any]:
         """The attributes of the first node of a type."""

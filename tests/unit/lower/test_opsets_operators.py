@@ -238,6 +238,20 @@ UP = [
 ]
 DOWN = [
     pytest.param(
+        13,
+        7,
+        "g (int64[2,3] x) => (int64[2,3] y) { c = Constant<value_ints=[1,2,3]>() y = Add(x, c) }",
+        "Identity Add",
+        id="Constant of integers is an initializer",
+    ),
+    pytest.param(
+        13,
+        7,
+        "g (float[2,3] x) => (float[2,3] y) { s = Constant<value_ints=[3]>() c = ConstantOfShape(s) y = Add(x, c) }",
+        "Identity Add",
+        id="ConstantOfShape of a known shape",
+    ),
+    pytest.param(
         18,
         13,
         X3.replace("_", "2,1,4") + "<int64[1] axes = {1}> { y = ReduceMean(x, axes) }",
@@ -599,7 +613,7 @@ DOWN = [
         12,
         9,
         "g (float[2,3] x) => (float[2,3] y) { y = Celu<alpha=2.0>(x) }",
-        "Constant Div Elu Mul",
+        "Div Elu Mul",
         id="Celu",
     ),
     pytest.param(

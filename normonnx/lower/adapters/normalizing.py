@@ -45,7 +45,8 @@ def _written(
         RefusalError: It is none that the catalogue knows.
     """
     norm: Norm = CATALOGUE[name]
-    known = {key: _given(at, value) for key, value in parameters.items()}
+    axis = given.get("axis")
+    known = {key: _given(at, value, axis) for key, value in parameters.items()}
     outputs = max((i + 1 for i in range(len(at.node.outputs)) if at.is_read(i)), default=1)
     try:
         call = norm.define(at.known_dims(), at.known_dtype().numpy(), **known, **given)
@@ -75,8 +76,12 @@ def _left_out(inputs: Sequence[ir.Value], known: Collection[int]) -> list[ir.Nod
     return list({id(node): node for node in uses if id(node) not in known}.values())
 
 
-def _given(at: Crossing, value: ir.Value) -> Any:  # noqa: ANN401  # an array or a shape
+def _given(at: Crossing, value: ir.Value, axis: int | None) -> Any:  # noqa: ANN401  # or a shape
+    """A constant, or the shape of what is computed: it fits what is normalized from `axis` on."""
     array = at.asked.array(value)
+    if array is None and axis is not None:
+        sizes = at.known_dims()
+        return sizes[axis % len(sizes) :]
     dims = at.asked.dims(value) if array is None else None
     if array is None and dims is None:
         message = f"the shape of {value.name!r} is not known"

@@ -35,10 +35,11 @@ def test_positive_scales_get_through_downwards(node: str, declared: str) -> None
         ("Sub(k1, r)", ", float k1"),
         ("Add(r, k1)", ", float k1"),
         ("Neg(r)", ""),
+        ("Mul(r, k1)", ", float k1 = {0}"),
     ],
 )
 def test_other_affines_do_not(node: str, declared: str, affine: str, more: str) -> None:
-    """Neither a shift nor a negative scale."""
+    """Neither a shift nor a scale that is negative, or zero."""
     found = rewritten(f"""
         g (float[N,3,H,W] x) => (float[N,4,H,W] y) <float[4,3,1,1] w{declared}{more}> {{
             c = Conv(x, w) r = {node} y = {affine} }}""")

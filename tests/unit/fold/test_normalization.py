@@ -117,6 +117,15 @@ def test_scale_and_bias_go_into_all_that_read_them() -> None:
     assert "scale and bias of LayerNormalization" in found.applied
 
 
+def test_scale_and_bias_over_an_axis_of_one() -> None:
+    """They vary along the other."""
+    found = rewritten("""
+        g (float[N,1,4] x) => (float[N,1,3] y) <float[1,4] s, float[1,4] b, float[4,3] u, float[3] a> {
+            n = LayerNormalization<axis = 1>(x, s, b) d = MatMul(n, u) y = Add(d, a) }""")
+    assert found.ops == "LayerNormalization MatMul Add"
+    assert len(found.proto.graph.node[0].input) == 2
+
+
 def test_or_into_none() -> None:
     """A residual reads it as well, so nothing moves."""
     found = rewritten(INTO.format(more=", float[N,T,4] r", node="r = Relu(n)"))
@@ -138,6 +147,14 @@ def test_a_scale_alone_saves_nothing() -> None:
     found = rewritten("""
         g (float[N,T,4] x) => (float[N,T,3] y) <float[4] s, float[4,3] u> {
             n = LayerNormalization(x, s) y = MatMul(n, u) }""")
+    assert not found.report.modified
+
+
+def test_a_bias_stays_with_a_scale_given_at_run_time() -> None:
+    """One without the other is no affine."""
+    found = rewritten("""
+        g (float[N,4] x, float[4] s) => (float[N,3] y) <float[4] b, float[4,3] u, float[3] a> {
+            n = LayerNormalization(x, s, b) d = MatMul(n, u) y = Add(d, a) }""")
     assert not found.report.modified
 
 
@@ -164,6 +181,15 @@ def test_a_norm_of_everything_absorbs() -> None:
     assert found.ops == "LayerNormalization"
 
 
+@pytest.mark.parametrize(("shape", "folds"), [("", True), ("[4]", False), ("[3,1]", False)])
+def test_a_norm_of_everything_drops_a_shift_of_everything(shape: str, folds: bool) -> None:  # noqa: FBT001
+    """One that varies along any axis does not vanish in the mean."""
+    found = rewritten(
+        f"g (float[3,4] x) => (float[3,4] y) <float[3,4] s, float{shape} k> {{ a = Add(x, k) y = LayerNormalization<axis = 0>(a, s) }}"
+    )
+    assert found.report.modified == folds
+
+
 def test_a_shift_is_left_as_an_add() -> None:
     """An RMSNormalization takes the scale of a BatchNormalization alone."""
     found = rewritten(
@@ -182,6 +208,7 @@ def test_a_shift_alone_stays() -> None:
             n = RMSNormalization(x, s) [bn] y = BatchNormalization<epsilon = 0.0>(n, one, bias, zero, one) }""",
         opset=23,
     )
+    assert not found.report.modified
     assert "RMSNormalization: it has no bias for a shift" in found.refused["bn"]
 
 

@@ -101,6 +101,15 @@ def test_products_merge(text: str, ops: str) -> None:
     assert "parallel to it" in found.applied
 
 
+def test_a_factor_that_is_said_to_be_one_stays() -> None:
+    """Only what must change is edited."""
+    found = rewritten(
+        "g (float[N,4] x) => (float[N,3] y) <float[4,3] w, float[4,3] v, float[3] k> { c = Gemm<alpha = 1.0, beta = 1.0>(x, w, k) d = Gemm(x, v, k) y = Add(c, d) }"
+    )
+    assert found.ops == "Gemm"
+    assert found.attributes("Gemm") == {"alpha": 1.0, "beta": 1.0}
+
+
 @pytest.mark.parametrize(("bias", "names"), [(", k", {"w", "k"}), ("", {"w", "w_bias"})])
 def test_names_of_merged_constants(bias: str, names: set[str]) -> None:
     """Those of the Gemm that stays, as long as nothing else reads them; a bias that comes is its weight's."""

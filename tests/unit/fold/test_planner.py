@@ -432,6 +432,19 @@ def test_bodies_of_functions_fold_downwards() -> None:
     assert "Mul" not in rewritten(_in_a_function("1", nodes), compare=False).ops
 
 
+def test_an_add_of_unknown_type_is_not_left() -> None:
+    """A function may be called with any type, and what its body doesn't say is not made up."""
+    found = rewritten("""
+        <ir_version: 8, opset_import: ["": 17, "local": 1]>
+        g (float[N,3] x) => (float[N,2] z) { z = local.f(x) }
+        <domain: "local", opset_import: ["": 17]>
+        f(x) => (y) {
+            w = Constant<value = float[3,2] {1, 2, 3, 4, 5, 6}>() s = Constant<value = float[2] {5, 6}>()
+            c = MatMul(x, w) [it] y = BatchNormalization(c, s, s, s, s) }""")
+    assert not found.report.modified
+    assert "MatMul: it has no bias for a shift" in found.refused["it"]
+
+
 def test_what_nothing_reads_is_left_alone() -> None:
     """A chain of affines that leads nowhere is no place to leave another."""
     model = parsed("""g (float[N,4] x) => (float[N,4] y) <float[4,4] w, float[4] k, NORM4> {

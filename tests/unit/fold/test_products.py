@@ -432,6 +432,18 @@ MATMUL_DOWN = [
         id="the shift goes into the Add that follows",
     ),
     pytest.param(
+        """g (float[N,T,4] x) => (float[N,T,3] y) <float[1,4,3] w, float[4] h, float[3] b> {
+            n = Add(x, h) c = MatMul(n, w) y = Add(c, b) }""",
+        "MatMul Add",
+        id="the shift goes past one weight for all of the batch",
+    ),
+    pytest.param(
+        """g (float[N,4,T] x) => (float[N,3,T] y) <float[1,3,4] w, float[4,1] h, float[3,1] b> {
+            n = Add(x, h) c = MatMul(w, n) y = Add(c, b) }""",
+        "MatMul Add",
+        id="the shift goes past one weight for all of the batch at the left",
+    ),
+    pytest.param(
         """g (float[N,T,4] x) => (float[N,T,3] y, float[N,T,2] z)
             <float[4,3] w, float[4,2] v, float[4] k, float[4] h, float[3] b, float[2] c> {
             m = Mul(x, k) n = Add(m, h) d = MatMul(n, w) y = Add(b, d) e = MatMul(n, v) z = Add(c, e) }""",

@@ -135,6 +135,12 @@ UP = [
         "Unsqueeze: the affine varies along an axis of (1,) that is new",
     ),
     _case(
+        "Reshape into other channels than those of the affine",
+        "g (float[N,8] x) => (float[N,4,2] y) <int64[3] t = {0, 4, 2}, NORM3> { c = Reshape(x, t) [it] y = BN(c) }",
+        "Reshape: the affine over axes (1,) is not per channel on its other side",
+        quiet=True,
+    ),
+    _case(
         "Squeeze of ones that are not known",
         R4 + "<NORM4> { r = Reshape(x, s) c = Squeeze(r) [it] y = BN(c) }",
         "Squeeze: which of its dimensions have length 1 is unknown",

@@ -29,10 +29,12 @@ UP = [
 DOWN = [
     ("[it] n = BN(r) y = Concat<axis = 1>(n, n)", "Concat: the number of dimensions of its input is unknown"),
     ("[it] n = Neg(r) y = MatMul(n, w)", "MatMul: the number of dimensions of its input is unknown"),
+    ("[it] n = BN(r) y = Transpose(n)", "Transpose: the number of dimensions of its input is unknown"),
     ("[it] n = BN(r) y = Reshape(n, i)", "Reshape: the number of dimensions around it is unknown"),
     ("[it] n = BN(r) y = Expand(n, s)", "Expand: the number of dimensions around it is unknown"),
     ("[it] n = BN(r) y = Slice(n, i, i)", "Slice: the number of dimensions of its input is unknown"),
     ("q = Cast<to = 7>(r) a = Relu(o) b = Unsqueeze(a, i) [it] n = BN(b) y = Gather<axis = 2>(n, q)", "Gather: the number of dimensions of its inputs is unknown"),
+    ("q = Cast<to = 7>(r) f = Flatten<axis = 0>(z) [it] n = BN(f) y = Gather(n, q)", "Gather: the number of dimensions of its inputs is unknown"),
     ("[it] n = BN(r) y = Gather<axis = 2>(n, i)", "Gather: the number of dimensions of its inputs is unknown"),
     ('[it] n = BN(r) y = Resize(n, "", o)', "Resize: the affine varies along axes (1,), which it may resize"),
     ("[it] n = BN(r) y = LayerNormalization(n, k)", "LayerNormalization: its statistics change with its input"),
@@ -53,6 +55,14 @@ def _reason(text: str, way: str, opset: int = 17) -> str:
 def test_unknown_ranks_refuse_up(body: str, words: str) -> None:
     """Which axis the affine varies along there is not known."""
     assert words in _reason(RANKLESS.format(body), "up")
+
+
+def test_what_is_declared_of_the_output_says_nothing_of_the_input() -> None:
+    """How many dimensions there are before an Expand is not known."""
+    text = RANKLESS.format("c = Expand(r, s) [it] y = BN(c)").replace(
+        "<NORM4", "<float[a,b] c, NORM4"
+    )
+    assert "Expand: the number of dimensions around it is unknown" in _reason(text, "up")
 
 
 @pytest.mark.parametrize(("body", "words"), DOWN, ids=[body for body, _ in DOWN])
@@ -103,11 +113,13 @@ ILLEGAL = [
     ("[it] n = BN(x) y = Gather<axis = 1>(n, five)", "down", "it selects beyond the 5 channels of the affine"),
     ("[it] n = BN(x) y = Unsqueeze(n, far)", "down", "Unsqueeze: its axes [9] are out of range"),
     ("[it] n = BN(x) y = Gather<axis = 1>(n, far)", "down", "it selects beyond the 5 channels of the affine"),
+    ("[it] n = BN(x) y = Gather<axis = 3>(n, far)", "down", "Gather: the number of dimensions of its inputs is unknown"),
+    ("c = LayerNormalization(x, more) [it] y = Mul(c, scale)", "up", "LayerNormalization: its scale has shape [1, 1, 1, 5]"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("body", "way", "words"), ILLEGAL)
 def test_what_is_illegal_refuses(body: str, way: str, words: str) -> None:
     """A model that no runtime takes is not made to look well."""
-    text = f"g (float[N,5,H] x) => (float[N] y) <int64[1] far = {{9}}, int64[1] five = {{5}}, int64[4] four = {{0, 1, 2, 3}}, NORM5> {{ {body} }}"
+    text = f"g (float[N,5,H] x) => (float[N] y) <int64[1] far = {{9}}, int64[1] five = {{5}}, int64[4] four = {{0, 1, 2, 3}}, float[1,1,1,5] more, NORM5> {{ {body} }}"
     assert words in _reason(text, way)

@@ -162,6 +162,15 @@ def test_padding_carries_up(text: str, ops: str | None) -> None:
         assert found.ops == ops
 
 
+@pytest.mark.parametrize(("value", "name"), [("", "pad_value"), (", v", "v")])
+def test_the_name_of_the_constant(value: str, name: str) -> None:
+    """It keeps its own; one that comes is called what it is."""
+    text = UP.format(PADS + ", float k" + (", float v" if value else ""), f"Pad(c, p{value})")
+    found = rewritten(text.replace("NORM4, ", "").replace("BN(r)", "Add(r, k)"), opset=13)
+    assert found.ops == "Conv Pad"
+    assert found.weight(name) != 0
+
+
 def test_cuts_carry() -> None:
     """Negative widths along other axes pad with nothing."""
     cut = UP.format("int64[8] p = {0, 0, -1, 0, 0, 0, 0, -1}", "Pad(c, p)")

@@ -185,6 +185,10 @@ QUIET = [
         "g (float[N,2,W] x, float[6,2,1] w, float[2,6,1] v) => (float[N,2,W] y) { c = Conv(x, w) y = Conv(c, v) }",
         id="no constant at all",
     ),
+    pytest.param(
+        "g (float[N,8,H,W] x) => (float[N,4,H,W] y) <float[8,8,1,1] w, float[4,8,1,1] v> { c = ConvTranspose(x, w) y = Conv(c, v) }",
+        id="a ConvTranspose, whose weight is laid out differently",
+    ),
 ]
 
 

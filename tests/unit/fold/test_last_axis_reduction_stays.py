@@ -142,12 +142,22 @@ def test_an_unknown_rank() -> None:
     assert not found.report.modified
 
 
-@pytest.mark.parametrize("kept", ["product", "reduced", "p", "w"])
-def test_kept_nodes_stay(kept: str) -> None:
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        ("product", "it is kept as asked for"),
+        ("p", "it is kept as asked for"),
+        ("w", "its weight is kept as asked for"),
+        ("reduced", ""),
+    ],
+)
+def test_what_is_kept_stays(kept: str, reason: str) -> None:
     """Neither of the two, nor the weight, changes when it is named in keep."""
-    assert not rewritten(
-        G + "[reduced] y = ReduceMax<axes = [1], keepdims = 0>(p) }", keep=[kept]
-    ).report.modified
+    text = G + "[reduced] y = ReduceMax<axes = [1], keepdims = 0>(p) }"
+    found = rewritten(text, keep=[kept])
+    assert not found.report.modified
+    assert found.refused.get("reduced", "").endswith(reason)
+    assert ("reduced" in found.refused) == bool(reason)
 
 
 def test_other_domains() -> None:

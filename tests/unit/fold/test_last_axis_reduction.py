@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
 import normonnx
 from normonnx.core.verdicts import Verdict
@@ -167,6 +167,30 @@ def test_a_transpose_that_is_kept() -> None:
     assert found.ops == "Transpose Transpose MatMul ReduceMax"
 
 
+def test_a_transpose_of_another_domain() -> None:
+    """What only has the name of the operator is not looked through."""
+    found = rewritten(
+        """<ir_version: 8, opset_import: ["": 17, "local": 1]>
+        g (float[N,T,8] z) => (float[N,256] y) <float[8,256] w> {
+            x = local.Transpose<perm = [0, 2, 1]>(z) p = MatMul(x, w)
+            y = ReduceMax<axes = [1], keepdims = 0>(p) }
+        <domain: "local", opset_import: ["": 17]> Transpose <perm> (a) => (c) { c = Exp(a) }"""
+    )
+    assert "Transpose MatMul ReduceMax" in found.ops
+
+
+def test_a_transpose_outside_the_subgraph() -> None:
+    """It is there whichever branch is taken; another stands after it."""
+    found = rewritten(
+        """g (float[N,8,T] z, bool flag) => (float[N,256] y) <float[8,256] w, float[N,256] c> {
+        x = Transpose<perm = [0, 2, 1]>(z) y = If (flag) <
+            then_branch = then () => (float[N,256] t) {
+                p = MatMul(x, w) t = ReduceMax<axes = [1], keepdims = 0>(p) },
+            else_branch = other () => (float[N,256] e) { e = Identity(c) }> }"""
+    )
+    assert found.ops == "Transpose If Transpose MatMul ReduceMax Identity"
+
+
 def test_another_transpose() -> None:
     """One that moves other axes, too, and the new one are composed."""
     found = rewritten(
@@ -208,31 +232,34 @@ def test_a_subgraph(opset: int) -> None:
         assert len(axes_held) == {11: 0, 17: 1, 18: 2}[opset]
 
 
+def _function(call: str, parameters: str, body: str, opset: int) -> onnx.ModelProto:
+    """A model that calls a function whose first node is a Constant w."""
+    model = onnx.parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["": {opset}, "local": 1]>
+        g (float[N,T,8] x) => (float[N,1,256] y) {{ y = local.{call}(x) }}
+        <domain: "local", opset_import: ["": {opset}]> f {parameters} (x) => (r) {{ {body} }}"""
+    )
+    numbers = np.random.default_rng(0).normal(size=(8, 256)).astype(np.float32)
+    weight = helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(numbers))
+    model.functions[0].node.insert(0, weight)
+    return model
+
+
 @pytest.mark.parametrize("opset", [13, 18])
 def test_a_function(opset: int) -> None:
     """Its constants are nodes of its own."""
-    given = (
-        "r = ReduceMax<axes = [1]>(p)"
-        if opset < 18
-        else "axes = Constant<value = int64[1] {1}>() r = ReduceMax(p, axes)"
-    )
-    weight = helper.make_node(
-        "Constant",
-        [],
-        ["w"],
-        value=helper.make_tensor(
-            "w", TensorProto.FLOAT, [8, 256], np.random.default_rng(0).normal(size=2048)
-        ),
-    )
-    model = onnx.parser.parse_model(
-        f"""<ir_version: 8, opset_import: ["": {opset}, "local": 1]>
-        g (float[N,T,8] x) => (float[N,1,256] y) {{ y = local.f(x) }}
-        <domain: "local", opset_import: ["": {opset}]> f (x) => (r) {{ p = MatMul(x, w) {given} }}"""
-    )
-    model.functions[0].node.insert(0, weight)
-    found = rewritten(model)
+    body = "p = MatMul(x, w) r = ReduceMax<axes = [1]>(p)"
+    if opset >= 18:
+        body = "p = MatMul(x, w) a = Constant<value = int64[1] {1}>() r = ReduceMax(p, a)"
+    found = rewritten(_function("f", "", body, opset))
     assert "Transpose MatMul" in found.ops
     assert found.ops.endswith("Unsqueeze")
+
+
+def test_attributes_of_a_function() -> None:
+    """What a caller gives is not known."""
+    body = "p = MatMul(x, w) r = ReduceMax<axes = [1], keepdims : int = @keeps>(p)"
+    assert not rewritten(_function("f<keeps = 1>", "<keeps>", body, 17)).report.modified
 
 
 def test_an_old_model() -> None:

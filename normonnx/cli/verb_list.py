@@ -41,7 +41,8 @@ def _passes() -> Entries:
 
 
 def _targets() -> Entries:
-    from normonnx.lower.targets import TARGETS, costs_of, kernels_of
+    from normonnx.lower import stored
+    from normonnx.lower.targets import TARGETS, kernels_of
     from normonnx.runtime.kernel_registry import installed
     from normonnx.runtime.probing import probe
 
@@ -49,7 +50,7 @@ def _targets() -> Entries:
     entries = []
     for target in TARGETS.values():
         kernels = kernels_of(target, installed(target.provider) if target.provider else None)
-        costs = costs_of(target)
+        costs = stored.shipped(target.name)
         backend = backends.get(target.backend or "")
         entries.append(
             {

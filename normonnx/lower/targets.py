@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import onnx
 
-from normonnx.core.costs import CostTable
 from normonnx.core.hints import DISABLED
 from normonnx.core.kernels import Kernels
 from normonnx.lower.bodies import inside
@@ -89,13 +88,6 @@ def kernels_of(target: Target, installed: Kernels | None = None) -> Kernels | No
         installed: What the runtime itself says that it has, where it is here; that counts then.
     """
     return _shipped(target.name) if installed is None else installed
-
-
-def costs_of(target: Target) -> CostTable | None:
-    """The table of costs that comes with normonnx; None where there is none."""
-    name = f"costs-{target.name}.json"
-    found = _table(name)
-    return None if found is None else CostTable.of_plain(found, name)
 
 
 def runs(kernels: Kernels | None, node_domain: str, op_type: str, opset: int, dtype: str) -> bool:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 
-from normonnx.catalogue.tracing import Facts, Tracer
+from normonnx.catalogue.recording import Facts
+from normonnx.catalogue.tracing import Tracer
 from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.element_types import ElementTypes
 from normonnx.graph.inference import inferred

@@ -18,7 +18,7 @@ import onnx_ir as ir
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.emitting import function
 from normonnx.catalogue.norm import DOMAIN, FUNCTIONS_SINCE
-from normonnx.catalogue.tracing import OUTPUT_TYPE
+from normonnx.catalogue.recording import OUTPUT_TYPE
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event
 from normonnx.graph import checks, tensors, walk

@@ -19,7 +19,7 @@ from normonnx.recognize.passes import recognize
 from normonnx.runtime.oracle import evaluate
 from tests.property.drawn_norms import Spec
 from tests.property.spellings import Spelled
-from tests.rewriting import FLOORS, _mean_square, _passes_in_full, _tensors_of, feeds_of, graphs_of
+from tests.rewriting import FLOORS, _mean_square, _tensors_of, feeds_of, graphs_of, passes_in_full
 
 CLOSE: Final = 2.0**-6  # what numbers in a narrow type may be off
 LEAST_ROUNDOFF: Final = 2.0**-24
@@ -92,7 +92,7 @@ def check_rewrite(original: onnx.ModelProto) -> onnx.ModelProto:
     assert list(proto.graph.input) == list(original.graph.input)
     assert list(proto.graph.output) == list(original.graph.output)
     onnx.checker.check_model(proto)
-    if _passes_in_full(original):
+    if passes_in_full(original):
         onnx.checker.check_model(proto, full_check=True)
     again = ir.from_proto(proto)
     assert not recognize(again).applied, "a second run finds more"

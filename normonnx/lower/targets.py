@@ -75,7 +75,7 @@ _ROWS: Final = (
         backend="ort:tensorrt",
         highest=24,
     ),
-    Target("openvino", "OpenVINO's own runtime", frozenset({MICROSOFT}), backend="openvino"),
+    Target("openvino", "OpenVINO's own runtime", frozenset({ML, MICROSOFT}), backend="openvino"),
 )
 TARGETS: Final[Mapping[str, Target]] = {target.name: target for target in _ROWS}
 

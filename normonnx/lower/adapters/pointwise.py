@@ -160,11 +160,13 @@ def _dropout_down(at: Crossing) -> Written | None:
 
 
 def _dropout_mask(at: Crossing) -> Written | None:
-    """The mask is of type bool since opset 10."""
+    """The mask is of type bool since opset 10; one that nothing reads goes."""
+    if len(at.node.outputs) == 1:
+        return None
     if at.is_read(1):
         message = "its mask is read, and has another type on the other side of opset 10"
         raise RefusalError(message)
-    return None
+    return [at.op("Dropout", at.input(0), ratio=at.node.attributes.get("ratio")), None]
 
 
 def _cast_like_down(at: Crossing) -> Written | None:

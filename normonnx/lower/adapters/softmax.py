@@ -25,8 +25,7 @@ def _up(at: Crossing) -> Written | None:
 
 def _down(at: Crossing) -> Written | None:
     axis = at.int("axis", -1)
-    dims = at.dims()
-    if axis == -1 and dims is None:
+    if axis == -1:
         return at.again(attributes={"axis": -1})
     last = len(at.known_dims()) - 1
     if axis % (last + 1) == last:

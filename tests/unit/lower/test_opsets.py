@@ -37,6 +37,13 @@ g (float[2,3] x) => (float[2,1] y) {
 
 REFUSED = [
     pytest.param(
+        10,
+        9,
+        "g (float[2,3] x) => (float[2,3] y, bool[2,3] m) { y, m = Dropout(x) }",
+        "its mask is read",
+        id="a mask that is read",
+    ),
+    pytest.param(
         19,
         18,
         "g (float[2,3] x) => (float8e4m3fn[2,3] y) { y = Cast<to=17>(x) }",

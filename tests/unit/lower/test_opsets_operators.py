@@ -239,6 +239,13 @@ UP = [
 DOWN = [
     pytest.param(
         13,
+        9,
+        "g (float[2,3] x) => (float[2,3] y) { y, m = Dropout(x) }",
+        "Dropout",
+        id="Dropout, its mask not read",
+    ),
+    pytest.param(
+        13,
         7,
         "g (int64[2,3] x) => (int64[2,3] y) { c = Constant<value_ints=[1,2,3]>() y = Add(x, c) }",
         "Identity Add",

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
-
 from normonnx.core.errors import UsageError
 
 SCHEMA: Final = 1
@@ -138,6 +136,8 @@ class CostTable:
 
 def shortest(value: Number) -> Number:
     """An attribute as entries have it: as short as float32, in which models keep it, allows."""
+    import numpy as np  # the package is imported without it
+
     return float(str(np.float32(value))) if isinstance(value, float) else value
 
 

@@ -428,7 +428,7 @@ def tune(  # noqa: PLR0913
 
     Args:
         model: A path, a ModelProto or an onnx_ir.Model; never modified.
-        target: A runtime and a device: "ort-cpu", "ort-cuda", "openvino-cpu".
+        target: One that something here runs: "ort-cpu", "ort-cuda", "openvino".
         shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
         seconds: For timing all forms of one use.
         threads: That a run may take.

@@ -9,9 +9,11 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
+from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import Form
+from normonnx.catalogue.operators import norm_of
 from normonnx.core.events import Event
-from normonnx.graph import checks
+from normonnx.graph import checks, walk
 from normonnx.graph.constants import Constants
 from normonnx.graph.editing import Editor
 from normonnx.graph.ranks import Ranks
@@ -25,6 +27,7 @@ from normonnx.recognize.findings import Found
 from normonnx.recognize.passes import Recognition
 
 RULE: Final = "lower"
+_DIVIDING: Final = frozenset({"Div", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "Sqrt"})
 SPELLED: Final = "normonnx.spelled"  # key in the metadata of nodes: the form that stood there first
 
 
@@ -47,10 +50,22 @@ def lower(  # noqa: PLR0913
         keep_inputs: IR version 3 only: initializers that the caller will override, so no constants.
         observer: Called after each rewrite, with the model already changed.
     """
+    if wanted.style is Style.ANY and limit is None and not _may_normalize(model):
+        return Recognition((), ())
     findings = find(model, keep_inputs)
     forms = Forms(model, wanted, limit, keep_inputs)
     applied, refused = emit(model, findings, keep=keep, observer=observer, writer=forms)
     return Recognition(applied, tuple(event for event in refused if event.rule == RULE))
+
+
+def _may_normalize(model: ir.Model) -> bool:
+    """Whether something may be divided by a statistic: most convolutional networks have nothing."""
+    for graph in walk.all_graphs(model):
+        for node in graph:
+            norm = norm_of(node.domain, node.op_type)
+            if node.op_type in _DIVIDING or (norm and not CATALOGUE[norm].region.fixed):
+                return True
+    return False
 
 
 class Forms:
@@ -135,8 +150,32 @@ class Forms:
         """The forms that it is, and was, spelled as."""
         forms = found.call.forms_at(self._opset(found))
         now = next((form for form in forms if self.is_spelled_as(found, form)), None)
+        if now is None and self._centers_twice(found):
+            now = next((form for form in forms if form.centered and not form.generic), None)
         name = found.node.metadata_props.get(SPELLED)
         return Spelling(now, next((form for form in forms if form.name == name), now))
+
+    def _centers_twice(self, found: Found) -> bool:
+        """Whether something is subtracted ahead of what subtracts the mean: right at any mean."""
+        makers = {id(value): node for node in found.region.nodes for value in node.outputs}
+        known: dict[int, int] = {}
+
+        def depth(value: ir.Value | None) -> int:
+            node = makers.get(id(value))
+            if node is None:
+                return 0
+            if id(value) not in known:
+                below = max(map(depth, node.inputs), default=0)
+                known[id(value)] = below + self._centers(node)
+            return known[id(value)]
+
+        return depth(found.output) > 1
+
+    def _centers(self, node: ir.Node) -> bool:
+        if node.op_type == "Sub":
+            return all(self._constants.get(value) is None for value in node.inputs)
+        norm = norm_of(node.domain, node.op_type)
+        return norm is not None and CATALOGUE[norm].centered
 
     def is_spelled_as(self, found: Found, form: Form, *, strictly: bool = False) -> bool:
         """Whether it is spelled as a form; strictly, as this form comes to stand in a graph."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     default="ort-cpu",
     show_default=True,
     metavar="RUNTIME-DEVICE",
-    help="What to measure: ort-cpu, ort-cuda, openvino-cpu, or another of these runtimes' devices.",
+    help="What to measure; `normonnx list targets` says which can run here.",
 )
 @click.option(
     "--seconds",

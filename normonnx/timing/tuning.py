@@ -7,23 +7,22 @@ from collections.abc import Callable, Iterable
 from normonnx.catalogue.call import NormCall
 from normonnx.core.costs import CostTable, Entry, Use
 from normonnx.core.errors import UsageError
-from normonnx.timing.forms import FAMILIES, Measurer, entry_of
+from normonnx.lower.targets import TARGETS
+from normonnx.timing.forms import Measurer, entry_of
 
 
 def backend_of(target: str) -> str:
     """The backend that is measured for a target: "ort:cpu" for "ort-cpu".
 
     Raises:
-        UsageError: The target is no machine that something could run on.
+        UsageError: There is no such target, or nothing here can be its runtime.
     """
-    family, _, device = target.partition("-")
-    if family not in FAMILIES or not device:
-        message = (
-            f"target {target!r} can't be measured; expected a runtime and a device, such as "
-            "ort-cpu, ort-cuda or openvino-cpu"
-        )
+    found = TARGETS.get(target)
+    if found is None or found.backend is None:
+        names = ", ".join(name for name, each in TARGETS.items() if each.backend)
+        message = f"target {target!r} can't be measured; expected one of {names}"
         raise UsageError(message)
-    return f"{family}:{device}"
+    return found.backend
 
 
 def tune(  # noqa: PLR0913

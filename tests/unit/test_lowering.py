@@ -185,6 +185,32 @@ def test_a_mean_that_is_read_elsewhere() -> None:
     assert [value.name for value in found.model.graph.outputs] == ["y", "z", "mean"]
 
 
+@pytest.mark.parametrize(
+    ("ahead", "expected"),
+    [
+        (
+            "zero = Constant<value_int = 0>() first = Gather<axis = -1>(x, where) d = Sub(x, first)",
+            1,
+        ),
+        ("d = Sub(x, two)", 0),
+        ("d = Identity(x)", 0),
+    ],
+    ids=["its first element", "a constant", "nothing"],
+)
+def test_what_is_subtracted_before_keeps_it_right(ahead: str, expected: int) -> None:
+    """Ahead of a native operator, in no form's spelling: at a far mean nothing less right will do."""
+    made = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["": 17]>
+        g (float[N, 8, 768] x) => (float[N, 8, 768] y)
+        <float two = {{2.0}}, int64[1] where = {{0}}> {{
+            {ahead}
+            y = LayerNormalization<axis = -1>(d, scale)
+        }}""")
+    scale = np.random.default_rng(0).normal(1, 0.2, 768).astype(np.float32)
+    made.graph.initializer.append(onnx.numpy_helper.from_array(scale, "scale"))
+    found = normonnx.optimize(made, target="ort-cpu", verify="final").model
+    assert operators(found)["Sub"] == expected or not expected
+
+
 def test_styles_that_are_none() -> None:
     """The values that there are."""
     with pytest.raises(normonnx.UsageError, match="style 'fast' is unknown; expected one of func"):

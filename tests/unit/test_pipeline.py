@@ -187,12 +187,12 @@ def test_a_name_that_looks_like_a_pattern_is_a_name() -> None:
         ({"keep": ["frist"]}, "did you mean first"),
         ({"keep": ["first", "third*"]}, "name to keep 'third\\*' is not in the model"),
         ({"keep_inputs": ["w"]}, "input to keep 'w' is not in the model"),
-        ({"target": "toaster"}, "expected one of portable"),
+        ({"target": "toaster"}, "expected one of openvino, ort-cpu, ort-cuda, portable"),
         ({"passes": ["magic"]}, "expected one of fold-affine"),
         ({"verify": "often"}, "expected 'final', 'each' or None"),
-        ({"style": "native"}, "style='native' is not available"),
-        ({"prefer": "accuracy"}, "prefer='accuracy' is not available"),
-        ({"opset": 20}, "opset=20 is not available"),
+        ({"style": "fast"}, "style 'fast' is unknown; expected one of function, native, primitive"),
+        ({"prefer": "size"}, "preference 'size' is unknown; expected one of accuracy, speed"),
+        ({"opset": 6}, "opset 6 is not supported, expected 7 to"),
     ],
 )
 def test_unknown_options_are_refused(

@@ -35,13 +35,30 @@ def test_inputs_have_the_sizes_asked_for(model: Path) -> None:
     assert benchmark_latency.feeds_of(session, 1, {})["x"].shape == (1, 4, 64)
 
 
+INTERVAL = r"\d+\.\d{3} \[\d+\.\d{3} \d+\.\d{3}\]"
+
+
 def test_a_line_for_each_model(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Medians, the original against itself, and before over after, with intervals."""
     benchmark_latency.main([str(model), str(model), "--seconds", "0", "--sizes", "P=8"])
     _, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
-    interval = r"\d+\.\d{3} \[\d+\.\d{3} \d+\.\d{3}\]"
     for line in lines:
         assert re.fullmatch(
-            rf"small +\d+\.\d{{3}} +\d+\.\d{{3}} +\d+ +{interval} +{interval}", line
+            rf"small +\d+\.\d{{3}} +\d+\.\d{{3}} +\d+ +{INTERVAL} +{INTERVAL}", line
         )
+
+
+SKIP = """g (float[N, 8, 64] x, float[N, 8, 64] z) => (float[N, 8, 64] y) <float[64] scale, float[64] bias> {
+    s = Add(x, z) y = LayerNormalization<axis = -1>(s, scale, bias) }"""
+
+
+def test_what_hints_gain_is_a_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The file without them, and with them, as a table in Markdown."""
+    onnx.save(parsed(SKIP), tmp_path / "skip.onnx")
+    asked = ["--target", "ort-cpu", "--seconds", "0", "--markdown"]
+    benchmark_latency.main([str(tmp_path / "skip.onnx"), *asked])
+    head, rule, line = capsys.readouterr().out.splitlines()
+    assert head.split(" | ")[-1] == "with hints |"
+    assert rule == "|" + " --- |" * 7
+    assert re.fullmatch(rf"\| skip \|.*(\| {INTERVAL} ){{3}}\|", line)

@@ -85,15 +85,28 @@ def _instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Va
     return _finish(op, x, _unit_instance(op, _rows(op, x)), scale, bias)
 
 
-def _centered_instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+def _centre(op: Tracer, x: ir.Value) -> ir.Value:
     rows = _rows(op, x)
-    centre = op("Sub", rows, op.mean(rows, (2,)))
-    return _finish(op, x, _unit_instance(op, centre), scale, bias)
+    return op("Sub", rows, op.mean(rows, (2,)))
+
+
+def _centered_instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish(op, x, _unit_instance(op, _centre(op, x)), scale, bias)
 
 
 def _instance_batch(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish_by_batch(op, x, _unit_instance(op, _rows(op, x)), scale, bias)
+
+
+def _centered_instance_batch(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
+    return _finish_by_batch(op, x, _unit_instance(op, _centre(op, x)), scale, bias)
+
+
+def _finish_by_batch(
+    op: Tracer, x: ir.Value, rows: ir.Value, scale: ir.Value, bias: ir.Value
+) -> ir.Value:
     """BatchNormalization of mean 0 and variance 1 is the affine."""
-    z = op.like(_unit_instance(op, _rows(op, x)), x)
+    z = op.like(rows, x)
     if op.is_all(scale, 1.0) and op.is_all(bias, 0.0):
         return op.back(z, x)
     full = [steps.per_channel(op, each) for each in (scale, bias)]
@@ -235,6 +248,13 @@ GROUP_NORM: Final = Norm(
             centered=True,
             requires=conditions.not_double,
             operators=("InstanceNormalization",),
+        ),
+        Form(
+            "centered, then InstanceNorm-Reshape-BatchNorm",
+            _centered_instance_batch,
+            centered=True,
+            requires=conditions.every(conditions.not_double, conditions.knows_channels),
+            operators=("InstanceNormalization", "BatchNormalization"),
         ),
         Form(
             "com.microsoft GroupNorm",

@@ -253,6 +253,15 @@ def test_shared_weights_that_would_grow_the_model() -> None:
     )
 
 
+def test_two_affines_of_different_length_are_no_branch() -> None:
+    """No input has three rows and four."""
+    found = rewritten(
+        "g (float[N,D,T] x) => (float[N,4,T] y) <float[4,4,1] w, NORM3, float[4,1] h> { c = Conv(x, w) m = BN(x) n = Mul(m, h) y = Add(c, n) }",
+        compare=False,
+    )
+    assert not found.report.modified
+
+
 ILLEGAL = [
     pytest.param("Conv<pads=[-1,0,0,0]>(x, v)", "it has negative pads", id="negative pads"),
     pytest.param(

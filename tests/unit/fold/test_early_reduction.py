@@ -132,6 +132,18 @@ LATER = [
         "{ a = Add(x, b) y = ReduceMax<axes=[1], keepdims=0>(a) }",
         id="one element",
     ),
+    pytest.param(
+        '<ir_version: 8, opset_import: ["": 18]> g (float[N,T,4] x, int64[1] i) => (float[a,b] y) <float[4] b> '
+        "{ a = Add(x, b) y = ReduceMax<keepdims=0>(a, i) }",
+        id="axes at run time",
+    ),
+    *(
+        pytest.param(
+            f"g (float[N,T,4] x) => (float[a,b] y) <float p = {{inf}}> {{ a = {op}(x, p) y = ReduceMax<axes=[1], keepdims=0>(a) }}",
+            id=f"{op} of infinity, which may make NaN",
+        )
+        for op in ("Add", "Sub", "Mul", "Div")
+    ),
 ]
 
 

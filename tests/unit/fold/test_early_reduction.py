@@ -163,6 +163,15 @@ def test_what_is_kept_stays() -> None:
     assert event.reason == "ReduceMax 'y' taken before Relu 'r', which see less then"
 
 
+def test_eight_are_passed_at_once() -> None:
+    """And what is left in another step, so that a reason stays a line."""
+    chain = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(9))
+    text = f"g (float[N,T,4] x) => (float[a,b] y) {{ r0 = Abs(x) {chain} y = ReduceMax<axes=[1], keepdims=0>(r9) }}"
+    result = normonnx.optimize(parsed(text), passes=("reduce-early",))
+    assert [n.op_type for n in result.model.graph] == ["Abs", "ReduceMax", *["Relu"] * 9]
+    assert [event.reason.count("Relu") for event in result.report.applied] == [8, 1]
+
+
 def test_two_reductions_in_a_row() -> None:
     """What is known of lengths is worked out anew after the first has moved."""
     text = """g (float[N,T,4] x) => (float[a] y) <float[4] b, float c = {2}> {

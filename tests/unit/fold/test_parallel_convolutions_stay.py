@@ -253,6 +253,16 @@ def test_shared_weights_that_would_grow_the_model() -> None:
     )
 
 
+def test_weights_without_numbers_stay() -> None:
+    """Of no input channels nothing is summed."""
+    found = rewritten(
+        "g (float[N,0,T] x) => (float[N,4,T] y) <float[4,0,1] w, float[4,0,1] v> { c = Conv(x, w) d = Conv(x, v) [sum] y = Add(c, d) }",
+        compare=False,
+    )
+    assert not found.report.modified
+    assert "its weight has shape [4, 0, 1], which holds nothing" in found.refused["sum"]
+
+
 def test_two_affines_of_different_length_are_no_branch() -> None:
     """No input has three rows and four."""
     found = rewritten(

@@ -137,6 +137,11 @@ LATER = [
         "{ a = Add(x, b) y = ReduceMax<keepdims=0>(a, i) }",
         id="axes at run time",
     ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[a,b] y) <float[N,T,4] a> "
+        "{ a = local.Relu(x) y = ReduceMax<axes=[1], keepdims=0>(a) }",
+        id="an operator of another domain",
+    ),
     *(
         pytest.param(
             f"g (float[N,T,4] x) => (float[a,b] y) <float p = {{inf}}> {{ a = {op}(x, p) y = ReduceMax<axes=[1], keepdims=0>(a) }}",

@@ -129,6 +129,16 @@ def test_merged_parameters_must_fit(scale: str) -> None:
     assert "would not fit float16 in channel 1" in found.refused["bn"]
 
 
+def test_merged_factors_must_fit() -> None:
+    """Two fp16 factors whose product is none any more stay two."""
+    found = rewritten(
+        """g (float16[N,2] x) => (float16[N,2] y) <float[2] k32 = {1, 1e-5}> {
+            k = Cast<to = 10>(k32) s = Sigmoid(x) a = Mul(s, k) [it] y = Mul(a, k) }"""
+    )
+    assert not found.report.modified
+    assert "would not fit float16 in channel 1" in found.refused["it"]
+
+
 SPLIT = [
     pytest.param(
         "g (float[N,T,3] x) => (float[N,4,T] y) <float[3,4] w, float[4] b, NORM4> { c = MatMul(x, w) d = Add(c, b) t = Transpose<perm = [0,2,1]>(d) y = BN(t) }",

@@ -152,11 +152,13 @@ def test_an_empty_tensor_fits() -> None:
 
 
 def test_what_was_rounded_is_taken_before_rounding() -> None:
-    """A scaled tensor and a sum give their float64 numbers; a product gives what it stores."""
+    """A scaled tensor and a sum give their float64 numbers; a product, or what is added to, what it stores."""
     third = np.full((1, 1), 1 / 3)
     value = ir.Value(name="w", const_value=ir.tensor(np.ones((2, 2), np.float32)))
     product = scaled(ScaledWeight(value, (2, 2), third), None)
     assert exact_rows(product, None).rows(0, 1)[0, 0] == 1 / 3
+    shifted = scaled(ScaledWeight(value, (2, 2), third, third), None)
+    assert exact_rows(shifted, None).rows(0, 1)[0, 0] == np.float32(2 / 3)
     total = CombinedTensor(
         Summed((Scaled(np.ones((2, 2)), third),)), np.dtype(np.float32), external=False
     )

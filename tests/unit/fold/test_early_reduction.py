@@ -132,6 +132,23 @@ LATER = [
         "{ a = Add(x, b) y = ReduceMax<axes=[1], keepdims=0>(a) }",
         id="one element",
     ),
+    pytest.param(
+        '<ir_version: 8, opset_import: ["": 18]> g (float[N,T,4] x, int64[1] i) => (float[a,b] y) <float[4] b> '
+        "{ a = Add(x, b) y = ReduceMax<keepdims=0>(a, i) }",
+        id="axes at run time",
+    ),
+    pytest.param(
+        "g (float[N,T,4] x) => (float[a,b] y) <float[N,T,4] a> "
+        "{ a = local.Relu(x) y = ReduceMax<axes=[1], keepdims=0>(a) }",
+        id="an operator of another domain",
+    ),
+    *(
+        pytest.param(
+            f"g (float[N,T,4] x) => (float[a,b] y) <float p = {{inf}}> {{ a = {op}(x, p) y = ReduceMax<axes=[1], keepdims=0>(a) }}",
+            id=f"{op} of infinity, which may make NaN",
+        )
+        for op in ("Add", "Sub", "Mul", "Div")
+    ),
 ]
 
 
@@ -149,6 +166,15 @@ def test_what_is_kept_stays() -> None:
         assert result.report.applied == ()
     (event,) = normonnx.optimize(parsed(text), passes=("reduce-early",), keep=("a",)).report.applied
     assert event.reason == "ReduceMax 'y' taken before Relu 'r', which see less then"
+
+
+def test_eight_are_passed_at_once() -> None:
+    """And what is left in another step, so that a reason stays a line."""
+    chain = " ".join(f"r{i + 1} = Relu(r{i})" for i in range(9))
+    text = f"g (float[N,T,4] x) => (float[a,b] y) {{ r0 = Abs(x) {chain} y = ReduceMax<axes=[1], keepdims=0>(r9) }}"
+    result = normonnx.optimize(parsed(text), passes=("reduce-early",))
+    assert [n.op_type for n in result.model.graph] == ["Abs", "ReduceMax", *["Relu"] * 9]
+    assert [event.reason.count("Relu") for event in result.report.applied] == [8, 1]
 
 
 def test_two_reductions_in_a_row() -> None:

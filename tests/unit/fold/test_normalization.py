@@ -142,6 +142,16 @@ def test_a_bias_of_another_shape_stays(scale: str, bias: str) -> None:
     assert not found.report.modified
 
 
+@pytest.mark.parametrize(("shape", "folds"), [("[1]", True), ("[1,1,1,1]", False)])
+def test_no_more_axes_than_the_input_has(shape: str, folds: bool) -> None:  # noqa: FBT001
+    """A model with a larger scale is illegal, and left alone."""
+    found = rewritten(
+        f"g (float[1,1,1] x) => (float[1,2,1] y) <float{shape} s, float{shape} b, float[2,1,1] w> {{ n = LayerNormalization(x, s, b) y = Conv(n, w) }}",
+        compare=folds,
+    )
+    assert found.report.modified == folds
+
+
 def test_a_scale_alone_saves_nothing() -> None:
     """Without a bias no input of the node could go."""
     found = rewritten("""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
-from tests.rewriting import rewritten
+from normonnx.fold.rules import RULES
+from normonnx.fold.surroundings import Surroundings
+from tests.rewriting import parsed, rewritten
 
 HEAD = "g (float[N,4,H,W] x) => (float[N,4,a,b] y) "
 # text, words of the reason, whether ONNX allows the sum
@@ -251,6 +254,32 @@ def test_shared_weights_that_would_grow_the_model() -> None:
         large.refused["sum"]
         == "weights that are also read elsewhere would make the model 1 MiB larger"
     )
+
+
+def test_an_affine_of_nothing_is_no_branch() -> None:
+    """An operator without its input is illegal."""
+    text = 'g (float[N,4,T] x) => (float[N,4,T] y) <float[4,4,1] w, float k> { c = Conv(x, w) n = Mul("", k) y = Add(c, n) }'
+    model = ir.from_proto(parsed(text))
+    assert RULES["merge-parallel"](Surroundings.of(model), list(model.graph)[-1]) is None
+
+
+def test_weights_without_numbers_stay() -> None:
+    """Of no input channels nothing is summed."""
+    found = rewritten(
+        "g (float[N,0,T] x) => (float[N,4,T] y) <float[4,0,1] w, float[4,0,1] v> { c = Conv(x, w) d = Conv(x, v) [sum] y = Add(c, d) }",
+        compare=False,
+    )
+    assert not found.report.modified
+    assert "its weight has shape [4, 0, 1], which holds nothing" in found.refused["sum"]
+
+
+def test_two_affines_of_different_length_are_no_branch() -> None:
+    """No input has three rows and four."""
+    found = rewritten(
+        "g (float[N,D,T] x) => (float[N,4,T] y) <float[4,4,1] w, NORM3, float[4,1] h> { c = Conv(x, w) m = BN(x) n = Mul(m, h) y = Add(c, n) }",
+        compare=False,
+    )
+    assert not found.report.modified
 
 
 ILLEGAL = [

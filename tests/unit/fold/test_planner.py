@@ -303,6 +303,13 @@ def test_what_stops_a_fold_downwards(text: str, words: str) -> None:
             id="a carrier that lets only some pass",
         ),
         pytest.param(
+            """g (float[N,H,W,4] x) => (float[N,4,H,W] y) <NORM4> {
+                [t] a = Transpose<perm = [0,3,1,2]>(x) [bn] n = BN(a) [s] y = Sigmoid(n) }""",
+            ("its input 'x' is an input of the graph", "t"),
+            ("Sigmoid 's' after it can't take", "s"),
+            id="an input of the graph behind a carrier",
+        ),
+        pytest.param(
             """g (float[N,4,H,W] x, float[4] v) => (float[N,4,H,W] y) <float[4] scale, float[4] bias, float[4] mean> {
                 [bn] n = BatchNormalization(x, scale, bias, mean, v) y = Abs(n) }""",
             ("not a constant", "bn"),

@@ -85,6 +85,7 @@ def test_positive_affines_carry_up(node: str) -> None:
 
 REDUCED = [
     ("[4,3,5,5]", "ReduceMean<axes = [0], keepdims = 1>(c)", "[1,4,5,5]", "float[4,1,1] k"),
+    ("[4,3,5,5]", "ReduceMean<axes = [0]>(c)", "[1,4,5,5]", "float[4,1,1] k"),
     ("[2,3,5,5]", "ReduceMean<axes = [0], keepdims = 0>(c)", "[4,5,5]", "float[4,1,1] k"),
     ("[2,3,5,5]", "ReduceMean<axes = [2], keepdims = 0>(c)", "[2,4,5]", "float[4,1] k"),
     ("[2,3,5,5]", "ReduceMean<axes = [-2], keepdims = 1>(c)", "[2,4,1,5]", "float[4,1,1] k"),

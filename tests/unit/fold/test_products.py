@@ -184,6 +184,11 @@ MATMUL = [
         id="batched weight, batch axis",
     ),
     pytest.param(
+        "g (float[N,1,3] x) => (float[N,1,4] y) <float[3,4] w, NORM1> { c = MatMul(x, w) y = BN(c) }",
+        "MatMul Add",
+        id="BN of one channel, which is uniform",
+    ),
+    pytest.param(
         """g (float[N,3] x) => (float[N,4] y) <float[3,4] w, float[4] b> {
             c = MatMul(x, w) n = Neg(c) y = Sub(n, b) }""",
         "MatMul Sub",
@@ -430,6 +435,12 @@ MATMUL_DOWN = [
             m = Mul(x, k) n = Add(m, h) c = MatMul(n, w) y = Add(b, c) }""",
         "MatMul Add",
         id="the shift goes into the Add that follows",
+    ),
+    pytest.param(
+        """g (float[N,T,4] x) => (float[N,T,3] y) <float[3,4] v, float[4] h, float[3] b> {
+            w = Transpose(v) n = Add(x, h) c = MatMul(n, w) y = Add(c, b) }""",
+        "Transpose MatMul Add",
+        id="the shift goes past a weight that is computed",
     ),
     pytest.param(
         """g (float[N,T,4] x) => (float[N,T,3] y) <float[1,4,3] w, float[4] h, float[3] b> {

@@ -58,6 +58,12 @@ UP = [
         quiet=True,
     ),
     _case(
+        "a factor after a Sigmoid",
+        "g (float[N,4] x) => (float[N,4] y) <float[4] k> { c = Sigmoid(x) [it] y = Mul(c, k) }",
+        "Sigmoid 'c' before it can't take a scale and shift",
+        quiet=True,
+    ),
+    _case(
         "two affines of different length",
         R3 + "<float[3,1] k, NORM4> { r = Reshape(x, s) m = BN(r) [it] y = Mul(m, k) }",
         "it and BatchNormalization 'm' before it differ in channels",

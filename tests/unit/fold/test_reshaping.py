@@ -257,6 +257,10 @@ GROUPS = [
         (4, H, 30), (2,), (4, Unknown(), 2, 3, 5), (2, 3, 4), id="split behind an unknown group"
     ),
     pytest.param((6, 4), (0,), (4, 6), (0, 1), id="across, as rows of a matrix"),
+    pytest.param((N, H, 6), (1,), (N, H, 2, 3), (1,), id="along an unknown axis that stays"),
+    pytest.param((N, H, 6), (2,), (N, 6, H), None, id="across an unknown axis"),
+    pytest.param((2, 3), (1,), (7,), None, id="into more than there is"),
+    pytest.param((7,), (0,), (2, 3), None, id="into less than there is"),
     pytest.param((N, 6, 1, 1), (1,), (N, 6), (1,), id="ones go"),
     pytest.param((N, 6), (1,), (N, 1, 6, 1), (2,), id="ones come"),
 ]

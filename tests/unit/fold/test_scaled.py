@@ -186,11 +186,12 @@ def test_range(dtype: type, weight: float, factor: float, fits: bool) -> None:  
     assert fits or (refusal is not None and "in channel 2 of weight 'w'" in refusal.reason)
 
 
-def test_many_channels_are_counted() -> None:
+@pytest.mark.parametrize(("channels", "more"), [(5, ""), (6, " and 1 more"), (8, " and 3 more")])
+def test_many_channels_are_counted(channels: int, more: str) -> None:
     """Five channels are named, the rest counted."""
-    refusal = check_scaled(_product(np.ones((8, 1), np.float16), np.full((8, 1), 1e6)))
-    assert refusal == Refusal(
-        "the product would not fit float16 in channels 0, 1, 2, 3, 4 and 3 more of weight 'w'"
+    weight, factors = np.ones((channels, 1), np.float16), np.full((channels, 1), 1e6)
+    assert check_scaled(_product(weight, factors)) == Refusal(
+        f"the product would not fit float16 in channels 0, 1, 2, 3, 4{more} of weight 'w'"
     )
 
 

@@ -38,6 +38,13 @@ FOLDED = [
         id="Slice down",
     ),
     pytest.param(
+        """g (float[N,3,5,4] x) => (float[N,4,20] y) <float[6,3,1,1] w, int64[4] f = {0, 2, 3, -1}, int64[3] t = {0, 4, -1},
+            int64[1] from = {1}, int64[1] to = {3}, int64[1] axis = {2}, float[4,1] k> {
+            c = Conv(x, w) g = Reshape(c, f) s = Slice(g, from, to, axis) r = Reshape(s, t) y = Mul(r, k) }""",
+        "Conv Reshape Slice Reshape",
+        id="Slice up: some channels of each group",
+    ),
+    pytest.param(
         HEAD
         + "int64[3] i = {3, 0, -2}, NORM3> { c = Conv(x, w) s = Gather<axis = 1>(c, i) y = BN(s) }",
         "Conv Gather",

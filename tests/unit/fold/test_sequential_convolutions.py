@@ -212,6 +212,18 @@ def test_the_second_keeps_its_names() -> None:
     assert (event.rule, event.node, event.nodes) == ("merge-sequential", "second", ("first",))
 
 
+def test_a_chain_is_met_at_its_end() -> None:
+    """What is before goes into the last, one after the other."""
+    found = rewritten(
+        HEAD
+        + "<float[8,3,3,3] w, float[6,8,1,1] v, float[4,6,1,1] u> { [first] c = Conv(x, w) [second] d = Conv(c, v) [last] y = Conv(d, u) }"
+    )
+    assert [(event.node, event.nodes) for event in found.report.applied] == [
+        ("last", ("second",)),
+        ("last", ("first",)),
+    ]
+
+
 @pytest.mark.parametrize("kept", ["first", "second"])
 def test_kept_nodes_stay(kept: str) -> None:
     """Either of the two named in keep is left as it is."""

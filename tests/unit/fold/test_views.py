@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
 import pytest
 
-from tests.rewriting import rewritten
+from normonnx.fold.rules import RULES
+from normonnx.fold.surroundings import Surroundings
+from tests.rewriting import parsed, rewritten
 
 # text, operators afterwards
 GONE = [
@@ -242,3 +245,10 @@ def test_linear_layers_over_points() -> None:
     (event,) = found.report.applied
     assert (event.rule, event.removed) == ("remove-views", 2)
     assert event.reason == "Transpose 't' and Transpose 'u' undo one another"
+
+
+def test_a_view_of_nothing_is_left_alone() -> None:
+    """An operator without its input is illegal."""
+    text = 'g (float[N,4] x) => (float[a] y) <int64[1] s = {4}> { y = Reshape("", s) }'
+    model = ir.from_proto(parsed(text))
+    assert RULES["remove-views"](Surroundings.of(model), model.graph[0]) is None

@@ -36,6 +36,20 @@ def test_copies_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rewritten(text).report.modified
 
 
+@pytest.mark.parametrize(
+    ("most", "ops"), [(47, "BatchNormalization MatMul MatMul"), (48, "Gemm MatMul")]
+)
+def test_the_weight_of_a_gemm_is_a_copy_as_well(
+    most: int, ops: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a MatMul becomes one, and something else reads its weight."""
+    monkeypatch.setattr(worth, "LARGEST_COPY", most)
+    found = rewritten(
+        "g (float[N,4] x) => (float[N,3] y, float[N,3] z) <float[4,3] w, NORM4> { n = BN(x) y = MatMul(n, w) z = MatMul(x, w) }"
+    )
+    assert found.ops == ops
+
+
 def test_the_bounds() -> None:
     """Eight weights a node; 64 MiB copied; a megabyte more in all; what an affine may grow to, or be off."""
     assert (reshaping._MOST_NUMBERS, quantized._EXACT) == (1 << 16, 4.0)

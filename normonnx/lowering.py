@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy.typing as npt
@@ -17,18 +18,34 @@ from normonnx.graph import checks, walk
 from normonnx.graph.constants import Constants
 from normonnx.graph.editing import Editor
 from normonnx.graph.ranks import Ranks
+from normonnx.graph.walk import label
 from normonnx.lower.choosing import Choice, Spelling, Style, Wanted, choose
 from normonnx.lower.form_graph import FormGraph, form_graph, placeholders
 from normonnx.lower.spelled import Knowledge, is_spelled
 from normonnx.lower.writing import Writing
-from normonnx.recognize.emitting import Observer, emit, event_of
+from normonnx.recognize.emitting import Observer, emit
 from normonnx.recognize.finding import find
 from normonnx.recognize.findings import Found
-from normonnx.recognize.passes import Recognition
 
 RULE: Final = "lower"
 _DIVIDING: Final = frozenset({"Div", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "Sqrt"})
 SPELLED: Final = "normonnx.spelled"  # key in the metadata of nodes: the form that stood there first
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """What became of the normalizations of a model.
+
+    Attributes:
+        applied: Those that were written in another form.
+        refused: Those that can't be, and why.
+        nodes: Names of the nodes that normalizations were made of; a scale and shift among them is
+            none that was left behind.
+    """
+
+    applied: tuple[Event, ...]
+    refused: tuple[Event, ...]
+    nodes: frozenset[str]
 
 
 def lower(  # noqa: PLR0913
@@ -39,7 +56,7 @@ def lower(  # noqa: PLR0913
     keep: Collection[str] = (),
     keep_inputs: Collection[str] = (),
     observer: Observer | None = None,
-) -> Recognition:
+) -> Lowered:
     """Write each normalization in its best form, in place; one that has it already stays.
 
     Args:
@@ -51,11 +68,13 @@ def lower(  # noqa: PLR0913
         observer: Called after each rewrite, with the model already changed.
     """
     if wanted.style is Style.ANY and limit is None and not _may_normalize(model):
-        return Recognition((), ())
+        return Lowered((), (), frozenset())
     findings = find(model, keep_inputs)
     forms = Forms(model, wanted, limit, keep_inputs)
     applied, refused = emit(model, findings, keep=keep, observer=observer, writer=forms)
-    return Recognition(applied, tuple(event for event in refused if event.rule == RULE))
+    nodes = {label(node) for found in findings.norms for node in found.region.nodes}
+    told = tuple(event for event in refused if event.rule == RULE)
+    return Lowered(applied, told, frozenset(nodes))
 
 
 def _may_normalize(model: ir.Model) -> bool:
@@ -102,8 +121,17 @@ class Forms:
         """What it became and why."""
         form, choice = self._writing(found).form, self._choice(found)
         made, _ = self._made(found, form, self._opset(found), 1)
-        became = f"{found.call.norm.name} as {form.name!r}: {choice.reason}"
-        return event_of(RULE, found, became, len(made.nodes))
+        nodes, norm = found.region.nodes, found.call.norm.name
+        spelled = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
+        return Event(
+            RULE,
+            label(found.node),
+            found.node.op_type,
+            f"{norm}, {spelled}, became {form.name}: {choice.reason}",
+            len(nodes),
+            len(made.nodes),
+            tuple(label(node) for node in reversed(nodes)),
+        )
 
     def put(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> None:
         """In place of the node that gives the result, which remembers its first spelling."""

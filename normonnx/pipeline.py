@@ -25,7 +25,7 @@ from normonnx.graph.source import ModelLike, as_model, own_model
 from normonnx.lower import hints, opsets, stored
 from normonnx.lower.choosing import Style, Wanted
 from normonnx.lower.targets import TARGETS, kernels_of
-from normonnx.lowering import lower
+from normonnx.lowering import Lowered, lower
 from normonnx.recognize.passes import recognize
 
 PASSES: Final[Mapping[str, str]] = {
@@ -198,25 +198,23 @@ def _in_forms(
     wanted = _wanted(options)
     keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
 
-    def lowered(limit: int | None) -> _Rewrites:
-        done = lower(work, wanted, limit=limit, observer=observer, **keep)
-        return _Rewrites(done.applied, done.refused)
+    def lowered(limit: int | None) -> Lowered:
+        return lower(work, wanted, limit=limit, observer=observer, **keep)
 
-    opset, done = options.opset, list[_Rewrites]()
+    opset, done = options.opset, list[Event]()
     if opset is not None and opset < checks.opset_of(work):
-        done.append(lowered(opset))  # what the lower opset lacks is taken apart before
-    moved = _moved(work, options, observer)
-    done.append(moved)
+        done += lowered(opset).applied  # what the lower opset lacks is taken apart before
+    done += _moved(work, options, observer).applied
     folds = options.passes is None or any(name in passes for name in PASSES if name != "lower")
     for _ in range(_ROUNDS):
-        done = [_Rewrites(part.applied, ()) for part in done]  # the last word counts
         formed = lowered(None)
         folded = _folded(work, options, observer) if folds else _Rewrites((), ())
-        done += [formed, folded]
+        done += [*formed.applied, *folded.applied]
         if not folded.applied:
             break
     hints.record(work, TARGETS[options.target])
-    return _joined(done)
+    left = tuple(event for event in folded.refused if event.node not in formed.nodes)
+    return _Rewrites(tuple(done), (*formed.refused, *left))
 
 
 def _moved(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> _Rewrites:

@@ -120,7 +120,14 @@ class Calls:
 
     def event(self, found: Found) -> Event:
         """That it became a call."""
-        return event_of(RULE, found, f"{DOMAIN}::{found.call.norm.name}", 1)
+        nodes = found.region.nodes
+        what = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
+        verb = "normalizes" if len(nodes) == 1 else "normalize"
+        became = f"{DOMAIN}::{found.call.norm.name}"
+        reason = f"{what} that {verb} {found.root.name!r} became {became}"
+        names = tuple(label(node) for node in reversed(nodes))
+        node = found.node
+        return Event(RULE, label(node), node.op_type, reason, len(nodes), 1, names)
 
     def put(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> None:
         """As one node."""
@@ -163,16 +170,6 @@ class Calls:
             else value
             for argument, value in zip((None, *found.arguments), inputs, strict=True)
         ]
-
-
-def event_of(rule: str, found: Found, became: str, added: int) -> Event:
-    """What to tell of a normalization that was written in another way."""
-    nodes = found.region.nodes
-    what = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
-    verb = "normalizes" if len(nodes) == 1 else "normalize"
-    reason = f"{what} that {verb} {found.root.name!r} became {became}"
-    names = tuple(label(node) for node in reversed(nodes))
-    return Event(rule, label(found.node), found.node.op_type, reason, len(nodes), added, names)
 
 
 def _put(editor: Editor, found: Found, writer: Writer) -> None:

@@ -72,7 +72,8 @@ def lower(  # noqa: PLR0913
     findings = find(model, keep_inputs)
     forms = Forms(model, wanted, limit, keep_inputs)
     applied, refused = emit(model, findings, keep=keep, observer=observer, writer=forms)
-    nodes = {label(node) for found in findings.norms for node in found.region.nodes}
+    measuring = [found for found in findings.norms if not found.fixed]
+    nodes = {label(node) for found in measuring for node in found.region.nodes}
     told = tuple(event for event in refused if event.rule == RULE)
     return Lowered(applied, told, frozenset(nodes))
 

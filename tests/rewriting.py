@@ -23,9 +23,11 @@ from onnx import numpy_helper
 import normonnx
 from normonnx.core.dtypes import is_float, unit_roundoff
 from normonnx.core.events import OptimizeReport
+from normonnx.pipeline import PASSES
 from normonnx.runtime.oracle import evaluate
 
 SIZES: Final[Mapping[str, int]] = {"N": 2, "T": 3, "H": 5, "W": 4, "D": 3}
+FOLDING: Final = tuple(name for name in PASSES if name not in ("lower", "recognize"))
 FLOORS: Final = 16.0  # how many noise floors a rewrite may move the result
 _DRAWS: Final = 3
 
@@ -146,7 +148,8 @@ def rewritten(
         ir_version: Of a text without header.
         seed: Of the weights and inputs.
         compare: Evaluate both in float64; not possible where a model is of no use, only legal.
-        options: Those of `normonnx.optimize`.
+        options: Those of `normonnx.optimize`; unless they say what to do, normalizations keep their
+            spelling.
     """
     original = model
     if isinstance(model, str):
@@ -154,6 +157,8 @@ def rewritten(
     assert isinstance(original, onnx.ModelProto)
     onnx.checker.check_model(original)
     before = original.SerializeToString(deterministic=True)
+    if not {"passes", "style", "target"} & set(options):
+        options["passes"] = FOLDING
     result = normonnx.optimize(original, **options)
     found = Rewritten(original, ir.to_proto(result.model), result.model, result.report)
     assert original.SerializeToString(deterministic=True) == before, "the source was changed"

@@ -15,7 +15,8 @@ from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import Dim, Extent, Norm
 from normonnx.core.costs import CostTable, Entry, Number
 
-_NOT_COUNTED: Final = frozenset({"epsilon", "stash_type", "axis", "momentum"})
+_EPSILON: Final = "epsilon"
+_NOT_COUNTED: Final = frozenset({_EPSILON, "stash_type", "axis", "momentum"})
 _ANOTHER_FORMULA: Final = 8.0  # as far as sizes that differ by 2^8
 _ANOTHER_AFFINE: Final = 2.0
 _SAME: Final = 1e-9
@@ -72,6 +73,8 @@ def _distance(entry: Entry, call: NormCall, sizes: _Sizes) -> float:
         other = entry.attributes.get(name, value)
         if name not in _NOT_COUNTED and not _same(value, other):
             away += _attribute_distance(value, other)
+        if name == _EPSILON and bool(value) != bool(other):
+            away += _ANOTHER_AFFINE  # some forms need one, some none
     return away + _ANOTHER_AFFINE * (bool(call.given) != bool(entry.given))
 
 

@@ -215,11 +215,17 @@ class _Search:
         for leak in region.leaks:
             fact = self._known.fact(leak.value, id(root))
             place = output_of_layer_norm(y, fact)
-            if place is None and leak.value in region.nodes[0].outputs[1:]:
-                place = region.nodes[0].outputs.index(leak.value)  # it is a LayerNormalization
+            node = region.nodes[0]
+            if place is None and leak.value in node.outputs[1:] and self._sees(node, root):
+                place = node.outputs.index(leak.value)  # it is a LayerNormalization
             if place is None or found.setdefault(place, leak.value) is not leak.value:
                 return leak
         return found
+
+    def _sees(self, node: ir.Node, root: ir.Value) -> bool:
+        """Whether a node works on the root itself, or on a view of it."""
+        fact = self._known.fact(node.inputs[0], id(root)) if node.inputs[0] is not None else None
+        return node.inputs[0] is root or (isinstance(fact, Combination) and fact.is_view)
 
 
 def _suggested(region: Region) -> set[str]:

@@ -30,9 +30,10 @@ def test_its_model_has_what_the_story_needs(cli: Cli, tmp_path: Path) -> None:
         for name in ("demo.onnx", "demo.optimized.onnx")
     )
     assert before.count("BatchNormalization") == 12
-    assert after.count("BatchNormalization") == 2  # behind a Concat with a branch that others read
+    # Two behind a Concat with a branch that others read; one is the affine of a GroupNorm.
+    assert after.count("BatchNormalization") == 3
     assert {"ConvTranspose", "InstanceNormalization", "LayerNormalization"} <= set(before)
-    assert before.count("Conv") == after.count("Conv") + 1  # two in a row become one
+    assert before.count("Conv") == after.count("Conv")  # two become one; one sums an LRN's window
     assert found["inspection"]["foldable"] == 10
     reasons = {event["reason"] for event in found["optimization"]["refused"]}
     assert "also read by Conv" in " ".join(reasons)

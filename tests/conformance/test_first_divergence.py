@@ -19,6 +19,7 @@ from normonnx.validation.judge import judging
 from normonnx.validation.locate_backend import at_work, suspects
 from normonnx.validation.suspects import Jury
 from normonnx.validation.truths import truths_of
+from tests.rewriting import FOLDING
 
 pytest.importorskip("onnxruntime", reason="models run on ONNX Runtime: install normonnx[cpu]")
 
@@ -53,7 +54,7 @@ def _renamed(model: Model) -> Model:
 
 
 def _optimized(model: Model) -> Model:
-    return ir.to_proto(normonnx.optimize(model).model)
+    return ir.to_proto(normonnx.optimize(model, passes=FOLDING).model)
 
 
 # What is changed by each fault of `models.faults`, in the demo: name of the first node.

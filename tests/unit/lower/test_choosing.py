@@ -14,7 +14,7 @@ from normonnx.catalogue.contents import CATALOGUE
 from normonnx.core.costs import CostTable, Entry, FormCost
 from normonnx.core.kernels import Kernel, Kernels
 from normonnx.lower import stored
-from normonnx.lower.choosing import RIGHT, Spelling, Style, Wanted, accuracy_bounds, choose
+from normonnx.lower.choosing import ALIKE, RIGHT, Spelling, Style, Wanted, accuracy_bounds, choose
 from normonnx.lower.support import runs_form
 from normonnx.lower.targets import TARGETS, kernels_of
 
@@ -60,8 +60,8 @@ def test_the_fastest() -> None:
 
 def test_the_native_operator_where_it_is_as_fast() -> None:
     """Within what the same form differs from itself."""
-    assert chosen(replace(CPU, tables=(table(*ALL[:2], cost(MUL, 0.98)),))) == "native"
-    assert chosen(replace(CPU, tables=(table(*ALL[:2], cost(MUL, 0.9)),))) == MUL
+    assert chosen(replace(CPU, tables=(table(*ALL[:2], cost(MUL, 0.95)),))) == "native"
+    assert chosen(replace(CPU, tables=(table(*ALL[:2], cost(MUL, 0.85)),))) == MUL
 
 
 @pytest.mark.parametrize("profile", ["random", "mean"])
@@ -173,15 +173,17 @@ def test_the_shipped_tables(target: str) -> None:
             if each.name in entry.given
         }
         call = norm.define(entry.shape, entry.dtype, **given, **entry.attributes)
+        forms = call.forms_at(entry.opset)
+        names = {form.name for form in forms if not form.generic} or {form.name for form in forms}
         bounds = accuracy_bounds(entry)
         costs = {
             each.form: each.ratio
             for each in entry.forms
             if all(error <= bounds[name] for name, error in each.errors.items())
-            and each.form in {form.name for form in call.forms_at(entry.opset)}
-            and not norm.form(each.form).generic
+            and each.form in names
             and runs_form(call, norm.form(each.form), entry.opset, wanted)
         }
         choice = choose(call, entry.opset, wanted).form
         assert choice is not None, entry
-        assert costs[choice.name] <= 1.03 * min(costs.values()), (entry.use, choice.name)
+        slower = costs[choice.name] / min(costs.values())
+        assert slower <= (ALIKE if choice.native else 1), (entry.use, choice.name)

@@ -12,6 +12,7 @@ from normonnx.reporting.figures import count, listed, size
 from normonnx.reporting.grouping import group
 
 _NORM = "BatchNormalization"
+_MOST = 8  # operators that are counted one by one, those first that changed most
 
 
 def rewrites(
@@ -33,7 +34,8 @@ def rewrites(
 def _blocks(
     report: OptimizeReport, sizes: tuple[int | None, int | None], *, explain: bool
 ) -> Iterator[RenderableType]:
-    yield terminal.indented(terminal.table(("", ">before", ">after"), _figures(report, sizes)))
+    figures = _figures(report, sizes, shortened=not explain)
+    yield terminal.indented(terminal.table(("", ">before", ">after"), figures))
     for title, events in (("rewritten", report.applied), ("left as they are", report.refused)):
         if events:
             yield terminal.heading(f"{title}: {len(events)}")
@@ -49,14 +51,20 @@ def _blocks(
 
 
 def _figures(
-    report: OptimizeReport, sizes: tuple[int | None, int | None]
+    report: OptimizeReport, sizes: tuple[int | None, int | None], *, shortened: bool
 ) -> Iterator[tuple[str, str, str]]:
     before, after = report.nodes_before, report.nodes_after
     yield "nodes", str(sum(before.values())), str(sum(after.values()))
-    changed = [op for op in {**before, **after} if before.get(op, 0) != after.get(op, 0)]
-    for op_type in dict.fromkeys((_NORM, *changed)):
-        if op_type in before or op_type in after:
-            yield op_type, str(before.get(op_type, 0)), str(after.get(op_type, 0))
+    change = {op: abs(after.get(op, 0) - before.get(op, 0)) for op in {**before, **after}}
+    changed = sorted((op for op in change if change[op]), key=lambda op: -change[op])
+    shown = [op for op in dict.fromkeys((_NORM, *changed)) if op in change]
+    most = _MOST if shortened else len(shown)
+    for op_type in shown[:most]:
+        yield op_type, str(before.get(op_type, 0)), str(after.get(op_type, 0))
+    if shown[most:]:
+        rest = shown[most:]
+        was, now = (sum(found.get(op, 0) for op in rest) for found in (before, after))
+        yield count(len(rest), "other operator"), str(was), str(now)
     yield "opset", str(report.opset_before), str(report.opset_after)
     if sizes[0] is not None:
         yield "bytes", size(sizes[0]), "-" if sizes[1] is None else size(sizes[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy.typing as npt
@@ -169,8 +169,10 @@ class Forms:
             spelling = self._spelling(found)
             key = (*_key(found.call), opset, outputs, spelling)
             if key not in self._alike:
+                # Curves are no faster in another form, only less right for other exponents.
+                wanted = replace(self._wanted, tables=()) if found.fixed else self._wanted
                 self._alike[key] = choose(
-                    found.call, opset, self._wanted, outputs=outputs, spelling=spelling
+                    found.call, opset, wanted, outputs=outputs, spelling=spelling
                 )
             self._choices[id(found)] = self._alike[key]
         return self._choices[id(found)]
@@ -182,11 +184,13 @@ class Forms:
         if now is None and self._centers_twice(found):
             now = next((form for form in forms if form.centered and not form.generic), None)
         name = found.node.metadata_props.get(SPELLED)
-        return Spelling(now, next((form for form in forms if form.name == name), now))
+        first = next((form for form in forms if form.name == name), now)
+        return Spelling(now, first, found.is_call)
 
     def _centers_twice(self, found: Found) -> bool:
         """Whether something is subtracted ahead of what subtracts the mean: right at any mean."""
         makers = {id(value): node for node in found.region.nodes for value in node.outputs}
+        inside = {id(found.root), *makers}
         known: dict[int, int] = {}
 
         def depth(value: ir.Value | None) -> int:
@@ -195,16 +199,10 @@ class Forms:
                 return 0
             if id(value) not in known:
                 below = max(map(depth, node.inputs), default=0)
-                known[id(value)] = below + self._centers(node)
+                known[id(value)] = below + _centers(node, inside)
             return known[id(value)]
 
         return depth(found.output) > 1
-
-    def _centers(self, node: ir.Node) -> bool:
-        if node.op_type == "Sub":
-            return all(self._constants.get(value) is None for value in node.inputs)
-        norm = norm_of(node.domain, node.op_type)
-        return norm is not None and CATALOGUE[norm].centered
 
     def is_spelled_as(self, found: Found, form: Form, *, strictly: bool = False) -> bool:
         """Whether it is spelled as a form; strictly, as this form comes to stand in a graph."""
@@ -241,6 +239,14 @@ class Forms:
             made = form_graph(found.call, form, opset, inputs, outputs=outputs)
             self._graphs[key] = made, inputs
         return self._graphs[key]
+
+
+def _centers(node: ir.Node, inside: Collection[int]) -> bool:
+    """Whether a node takes a mean away: its operator does, or both operands come from the root."""
+    if node.op_type in ("Add", "Sub"):
+        return all(id(value) in inside for value in node.inputs)
+    norm = norm_of(node.domain, node.op_type)
+    return norm is not None and CATALOGUE[norm].centered
 
 
 def _key(call: NormCall) -> tuple[object, ...]:

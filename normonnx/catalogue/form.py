@@ -31,6 +31,7 @@ class Form:
         requires: Why a call can't take this form; None where it can.
         working: Type that it computes in, whatever `stash_type` says; None to follow it.
         caveat: Where a well-known runtime's kernel gets it wrong, and how.
+        wrong_on: Names of the targets where that is so bad that it is never chosen.
         operators: The normalization operators that it may write; those beyond ONNX's own domain
             as "com.microsoft::GroupNorm".
     """
@@ -46,6 +47,7 @@ class Form:
     requires: Callable[[NormCall], str | None] = lambda _call: None
     working: ir.DataType | None = None
     caveat: str = ""
+    wrong_on: frozenset[str] = frozenset()
     operators: tuple[str, ...] = ()
 
     @property

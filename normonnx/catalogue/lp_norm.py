@@ -196,6 +196,8 @@ LP_NORM: Final = Norm(
             native=True,
             requires=conditions.every(_BOTH, _never_clips),
             operators=("LpNormalization",),
+            caveat="OpenVINO adds to the sum: short rows are off by thousands of roundoffs",
+            wrong_on=frozenset({"openvino"}),
         ),
         Form("scaled by the largest", _body, generic=True),
         Form("Reduce-Clip-Div", _clip, since=12, requires=conditions.every(_BOTH, _clips)),

@@ -83,10 +83,12 @@ class Spelling:
         now: None where it is none of them.
         at_first: Before another was chosen for it, in this run or an earlier one; None where that
             is not known.
+        called: Whether it is a call of the catalogue's function, which can't stay.
     """
 
     now: Form | None = None
     at_first: Form | None = None
+    called: bool = False
 
 
 def choose(
@@ -114,7 +116,10 @@ def choose(
         and _allowed(form, wanted)
         and runs_form(call, form, opset, wanted)
     ]
-    candidates = [form for form in candidates if not form.generic] or candidates
+    # Forms for functions ask less of the call, and compute what is known at run time.
+    fitted = [form for form in candidates if not form.generic]
+    if any(form.working is None for form in fitted):
+        candidates = fitted
     if not candidates:
         return Choice(None, f"no form of it is for {wanted.target.name} at opset {opset}")
     native = next((form for form in candidates if form.native), None)
@@ -131,7 +136,7 @@ def choose(
 
 
 def _allowed(form: Form, wanted: Wanted) -> bool:
-    if not form.domains <= wanted.target.domains:
+    if not form.domains <= wanted.target.domains or wanted.target.name in form.wrong_on:
         return False
     return not (wanted.style is Style.PRIMITIVE and not form.primitive)
 
@@ -207,6 +212,6 @@ def _unmeasured(candidates: Sequence[Form], spelling: Spelling, *, accurate: boo
         return Choice(native, "ONNX's own operator; nothing was measured")
     if spelling.at_first in usable:
         return Choice(spelling.at_first, "as it was spelled; nothing was measured")
-    if usable and (accurate or spelling.now is not None):
+    if usable and (accurate or spelling.called or spelling.now is not None):
         return Choice(usable[0], "nothing was measured")
     return Choice(None, "nothing was measured, and no operator of ONNX is it")

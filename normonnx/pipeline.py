@@ -210,7 +210,7 @@ def _in_forms(
         formed = lowered(None)
         folded = _folded(work, options, observer) if folds else _Rewrites((), ())
         done += [*formed.applied, *folded.applied]
-        if not folded.applied:
+        if not formed.applied and not folded.applied:
             break
     hints.record(work, TARGETS[options.target])
     left = tuple(event for event in folded.refused if event.node not in formed.nodes)

@@ -141,8 +141,6 @@ class Editor:
         graph, stem = node.graph, node.outputs[0].name
         made: dict[int, ir.Value] = {}
         for new in nodes:
-            if graph is not None:
-                graph.insert_before(node, new)
             for index, value in enumerate(new.inputs):
                 if value is None:
                     continue
@@ -150,6 +148,8 @@ class Editor:
                     made[id(value)] = self._new_constant(node, *constants[id(value)])
                     self._to_name.append((made[id(value)], constants[id(value)][1]))
                 new.replace_input_with(index, made.get(id(value), self.current(value)))
+            if graph is not None:
+                graph.insert_before(node, new)
             for value in new.outputs:
                 value.name = self._unique(f"{stem}_{new.op_type}")
                 self._to_name.append((value, f"{stem}_{new.op_type}"))

@@ -114,7 +114,10 @@ def obstacles(model: ir.Model, opset: int, *, keep: Collection[str] = ()) -> tup
 def _constants(each: Replacement) -> Constants:
     first = each.node.outputs[0].name or each.node.op_type
     return {
-        id(value): (tensors.of_array(value.const_value.numpy()), f"{first}_constant")
+        id(value): (
+            tensors.of_array(value.const_value.numpy()),
+            f"{first}_{value.name or 'constant'}",
+        )
         for value in each.constants
         if value.const_value is not None
     }

@@ -20,7 +20,7 @@ IMAGES: Final = "g (float[2,6,4,4] x) => (float[2,6,4,4] y) "
 STATISTICS: Final = "g (float[2,6,4,4] x) => (float[2,6,4,4] y, float[6] m, float[6] v) "
 NORM: Final = "<float[6] scale, float[6] b, float[6] mean, float[6] variance>"
 CHAIN: Final = "ReduceMean Sub Pow ReduceMean Add Sqrt Div Mul Add"
-GROUPS: Final = "Reshape InstanceNormalization Reshape Unsqueeze Unsqueeze Mul Add"
+GROUPS: Final = "Reshape InstanceNormalization Reshape Unsqueeze Mul Unsqueeze Add"
 
 DOWN = [
     pytest.param(

@@ -23,7 +23,7 @@ from normonnx.validation import rewrites
 from normonnx.validation.judge import equivalence_on
 from normonnx.validation.rewrites import Rewrites
 from normonnx.validation.segments import Segment, cut
-from tests.rewriting import parsed
+from tests.rewriting import FOLDING, parsed
 
 # A place for the affine to go, up or down, in each: NORM4 and BN(x) as in tests.rewriting.
 CONV = "m (float[N, 4, 6, 6] x) => (float[N, 3, 6, 6] y) <float[4, 4, 1, 1] w, float[3, 4, 1, 1] v, NORM4>"
@@ -57,7 +57,7 @@ IN_FUNCTION = (
 
 def _report(model: str | onnx.ModelProto) -> OptimizeReport:
     given = parsed(model) if isinstance(model, str) else model
-    return normonnx.optimize(given, verify="each").report
+    return normonnx.optimize(given, verify="each", passes=FOLDING).report
 
 
 def _spoilt(right: Handler, factor: float) -> Handler:

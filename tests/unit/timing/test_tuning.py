@@ -47,6 +47,6 @@ def test_a_target_that_is_not_here_is_unavailable_even_for_nothing(
 ) -> None:
     """No table of nothing is made for it."""
     toaster = Target("toaster", "what nobody has", backend="ort:no_such_provider")
-    monkeypatch.setitem(TARGETS, "toaster", toaster)  # type: ignore[misc]  # a dict
+    monkeypatch.setitem(TARGETS, "toaster", toaster)
     with pytest.raises(UnavailableError, match="has no"):
         tune([], 17, "toaster")

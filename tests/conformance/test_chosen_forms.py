@@ -19,7 +19,7 @@ from normonnx.lower.targets import TARGETS, kernels_of
 from normonnx.timing.forms import Measurer
 from tests.unit.catalogue.uses import Use, attributes_of, parameters_of, uses_of
 
-OPSETS: Final = (13, 21)
+OPSETS: Final = (17,)
 USES: Final = tuple(
     next(use for use in uses_of(norm) if use.norm == name)
     for name, norm in CATALOGUE.items()

@@ -17,7 +17,6 @@ pytest.importorskip("torch", reason="the networks are torch's: install normonnx[
 
 JOURNEY: Final = (13, 23, 13, 9)
 EXPORTED: Final[tuple[tuple[str, exporters.Exporter, tuple[int, ...]], ...]] = (
-    ("bert_small", "dynamo", JOURNEY[:3]),
     ("gn_unet", "legacy", (*JOURNEY, 7)),
 )
 

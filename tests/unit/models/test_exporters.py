@@ -90,7 +90,7 @@ def test_norms_left_by_each_exporter(
     left: dict[str, int],
     exported: Callable[[str, Exporter], Path],
 ) -> None:
-    """Each style writes one valid file with the expected normalizations, computing what torch does."""
+    """Each style writes one valid file with the expected norms, found again, computing what torch does."""
     path = exported(name, exporter)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     model = onnx.load(path)
@@ -100,21 +100,17 @@ def test_norms_left_by_each_exporter(
     network = models.NETWORKS[name](size="test")
     _assert_axes(network, model.graph)
     _assert_same_as_torch(network, path)
+    _assert_recognised(network, path, judged=exporter == "legacy")  # others differ in spelling
 
 
-@pytest.mark.parametrize(("name", "exporter"), [(name, exporter) for name, exporter, _ in _CASES])
-def test_every_norm_is_recognised_in_each_export(
-    name: str, exporter: Exporter, exported: Callable[[str, Exporter], Path]
-) -> None:
+def _assert_recognised(network: Network, path: Path, *, judged: bool) -> None:
     """As many calls of functions as the network has layers, whoever wrote it, and the same function."""
-    layers = dict(models.NETWORKS[name](size="test").norms)
+    layers = dict(network.norms)
     layers.pop("BatchNorm", None)  # computes nothing from its input at inference
-    path = exported(name, exporter)
     near_misses = find(normonnx.load(path)).near_misses
     assert [miss.reason for miss in near_misses] == []
     if not layers:
         return
-    judged = exporter == "legacy"  # the others differ in spelling alone
     result = normonnx.optimize(path, passes=("recognize",), verify="final" if judged else None)
     calls = Counter(
         "LayerNorm" if node.op_type == "LayerNorm2d" else node.op_type

@@ -55,7 +55,7 @@ _LEFT: dict[str, dict[Exporter, dict[str, int]]] = {
     },
     "dcgan": {"legacy": {_BN: 4}, "dynamo-raw": {_BN: 4}, "dynamo": {}},
     "gn_unet": {"legacy": {"InstanceNormalization": 51}, "dynamo": {"InstanceNormalization": 51}},
-    "levit": {"legacy": {_BN: 52}, "dynamo-raw": {_BN: 52}, "dynamo": {_BN: 48}},
+    "levit": {"legacy": {_BN: 52}, "dynamo": {_BN: 48}},
     "llama": {"legacy": {"Pow": 9}, "dynamo": {"Pow": 9}},
     "pointnet": {"legacy": {_BN: 17}, "dynamo": {}},
     "pointnet_linear": {"legacy": {_BN: 4}, "dynamo-raw": {_BN: 4}, "dynamo": {_BN: 4}},

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from normonnx.catalogue.contents import Catalogue
     from normonnx.core.kernels import Kernels
+    from normonnx.lower.targets import Target
     from normonnx.pipeline import Judges, OptimizeResult
     from normonnx.validation.answers import Limits
     from normonnx.validation.rewrites import Rewrites
@@ -177,14 +178,17 @@ def optimize(  # noqa: PLR0913
             of the model can't be written at `opset`.
         InvalidModelError: As `load`.
     """
+    from normonnx.lower.targets import TARGETS
     from normonnx.pipeline import Options, run
 
+    known = TARGETS.get(target)
     options = Options(
         target=target,
         style=style,
         prefer=prefer,
         opset=opset,
-        kernels=_kernels_for(target),
+        kernels=_kernels_for(known),
+        highest=None if opset is None else _highest_of(known),
         keep=tuple(keep),
         keep_inputs=tuple(keep_inputs),
         passes=None if passes is None else tuple(passes),
@@ -479,13 +483,19 @@ def _overseer(original: ir.Model, work: ir.Model) -> Rewrites:
     return Rewrites(original, work)
 
 
-def _kernels_for(target: str) -> Kernels | None:
+def _kernels_for(target: Target | None) -> Kernels | None:
     """What the runtime of a target says that it has, where it is installed here."""
-    from normonnx.lower.targets import TARGETS
-
-    provider = TARGETS[target].provider if target in TARGETS else None
-    if provider is None:
+    if target is None or target.provider is None:
         return None
     from normonnx.runtime.kernel_registry import installed
 
-    return installed(provider)
+    return installed(target.provider)
+
+
+def _highest_of(target: Target | None) -> int | None:
+    """The highest opset that a target loads: as its runtime here says, else as is known."""
+    if target is None or target.provider is None:
+        return None if target is None else target.highest
+    from normonnx.runtime.kernel_registry import highest_opset
+
+    return highest_opset() or target.highest

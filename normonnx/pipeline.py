@@ -92,6 +92,7 @@ class Options:
     prefer: str = "speed"
     opset: int | None = None
     kernels: Kernels | None = None
+    highest: int | None = None  # opset that the target loads
     keep: tuple[str, ...] = ()
     keep_inputs: tuple[str, ...] = ()
     passes: tuple[str, ...] | None = None
@@ -287,6 +288,12 @@ def _check_options(options: Options) -> None:
     if options.style is not None:
         _check_choice("style", options.style, STYLES)
     _check_choice("preference", options.prefer, PREFERENCES)
+    if options.highest is not None and (options.opset or 0) > options.highest:
+        message = (
+            f"opset {options.opset} is newer than {options.target} loads; choose {options.highest} "
+            "or an earlier one, or another target"
+        )
+        raise UsageError(message)
     if options.verify not in (None, "final", "each"):
         message = f"verify {options.verify!r} is unknown; expected 'final', 'each' or None"
         raise UsageError(message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -114,13 +114,13 @@ def trace(
     facts = Facts(call.shape, ir.DataType.from_numpy(call.dtype), call.stored)
     op = Tracer(opset, facts, working=form.working, outputs=outputs)
     found = form.write(op, inputs[0], inputs[1:])[:outputs]
-    nodes = _needed(op.nodes, found)
+    nodes = needed(op.nodes, found)
     read = {id(value) for node in nodes for value in node.inputs}
     constants = tuple(value for value in op.initializers if id(value) in read)
     return Traced(tuple(nodes), constants, found)
 
 
-def _needed(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> list[ir.Node]:
+def needed(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value | None]) -> list[ir.Node]:
     """The nodes that outputs depend on; the others read nothing any more."""
     read, kept = {id(value) for value in outputs}, []
     for node in reversed(nodes):
@@ -128,9 +128,15 @@ def _needed(nodes: Sequence[ir.Node], outputs: Sequence[ir.Value]) -> list[ir.No
             kept.append(node)
             read |= {id(value) for value in node.inputs}
         else:
-            for index in range(len(node.inputs)):
-                node.replace_input_with(index, None)
+            release([node])
     return kept[::-1]
+
+
+def release(nodes: Iterable[ir.Node]) -> None:
+    """Let nodes that stand in no graph read nothing: their inputs have these readers no longer."""
+    for node in nodes:
+        for index in range(len(node.inputs)):
+            node.replace_input_with(index, None)
 
 
 def chosen(call: NormCall, name: str, opset: int) -> Form:

@@ -57,20 +57,25 @@ def backend_option(
     )
 
 
+def shape_option(command: Command) -> Command:
+    """Shapes of inputs."""
+    return click.option(
+        "--shape",
+        "shapes",
+        type=shape,
+        multiple=True,
+        metavar="NAME=D,D,...",
+        help="Shape of an input with dynamic dimensions. Repeatable.",
+    )(command)
+
+
 def input_options(command: Command) -> Command:
     """The inputs: given, or drawn in which shapes and from which seed."""
     for option in (
         click.option(
             "--seed", type=int, default=0, show_default=True, help="Seed of drawn inputs."
         ),
-        click.option(
-            "--shape",
-            "shapes",
-            type=shape,
-            multiple=True,
-            metavar="NAME=D,D,...",
-            help="Shape of an input with dynamic dimensions. Repeatable.",
-        ),
+        shape_option,
         click.option(
             "--inputs",
             multiple=True,

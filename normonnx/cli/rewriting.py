@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
@@ -28,7 +28,7 @@ _WORTH_WRITING: Final = (Verdict.PASS, Verdict.INCONCLUSIVE)
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class _Work:
     """What to do with the result of a rewrite, as asked on the command line."""
 
     model: Path
@@ -102,16 +102,24 @@ def rewriting_options(command: Command) -> Command:
     return command
 
 
-def rewrite(verb: str, work: Work, **options: Any) -> ExitCode:  # noqa: ANN401  # of optimize()
-    """Rewrite a model, check the result, write it and report."""
+def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
+    """Rewrite a model, check the result, write it and report.
+
+    Args:
+        verb: Its name.
+        options: Those of `rewriting_options`, and further ones of `normonnx.optimize`.
+    """
     import normonnx
     from normonnx.cli.disk import size_on_disk
     from normonnx.reporting import rewrite_view, terminal
 
+    own = {field.name for field in fields(_Work)}
+    work = _Work(**{name: value for name, value in options.items() if name in own})
+    asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
     _check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
     with terminal.progress(f"optimizing {model.name}"):
-        result = normonnx.optimize(model, verify=_VERIFY[work.verify], **options)
+        result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
     verification = result.report.verification
     before = size_on_disk(model)
     written = output if _is_sound(verification) and not work.dry_run else None

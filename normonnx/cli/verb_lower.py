@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from normonnx.cli.rewriting import Work, rewrite, rewriting_options
+from normonnx.cli.rewriting import rewrite, rewriting_options
 from normonnx.core.errors import ExitCode, UsageError
 
 
@@ -21,19 +20,7 @@ from normonnx.core.errors import ExitCode, UsageError
         "is one. The target chooses unless given."
     ),
 )
-def lower(  # noqa: PLR0913  # one parameter for each option
-    model: Path,
-    *,
-    output: Path | None,
-    verify: str,
-    explain: bool,
-    dry_run: bool,
-    force: bool,
-    json_to: str | None,
-    style: str | None,
-    opset: int | None,
-    **options: Any,  # noqa: ANN401  # those of normonnx.optimize
-) -> ExitCode:
+def lower(**options: Any) -> ExitCode:  # noqa: ANN401  # as many types as options
     """Write normalizations in other forms, or move a model to another opset; fold nothing.
 
     Give --opset for the version of ONNX's operators that a runtime knows, --style primitive for one
@@ -41,8 +28,7 @@ def lower(  # noqa: PLR0913  # one parameter for each option
     mismatch nothing is written (exit code 1); where nothing can be compared, it is written,
     unverified (exit code 4).
     """
-    if style is None and opset is None and options["target"] == "portable":
+    if options["style"] is None and options["opset"] is None and options["target"] == "portable":
         message = "nothing to lower to; give --opset N, --style primitive or --target TARGET"
         raise UsageError(message)
-    work = Work(model, output, verify, explain, dry_run, force, json_to)
-    return rewrite("lower", work, style=style, opset=opset, passes=("lower",), **options)
+    return rewrite("lower", {**options, "passes": ("lower",)})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from normonnx.cli.rewriting import Work, rewrite, rewriting_options
+from normonnx.cli.rewriting import rewrite, rewriting_options
 from normonnx.core.errors import ExitCode
 
 
@@ -22,17 +21,7 @@ from normonnx.core.errors import ExitCode
         "The target chooses unless given."
     ),
 )
-def optimize(  # noqa: PLR0913  # one parameter for each option
-    model: Path,
-    *,
-    output: Path | None,
-    verify: str,
-    explain: bool,
-    dry_run: bool,
-    force: bool,
-    json_to: str | None,
-    **options: Any,  # noqa: ANN401  # those of normonnx.optimize
-) -> ExitCode:
+def optimize(**options: Any) -> ExitCode:  # noqa: ANN401  # as many types as options
     """Fold BatchNorms, choose each normalization's form, and check the result.
 
     Other per-channel scales and shifts fold as well. Normalizations are recognised however they
@@ -40,5 +29,4 @@ def optimize(  # noqa: PLR0913  # one parameter for each option
     MODEL in float64. On a mismatch nothing is written (exit code 1); where nothing can be compared,
     it is written, unverified (exit code 4).
     """
-    work = Work(model, output, verify, explain, dry_run, force, json_to)
-    return rewrite("optimize", work, **options)
+    return rewrite("optimize", options)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from normonnx.cli.judging import shape
+from normonnx.cli.judging import shape_option
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     "--target",
     default="ort-cpu",
     show_default=True,
-    metavar="RUNTIME-DEVICE",
     help="What to measure; `normonnx list targets` says which can run here.",
 )
 @click.option(
@@ -45,14 +44,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Write the table to FILE, not to where `optimize` looks for it.",
 )
-@click.option(
-    "--shape",
-    "shapes",
-    type=shape,
-    multiple=True,
-    metavar="NAME=D,D,...",
-    help="Shape of an input with dynamic dimensions. Repeatable.",
-)
+@shape_option
 @json_option
 def tune(  # noqa: PLR0913  # one parameter for each option
     model: Path,

@@ -24,13 +24,13 @@ from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import Form
 from normonnx.core.costs import CostTable, Entry, FormCost
+from normonnx.core.distances import FACTOR
 from normonnx.core.kernels import Kernels
 from normonnx.lower.lookup import nearest
 from normonnx.lower.support import runs_form
 from normonnx.lower.targets import Target
 
-FACTOR: Final = 16.0
-RIGHT: Final = 16.0  # u
+RIGHT: Final = FACTOR  # u, of a norm whose noise floor is one roundoff
 ALIKE: Final = 1.1  # two spellings of one kernel were measured to be as far apart
 _MEAN: Final = "mean"  # what edge profiles at a mean far from 0 are called
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
-from normonnx.catalogue.emitting import trace
+from normonnx.catalogue.emitting import release, trace
 from normonnx.catalogue.norm import Form
 from normonnx.graph import folding
 from normonnx.graph.constants import LARGEST_COMPUTED
@@ -38,7 +38,7 @@ class FormGraph:
 
     def drop(self) -> None:
         """Let go of the inputs, when the nodes come to stand nowhere."""
-        _release(self.nodes)
+        release(self.nodes)
 
 
 def form_graph(
@@ -65,7 +65,7 @@ def form_graph(
     kept = []
     for node in traced.nodes:
         if _computed(node, known):
-            _release([node])
+            release([node])
         else:
             kept.append(node)
     read = {id(value) for node in kept for value in node.inputs if value is not None}
@@ -107,9 +107,3 @@ def _computed(node: ir.Node, known: dict[int, tuple[Array, str]]) -> bool:
     origins = [each[1] for each in inputs if each is not None and each[1] != _PLAIN]
     known[id(node.outputs[0])] = np.asarray(found), origins[0] if origins else _PLAIN
     return True
-
-
-def _release(nodes: Sequence[ir.Node]) -> None:
-    for node in nodes:
-        for index in range(len(node.inputs)):
-            node.replace_input_with(index, None)

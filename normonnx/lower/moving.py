@@ -7,12 +7,13 @@ connected. What comes out is a `Replacement`: nodes that stand in no graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import onnx_ir as ir
 
+from normonnx.catalogue.emitting import needed, release
 from normonnx.lower.adapters import bodies, table
 from normonnx.lower.crossing import Adapter, Asked, Crossing, RefusalError, Written
 from normonnx.lower.legality import borders, crossed, typed
@@ -37,7 +38,7 @@ class Replacement:
 
     def release(self) -> None:
         """Give it up: the graph's values are read by its nodes no longer."""
-        _release(self.nodes)
+        release(self.nodes)
 
 
 def replacement(node: ir.Node, before: int, after: int, asked: Asked) -> Replacement | None:
@@ -52,10 +53,10 @@ def replacement(node: ir.Node, before: int, after: int, asked: Asked) -> Replace
     try:
         nodes, outputs = journey.settled(node, before)
     except RefusalError:
-        _release(journey.written)
+        release(journey.written)
         raise
     kept = {id(each) for each in nodes}
-    _release(each for each in journey.written if id(each) not in kept)
+    release(each for each in journey.written if id(each) not in kept)
     if nodes == [node]:
         return None
     read = {id(value) for each in nodes for value in each.inputs}
@@ -111,7 +112,7 @@ class _Journey:
         self.wanted |= {id(value) for index, value in enumerate(found) if at.is_read(index)}
         nodes: list[ir.Node] = []
         became: dict[int, ir.Value | None] = {}
-        for node in _needed(at.op.nodes, found):
+        for node in needed(at.op.nodes, found):
             settled, outputs = self.settled(node, at.opset)
             nodes += settled
             if settled == [node]:
@@ -144,20 +145,3 @@ def _role(value: ir.Value, opset: int) -> str:
     found = definition(use.node.op_type, opset)
     formal = None if found is None else found.input(use.idx)
     return "constant" if formal is None else formal.name
-
-
-def _needed(nodes: Sequence[ir.Node], outputs: Written) -> list[ir.Node]:
-    """The nodes that outputs depend on."""
-    read, kept = {id(value) for value in outputs}, []
-    for node in reversed(nodes):
-        if any(id(value) in read for value in node.outputs):
-            kept.append(node)
-            read |= {id(value) for value in node.inputs}
-    return kept[::-1]
-
-
-def _release(nodes: Iterable[ir.Node]) -> None:
-    """Let nodes that stand in no graph read nothing."""
-    for node in nodes:
-        for index in range(len(node.inputs)):
-            node.replace_input_with(index, None)

@@ -192,6 +192,7 @@ def test_a_name_that_looks_like_a_pattern_is_a_name() -> None:
         ({"verify": "often"}, "expected 'final', 'each' or None"),
         ({"style": "fast"}, "style 'fast' is unknown; expected one of function, native, primitive"),
         ({"prefer": "size"}, "preference 'size' is unknown; expected one of accuracy, speed"),
+        ({"opset": 28, "target": "tensorrt"}, "opset 28 is newer than tensorrt loads; choose 24"),
         ({"opset": 6}, "opset 6 is not supported, expected 7 to"),
     ],
 )

@@ -89,7 +89,18 @@ def _belongs(known: Known, value: ir.Value, node: ir.Node, root: ir.Value) -> bo
         return True
     if node.op_type in ("Mul", "Sub") and _is_mask(known, node):
         return True
-    return node.op_type in _COMPARING and node.domain == "" and not known.facts(value)
+    return _compares(node) and not known.facts(value)
+
+
+def _compares(node: ir.Node) -> bool:
+    """Whether a node gives where a condition holds; a Cast of something else gives a shape, say."""
+    if node.op_type == "Cast" and node.domain == "":
+        target = node.attributes.get("to")
+        if target is not None and not target.is_ref() and target.as_int() == ir.DataType.BOOL:
+            return True
+        source = None if node.inputs[0] is None else node.inputs[0].producer()
+        return source is not None and _compares(source)
+    return node.op_type in _COMPARING and node.domain == ""
 
 
 def _is_mask(known: Known, node: ir.Node) -> bool:

@@ -912,3 +912,28 @@ def test_what_is_normalized_has_the_type_of_the_result() -> None:
         d="Sub(c, m)",
     )
     assert recognised(text).only.root.name == "c"
+
+
+def test_a_shape_that_others_read_is_no_part_of_it() -> None:
+    """JAX casts a shape once for all: it holds nothing of what is normalized."""
+    found = recognised("""g (float[N, 3, 4] x) => (float[N, 3, 4] y, float[N, 3, 4] z)
+        <float[4] s, float e = {1e-5}, int64[1] zero = {0}, int64[1] one = {1}, int64[1] three = {3}, int64[1] four = {4}> {
+            m = ReduceMean<axes = [-1]>(x)
+            d = Sub(x, m)
+            q = Mul(d, d)
+            v = ReduceMean<axes = [-1]>(q)
+            w = Add(v, e)
+            r = Sqrt(w)
+            k = Shape(x)
+            f = Slice(k, zero, one)
+            l = Concat<axis = 0>(f, three, four)
+            i = Cast<to = 6>(l)
+            c = Cast<to = 7>(i)
+            p = Expand(r, c)
+            n = Div(d, p)
+            y = Mul(n, s)
+            a = Abs(x)
+            z = Expand(a, c)
+        }""")
+    assert found.only.output.name == "y"
+    assert found.only.given == {"scale"}

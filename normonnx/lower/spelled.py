@@ -102,7 +102,8 @@ class _Match:
             return False
         if one.outputs.index(mine) != other.outputs.index(theirs):
             return False
-        rank = self._known.rank_of(other.inputs[0]) if other.inputs else None
+        counted = _has_axes(one) or _has_axes(other)
+        rank = self._known.rank_of(other.inputs[0]) if counted else None
         if self._attributes(one, rank) != self._attributes(other, rank):
             return False
         return self._inputs(one, other, rank)
@@ -140,6 +141,12 @@ class _Match:
         for name in _AXES & set(found):
             found[name] = _places(found[name], rank)
         return found
+
+
+def _has_axes(node: ir.Node) -> bool:
+    return bool(node.inputs) and (
+        node.op_type.startswith("Reduce") or any(name in _AXES for name in node.attributes)
+    )
 
 
 def _places(axes: Any, rank: int | None) -> Any:  # noqa: ANN401  # one or several

@@ -307,11 +307,11 @@ def _check_scaler(fitted: Any, wanted: Wanted) -> None:  # noqa: ANN401  # as ab
     from normonnx.validation.fronts import COUNT, transforms_alike
 
     model = scaler_model(fitted, replace(wanted, dtype="float32"))
+    tried = rows.accepted(fitted, rows.drawn(scaling_of(fitted), COUNT, seed=0))
+    if not tried.size:
+        return
     found = transforms_alike(
-        model,
-        rows.drawn(scaling_of(fitted), COUNT, seed=0),
-        lambda given: rows.transformed(fitted, given),
-        wanted.names,
+        model, tried, lambda given: rows.transformed(fitted, given), wanted.names
     )
     if found.verdict is Verdict.MISMATCH:
         message = (
@@ -378,18 +378,17 @@ def _judge_of_fronts(found: Compared) -> ValidationReport:
     import numpy as np
 
     from normonnx.runtime.oracle import evaluate
-    from normonnx.validation.fronts import in_front
+    from normonnx.validation.fronts import Fronted, in_front
 
     x, y = found.scaler.graph.inputs[0].name or "", found.scaler.graph.outputs[0].name or ""
 
     def transform(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        if found.front.transform is not None:
-            return found.front.transform(rows)
+        if found.transform is not None:
+            return found.transform(rows)
         return np.asarray(evaluate(found.scaler, {x: rows})[y])
 
-    return in_front(
-        found.model, found.kept, found.result, found.target, found.front.draw, transform
-    )
+    fronted = Fronted(found.model, found.kept, found.target, found.draw, transform)
+    return in_front(fronted, found.result)
 
 
 def validate(  # noqa: PLR0913

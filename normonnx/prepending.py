@@ -18,8 +18,8 @@ import onnx_ir as ir
 
 from normonnx.catalogue.norm import DOMAIN
 from normonnx.core.dtypes import is_narrow
-from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.errors import UsageError
+from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.verdicts import ValidationReport, Verdict
 from normonnx.exporting.assembling import DType, ScalerStyle
 from normonnx.exporting.attaching import attach
@@ -56,7 +56,8 @@ class Compared:
         kept: The scaler in front of the model, with nothing folded.
         result: What is judged.
         target: Name of the input.
-        front: The scaler itself.
+        transform: What the scaler makes of rows, in Python; None where only `scaler` knows.
+        draw: Rows of that number such as the scaler was fitted to.
     """
 
     model: ir.Model
@@ -64,7 +65,8 @@ class Compared:
     kept: ir.Model
     result: ir.Model
     target: str
-    front: Front
+    transform: Callable[[Rows], Rows] | None
+    draw: Callable[[int], Rows]
 
 
 Judge = Callable[[Compared], ValidationReport]
@@ -109,18 +111,17 @@ def run(scaler: Any, model: ModelLike, options: Options, judge: Judge) -> Prepen
     original = as_model(model)
     front = front_of(scaler, options.style, options.stash_type)
     kept = own_model(original)
-    kept = kept if kept is not original else original.clone(deep_copy=True)
     target = chosen_input(kept, options.input)
     name = target.name or ""
     match(front, target)
     opset = checks.opset_of(kept) or OPSET
     alone = front.write(opset, scaler_type(target))
     affine = _affine_through(alone)
-    front = _with_rows(front, affine, alone)
     reason = _why_not(target, options)
     folding = _Folding.of(original, name, front, affine, alone) if reason is None else reason
     attach(kept, target, own_model(alone), front.title.partition("(")[0])
-    compared = Compared(original, alone, kept, kept, name, front)
+    draw = front.draw or _draw_of(front, affine, alone)
+    compared = Compared(original, alone, kept, kept, name, front.transform, draw)
     verification: ValidationReport | None = None
     if isinstance(folding, _Folding):
         if options.verify is not None:
@@ -136,10 +137,8 @@ def run(scaler: Any, model: ModelLike, options: Options, judge: Judge) -> Prepen
     return PrependResult(kept, folded=False, report=report)
 
 
-def _with_rows(front: Front, affine: ChannelAffine | str, alone: ir.Model) -> Front:
-    """The scaler with rows to try it on, where only its model is known."""
-    if front.draw is not None:
-        return front
+def _draw_of(front: Front, affine: ChannelAffine | str, alone: ir.Model) -> Callable[[int], Rows]:
+    """Makes rows to try a scaler on of which only a model is known."""
     width = front.incoming or _WIDTH
 
     def draw(count: int) -> Rows:
@@ -150,7 +149,7 @@ def _with_rows(front: Front, affine: ChannelAffine | str, alone: ir.Model) -> Fr
             rows = np.abs(rows) + _ABOVE_ZERO
         return rows.astype(np.float32).astype(np.float64)
 
-    return replace(front, draw=draw)
+    return draw
 
 
 def _why_not(target: ir.Value, options: Options) -> str | None:
@@ -158,8 +157,8 @@ def _why_not(target: ir.Value, options: Options) -> str | None:
         return "as asked for"
     if target.dtype is not None and is_narrow(np.dtype(target.dtype.numpy())):
         return (
-            f"the model takes {target.dtype.name.lower()}, which features before scaling may not fit; they "
-            "are scaled in float32"
+            f"the model takes {target.dtype.name.lower()}, which features before scaling may not "
+            "fit; they are scaled in float32"
         )
     return None
 
@@ -213,7 +212,6 @@ class _Folding:
                 f"folded, more than {_CANCELS:.0f} would cancel in the sum of the first layer"
             )
         work = own_model(original)
-        work = work if work is not original else original.clone(deep_copy=True)
         target = chosen_input(work, name)
         match(front, target)
         with np.errstate(all="ignore"):  # numbers that are not finite are refused by name
@@ -285,7 +283,11 @@ def _affine_at(surroundings: Surroundings, node: ir.Node) -> ChannelAffine | str
     found = affine_of(surroundings, node)
     if isinstance(found, Source):
         return found.affine
-    return f"{described(node)} is no scale and shift of each feature" if found is None else found.reason
+    return (
+        f"{described(node)} is no scale and shift of each feature"
+        if found is None
+        else found.reason
+    )
 
 
 def _affine_of_call(surroundings: Surroundings, node: ir.Node) -> ChannelAffine | str:

@@ -33,7 +33,7 @@ def formula(
     x: Array, scale: Array, shift: Array, minimum: Array, maximum: Array, **_: Any
 ) -> Array:
     """scale x + shift, kept in [minimum, maximum]."""
-    return np.clip(x * scale + shift, minimum, maximum)
+    return np.asarray(np.clip(x * scale + shift, minimum, maximum))
 
 
 def _body(  # as many as there are inputs

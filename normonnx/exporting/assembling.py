@@ -1,8 +1,8 @@
 """The stages of a scaler as an ONNX model.
 
-Statistics stay in float64, and so does what is between stages: with float32 in and out, X is widened
-once and the result rounded once, so that a mean far above the spread takes no digits away. One
-normalization on its own does this within its function.
+Statistics stay in float64, and so does what is between stages: with float32 in and out, X is
+widened once and the result rounded once, so that a mean far above the spread takes no digits away.
+One normalization on its own does this within its function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import onnx_ir as ir
 from normonnx.catalogue import emitting
 from normonnx.catalogue.call import LOWEST, NormCall
 from normonnx.catalogue.form import Form
-from normonnx.catalogue.norm import DOMAIN, FUNCTIONS_SINCE
+from normonnx.catalogue.norm import DOMAIN, DOUBLE, FUNCTIONS_SINCE
 from normonnx.core.errors import UsageError
 from normonnx.core.version import VERSION
 from normonnx.exporting.stages import Branches, Scaled, Scaling, Stage
@@ -160,7 +160,9 @@ class _Writer:
             x = self._branches(stage, x) if isinstance(stage, Branches) else self._scaled(stage, x)
         return x
 
-    def node(self, op_type: str, inputs: Sequence[ir.Value], name: str = "", **more: int) -> ir.Value:
+    def node(
+        self, op_type: str, inputs: Sequence[ir.Value], name: str = "", **more: int
+    ) -> ir.Value:
         """One node of ONNX's own domain."""
         attributes = [ir.AttrInt64(key, value) for key, value in more.items()]
         made = ir.Node("", op_type, inputs, attributes, name=self._free(name or op_type))
@@ -221,7 +223,9 @@ class _Writer:
         self.nodes.append(made)
         return self._named(made)
 
-    def _constant(self, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], name: str) -> ir.Value:
+    def _constant(
+        self, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], name: str
+    ) -> ir.Value:
         tensor = ir.tensor(array)
         value = ir.Value(
             type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
@@ -258,10 +262,11 @@ def _form(call: NormCall, wanted: Wanted) -> Form | None:
         return native
     if wanted.style == "native" and wanted.opset >= FUNCTIONS_SINCE:
         return None
-    for form in forms:
-        computed = form.working is None or call.attributes["stash_type"] == int(form.working)
-        if form.primitive and computed:
-            return form
+    wide = call.attributes["stash_type"] == DOUBLE
+    stash = ir.DataType.DOUBLE if wide else ir.DataType.FLOAT
+    plain = [form for form in forms if form.primitive and form.working in (None, stash)]
+    if plain:
+        return plain[-1 if wide else 0]  # in float64 the shortest loses nothing
     message = (
         f"{call.norm.name} computed in {wanted.stash_type} can't be written in primitive operators "
         f"for {call.dtype}; use stash_type='float64'"

@@ -36,7 +36,7 @@ def attach(model: ir.Model, target: ir.Value, scaler: ir.Model, prefix: str) -> 
     x, y = scaler.graph.inputs[0], scaler.graph.outputs[0]
     nodes = list(scaler.graph)
     constants = [_copied(value) for value in scaler.graph.initializers.values()]
-    for (old, new) in zip(list(scaler.graph.initializers.values()), constants, strict=True):
+    for old, new in zip(list(scaler.graph.initializers.values()), constants, strict=True):
         old.replace_all_uses_with(new)
     x.replace_all_uses_with(target)
     scaler.graph.outputs.clear()
@@ -76,7 +76,7 @@ def _add_functions(model: ir.Model, scaler: ir.Model) -> None:
 
 def _alike(one: ir.Function, other: ir.Function) -> bool:
     texts = [ir.to_proto(each).SerializeToString(deterministic=True) for each in (one, other)]
-    return texts[0] == texts[1]
+    return bool(texts[0] == texts[1])
 
 
 def _copied(value: ir.Value) -> ir.Value:

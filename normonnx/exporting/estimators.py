@@ -92,7 +92,9 @@ def _scaled(fitted: Any, name: str, width: int | None) -> Scaled:  # noqa: ANN40
     parameters = {key: call.parameters[key] for key in call.given}
     known = width if width is not None else next(iter(lengths), None)
     label = _joined(name, call.norm.name)
-    return Scaled(label, call.norm, {**attributes, **parameters}, known)
+    low, high = getattr(fitted, "feature_range", (0, 1))
+    image = float(low), float(high)
+    return Scaled(label, call.norm, {**attributes, **parameters}, known, image)
 
 
 def _refuse_nonfinite(fitted: Any) -> None:  # noqa: ANN401  # as above

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import onnx_ir as ir
+from onnx_ir.passes.common import InlinePass
 
-from normonnx.catalogue.norm import FUNCTIONS_SINCE
+from normonnx.catalogue.norm import DOMAIN, FUNCTIONS_SINCE
 from normonnx.core.errors import UsageError
 from normonnx.exporting import rows
 from normonnx.exporting.assembling import TITLE, DType, ScalerStyle, Wanted, model_of
 from normonnx.exporting.estimators import is_scaler, scaling_of
+from normonnx.exporting.reading import scaling_of_model
 from normonnx.exporting.rows import Rows
 from normonnx.exporting.stages import Scaling
 from normonnx.graph import checks
@@ -54,37 +56,44 @@ def front_of(scaler: Any, style: ScalerStyle, stash_type: DType) -> Front:  # no
         UsageError: It is neither, not fitted, or can't be exported.
         InvalidModelError: The model is damaged, or no legal ONNX model.
     """
-    if not isinstance(scaler, type) and is_scaler(scaler):
-        return _of_estimator(scaler, style, stash_type)
-    return _of_model(as_model(scaler))
+    if is_scaler(scaler):
+        front = _of_scaling(scaling_of(scaler), style, stash_type)
+        draw = front.draw
+        return replace(
+            front,
+            transform=lambda found: rows.transformed(scaler, found),
+            draw=None if draw is None else lambda count: rows.accepted(scaler, draw(count)),
+        )
+    model = as_model(scaler)
+    x, y = _interface(model)
+    read = scaling_of_model(model)
+    if read is not None:
+        scaling, stash = read
+        return _of_scaling(scaling, style, "float32" if "float32" in (stash, stash_type) else stash)
+    return _of_model(model, x, y)
 
 
-def _of_estimator(fitted: Any, style: ScalerStyle, stash_type: DType) -> Front:  # noqa: ANN401  # as above
-    scaling = scaling_of(fitted)
-
+def _of_scaling(
+    scaling: Scaling,
+    style: ScalerStyle,
+    stash_type: DType,
+) -> Front:
     def write(opset: int, dtype: DType) -> ir.Model:
         low = opset < FUNCTIONS_SINCE and style == "function"
-        wanted = Wanted(
-            opset, dtype, "float64" if dtype == "float64" else stash_type, "primitive" if low else style
-        )
-        return model_of(scaling, wanted)
+        stash: DType = "float64" if dtype == "float64" else stash_type
+        return model_of(scaling, Wanted(opset, dtype, stash, "primitive" if low else style))
 
     return Front(
         scaling.title,
         scaling.width,
         scaling.outgoing,
         write,
-        lambda found: rows.transformed(fitted, found),
-        lambda count: _drawn(scaling, count),
+        draw=lambda count: rows.drawn(scaling, count, seed=0),
     )
 
 
-def _drawn(scaling: Scaling, count: int) -> Rows:
-    return rows.drawn(scaling, count, seed=0)
-
-
-def _of_model(model: ir.Model) -> Front:
-    x, y = _interface(model)
+def _of_model(model: ir.Model, x: ir.Value, y: ir.Value) -> Front:
+    """Of whatever computes rows from rows."""
     title = model.metadata_props.get(TITLE) or model.graph.name or "scaler"
 
     def write(opset: int, dtype: DType) -> ir.Model:
@@ -95,6 +104,9 @@ def _of_model(model: ir.Model) -> Front:
             )
             raise UsageError(message)
         copy = own_model(model)
+        if copy.functions and opset < FUNCTIONS_SINCE:
+            InlinePass()(copy)
+            copy.opset_imports.pop(DOMAIN, None)
         if checks.opset_of(copy) not in (0, opset):
             opsets.move(copy, opset)
         return copy
@@ -119,8 +131,8 @@ def _interface(model: ir.Model) -> tuple[ir.Value, ir.Value]:
         _type(value)
         if value.shape is not None and len(value.shape) != _MATRIX:
             message = (
-                f"{value.name!r} of the scaler has shape {_shown(value)}; expected rows of features, "
-                "(N, features)"
+                f"{value.name!r} of the scaler has shape {_shown(value)}; expected rows of "
+                "features, (N, features)"
             )
             raise UsageError(message)
     return inputs[0], model.graph.outputs[0]
@@ -185,8 +197,8 @@ def match(front: Front, target: ir.Value) -> None:
     found = _features(target)
     if front.outgoing is not None and found is not None and found != front.outgoing:
         message = (
-            f"{front.title} gives {front.outgoing} features and input {target.name!r} takes {found}, "
-            f"shape {_shown(target)}; fit it to the model's features"
+            f"{front.title} gives {front.outgoing} features and input {target.name!r} takes "
+            f"{found}, shape {_shown(target)}; fit it to the model's features"
         )
         raise UsageError(message)
     width = found if front.outgoing is None else front.outgoing

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Final
 
 import numpy as np
@@ -29,17 +31,33 @@ def drawn(scaling: Scaling, count: int, seed: int) -> Rows:
     return rows.astype(np.float32).astype(np.float64)
 
 
-def transformed(fitted: Any, rows: Rows) -> Rows:  # noqa: ANN401  # an estimator, not imported
-    """What the estimator itself makes of rows, in float64; fed as a table where it wants one."""
+def accepted(fitted: Any, rows: Rows) -> Rows:  # noqa: ANN401  # an estimator, not imported
+    """As many rows as were given, of those that the estimator takes; none where it takes none.
+
+    A Box-Cox transform takes no number below 0, and what comes before it may give one.
+    """
+    with contextlib.suppress(ValueError):
+        transformed(fitted, rows)
+        return rows
+    good = []
+    for row in rows:
+        with contextlib.suppress(ValueError):
+            transformed(fitted, row[None])
+            good.append(row)
+    return np.resize(np.asarray(good), rows.shape) if good else rows[:0]
+
+
+def transformed(fitted: Any, rows: Rows) -> Rows:  # noqa: ANN401  # as above
+    """What the estimator itself makes of rows, in float64; fed as a table where it wants one.
+
+    Raises:
+        ValueError: It doesn't take them.
+    """
     given: Any = rows
     names = getattr(fitted, "feature_names_in_", None)
     if names is not None:
-        try:
-            import pandas as pd
-        except ImportError:
-            pass
-        else:
-            given = pd.DataFrame(rows, columns=list(names))
+        with contextlib.suppress(ImportError):
+            given = import_module("pandas").DataFrame(rows, columns=list(names))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about names that are missing
         found: Any = fitted.transform(given)
@@ -71,7 +89,8 @@ def _standard(stage: Scaled, shape: tuple[int, int], source: np.random.Generator
 
 
 def _range(stage: Scaled, shape: tuple[int, int], source: np.random.Generator) -> Rows:
-    y = source.uniform(-_BEYOND, 1 + _BEYOND, shape)
+    low, high = stage.image
+    y = low + source.uniform(-_BEYOND, 1 + _BEYOND, shape) * (high - low)
     return (y - _of(stage, "shift", 0.0)) / _of(stage, "scale", 1.0)
 
 

@@ -23,12 +23,14 @@ class Scaled:
         norm: Which one.
         given: Parameters and attributes by name, as `Norm.define` takes them.
         width: Number of features; None where any will do.
+        image: Where a MinMaxScaler takes the range of its training data.
     """
 
     name: str
     norm: Norm
     given: Mapping[str, Any]
     width: int | None
+    image: tuple[float, float] = (0.0, 1.0)
 
     def call(self, dtype: str, stash_type: str) -> NormCall:
         """The use of the normalization for rows of that type.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -37,34 +38,35 @@ def transforms_alike(
     return equivalence_on(model, model, case)
 
 
-def in_front(
-    model: ir.Model,
-    kept: ir.Model,
-    result: ir.Model,
-    target: str,
-    draw: Callable[[int], Rows],
-    transform: Transform,
-) -> ValidationReport:
-    """Whether a model with a scaler is the scaler, then the model, both in float64.
+@dataclass(frozen=True, slots=True)
+class Fronted:
+    """A model, and the same with a scaler in front of one of its inputs.
 
-    Args:
+    Attributes:
         model: Without the scaler.
         kept: With it, and nothing folded: its noise floor is the yardstick.
-        result: What is judged.
         target: Name of the input that is scaled.
         draw: Makes that number of rows of features.
         transform: What the scaler makes of rows.
     """
+
+    model: ir.Model
+    kept: ir.Model
+    target: str
+    draw: Callable[[int], Rows]
+    transform: Transform
+
+
+def in_front(fronted: Fronted, result: ir.Model) -> ValidationReport:
+    """Whether a model is the scaler, then the model without it, both in float64."""
     try:
-        case = _case(model, kept, target, draw, transform)
-    except (UnsupportedOperatorError, UsageError):
-        case = Case(_CASE, {target: draw(1)})  # whoever compares says why nothing can be
-    return equivalence_on(kept, result, case)
+        case = _case(fronted)
+    except (UnsupportedOperatorError, UsageError):  # whoever compares says why nothing can be
+        case = Case(_CASE, {fronted.target: fronted.draw(1)})
+    return equivalence_on(fronted.kept, result, case)
 
 
-def _case(
-    model: ir.Model, kept: ir.Model, target: str, draw: Callable[[int], Rows], transform: Transform
-) -> Case:
+def _case(fronted: Fronted) -> Case:
     """Rows, other inputs beside them, and what is expected.
 
     Raises:
@@ -72,10 +74,11 @@ def _case(
         UsageError: No inputs are found that it accepts.
     """
     problem: InvalidModelError | None = None
-    for feeds in _feeds(kept, target, draw):
-        rows = np.asarray(feeds[target], np.float64)
+    for feeds in _feeds(fronted):
+        rows = np.asarray(feeds[fronted.target], np.float64)
         try:
-            found = evaluate(model, {**feeds, target: transform(rows)})
+            scaled = fronted.transform(rows)
+            found = evaluate(fronted.model, {**feeds, fronted.target: scaled})
         except InvalidModelError as error:
             problem = problem or error
             continue
@@ -89,17 +92,15 @@ def _case(
     raise UsageError(message)
 
 
-def _feeds(
-    kept: ir.Model, target: str, draw: Callable[[int], Rows]
-) -> Iterator[dict[str, npt.NDArray[Any]]]:
+def _feeds(fronted: Fronted) -> Iterator[dict[str, npt.NDArray[Any]]]:
     """Rows, and drawn inputs beside them, in several sizes."""
+    kept, target = fronted.kept, fronted.target
     inputs = drawing.required_inputs(kept)
     value = next(each for each in inputs if each.name == target)
     batch = None if value.shape is None else value.shape[0]
     alone = len(inputs) == 1
-    rows = draw(batch if isinstance(batch, int) else COUNT)
+    rows = fronted.draw(batch if isinstance(batch, int) else COUNT)
     for sizes in drawing.attempts(kept, {target: rows.shape}):
         fitting = rows if alone or isinstance(batch, int) else rows[: sizes[0]]
-        shapes = {target: fitting.shape}
-        drawn = drawing.drawn(kept, sizes, shapes, 0)[0].feeds
+        drawn = drawing.drawn(kept, sizes, {target: fitting.shape}, 0)[0].feeds
         yield {**drawn, target: fitting.astype(value.dtype.numpy() if value.dtype else np.float32)}

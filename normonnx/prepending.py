@@ -116,7 +116,7 @@ def run(scaler: Any, model: ModelLike, options: Options, judge: Judge) -> Prepen
     match(front, target)
     opset = checks.opset_of(kept) or OPSET
     alone = front.write(opset, scaler_type(target))
-    affine = _affine_through(alone)
+    affine = _affine_through(front.spelled)
     reason = _why_not(target, options)
     folding = _Folding.of(original, name, front, affine, alone) if reason is None else reason
     attach(kept, target, own_model(alone), front.title.partition("(")[0])

@@ -7,6 +7,7 @@ Pipeline is its steps in a row, a ColumnTransformer its branches side by side.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,7 @@ _COLUMNS: Final = "sklearn.compose.ColumnTransformer"
 _FUNCTION: Final = "sklearn.preprocessing.FunctionTransformer"
 SCALERS: Final = tuple(sorted(name for name in CATALOGUE.layers if name.startswith(_PACKAGE)))
 
+_LEARNED: Final = ("mean_", "scale_", "center_", "min_", "lambdas_")
 _Reader = Callable[[Any, str, "int | None"], tuple[Stage, ...]]
 
 
@@ -98,20 +100,26 @@ def _scaled(fitted: Any, name: str, width: int | None) -> Scaled:  # noqa: ANN40
 
 
 def _refuse_nonfinite(fitted: Any) -> None:  # noqa: ANN401  # as above
-    """Say which feature has no statistics: all of its training data was missing."""
+    """Say which feature has no statistics: scikit-learn makes NaN of all its numbers.
+
+    Raises:
+        UsageError: One has none.
+    """
     names = getattr(fitted, "feature_names_in_", None)
-    for attribute in ("mean_", "scale_", "center_", "min_", "lambdas_"):
-        found = getattr(fitted, attribute, None)
+    inner = getattr(fitted, "_scaler", None)  # of a PowerTransformer
+    for owner, attribute in product((fitted, inner), _LEARNED):
+        found = getattr(owner, attribute, None)
         if found is None:
             continue
-        bad = np.flatnonzero(~np.isfinite(np.asarray(found, np.float64).reshape(-1)))
+        numbers = np.asarray(found, np.float64).reshape(-1)
+        bad = np.flatnonzero(~np.isfinite(numbers))
         if bad.size:
             place = int(bad[0])
-            which = f" ({names[place]!r})" if names is not None else ""
+            which = f" ({str(names[place])!r})" if names is not None else ""
             message = (
-                f"{type(fitted).__name__}: {attribute} is {np.asarray(found).reshape(-1)[place]} "
-                f"for feature {place}{which}; its training data was missing or infinite: drop the "
-                "feature, or fit again without"
+                f"{type(fitted).__name__}: {attribute} is {numbers[place]} for feature "
+                f"{place}{which}: its training data was missing, or overflowed; drop the feature, "
+                "or fit again without what is wrong with it"
             )
             raise UsageError(message)
 

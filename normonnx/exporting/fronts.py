@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass
 
@@ -16,6 +18,7 @@ from normonnx.exporting.assembling import TITLE, DType, ScalerStyle, Wanted, mod
 from normonnx.exporting.estimators import is_scaler, scaling_of
 from normonnx.exporting.reading import scaling_of_model
 from normonnx.exporting.rows import Rows
+from normonnx.exporting.scalers import OPSET
 from normonnx.exporting.stages import Scaling
 from normonnx.graph import checks
 from normonnx.graph.source import as_model, own_model
@@ -37,6 +40,7 @@ class Front:
         incoming: Number of features that come in; None where that is not known.
         outgoing: Number of features that go out.
         write: Makes it a model, for an opset and a type of input and output.
+        spelled: A model of it in which each normalization is as it was given.
         transform: What it makes of rows in float64, in Python; None where only its model knows.
         draw: Rows of that number such as it was fitted to; None where nothing is known of them.
     """
@@ -45,6 +49,7 @@ class Front:
     incoming: int | None
     outgoing: int | None
     write: Callable[[int, DType], ir.Model]
+    spelled: ir.Model
     transform: Callable[[Rows], Rows] | None = None
     draw: Callable[[int], Rows] | None = None
 
@@ -64,6 +69,13 @@ def front_of(scaler: Any, style: ScalerStyle, stash_type: DType) -> Front:  # no
             transform=lambda found: rows.transformed(scaler, found),
             draw=None if draw is None else lambda count: rows.accepted(scaler, draw(count)),
         )
+    if not isinstance(scaler, str | os.PathLike | onnx.ModelProto | ir.Model):
+        kind = "a class" if isinstance(scaler, type) else f"a {type(scaler).__name__}"
+        message = (
+            f"the scaler given, {kind}, is neither one of scikit-learn that is fitted, nor an ONNX "
+            "model of one"
+        )
+        raise UsageError(message)
     model = as_model(scaler)
     x, y = _interface(model)
     read = scaling_of_model(model)
@@ -88,6 +100,7 @@ def _of_scaling(
         scaling.width,
         scaling.outgoing,
         write,
+        model_of(scaling, Wanted(OPSET, "float64")),
         draw=lambda count: rows.drawn(scaling, count, seed=0),
     )
 
@@ -111,7 +124,7 @@ def _of_model(model: ir.Model, x: ir.Value, y: ir.Value) -> Front:
             opsets.move(copy, opset)
         return copy
 
-    return Front(title, _features(x), _features(y), write)
+    return Front(title, _features(x), _features(y), write, model)
 
 
 def _interface(model: ir.Model) -> tuple[ir.Value, ir.Value]:

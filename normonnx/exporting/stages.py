@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import Norm
 
@@ -35,11 +37,17 @@ class Scaled:
     def call(self, dtype: str, stash_type: str) -> NormCall:
         """The use of the normalization for rows of that type.
 
+        Statistics stay as they were fitted, unless it is computed in float32 throughout.
+
         Raises:
             UsageError: Its numbers are no legal use.
         """
-        shape = ("N", self.width)
-        return self.norm.define(shape, dtype, **{**self.given, "stash_type": stash_type})
+        given = dict(self.given)
+        if stash_type == "float32":
+            for name, found in given.items():
+                if isinstance(found, np.ndarray):
+                    given[name] = found.astype(np.float32)
+        return self.norm.define(("N", self.width), dtype, **{**given, "stash_type": stash_type})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,8 +13,9 @@ import pytest
 preprocessing = pytest.importorskip(
     "sklearn.preprocessing", reason="scalers are read from it: install normonnx[sklearn]"
 )
-from sklearn.compose import ColumnTransformer  # noqa: E402  # skipped above where it is missing
-from sklearn.pipeline import Pipeline, make_pipeline  # noqa: E402
+ColumnTransformer = pytest.importorskip("sklearn.compose").ColumnTransformer
+Pipeline = pytest.importorskip("sklearn.pipeline").Pipeline
+make_pipeline = pytest.importorskip("sklearn.pipeline").make_pipeline
 
 Array = npt.NDArray[Any]
 Make = Callable[[], Any]
@@ -30,7 +31,7 @@ def data(*, rows: int = 200, seed: int = 0, positive: bool = False) -> Array:
     x = np.random.default_rng(seed).standard_normal((rows, FEATURES)) * SPREADS + CENTRES
     x[:, 6] = np.rint(x[:, 6])
     x = np.abs(x) + 1e-7 if positive else x
-    return x.astype(np.float32).astype(np.float64)
+    return np.asarray(x.astype(np.float32).astype(np.float64))
 
 
 LINEAR: Final[dict[str, Make]] = {

@@ -26,11 +26,11 @@ pytest.importorskip("onnxruntime", reason="scalers run on it: install normonnx[c
 linear_model = pytest.importorskip("sklearn.linear_model")
 
 
-class Faster(preprocessing.StandardScaler):  # type: ignore[misc, name-defined]  # untyped
+class Faster(preprocessing.StandardScaler):  # type: ignore[misc]  # untyped
     """A scaler that is fitted otherwise, and scales as its base does."""
 
 
-class Doubled(preprocessing.StandardScaler):  # type: ignore[misc, name-defined]  # untyped
+class Doubled(preprocessing.StandardScaler):  # type: ignore[misc]  # untyped
     """A scaler that does something else."""
 
     def transform(self, X: Any, copy: Any = None) -> Any:  # noqa: ANN401, N803  # scikit-learn's names
@@ -58,9 +58,9 @@ def _weighted() -> Any:  # noqa: ANN401  # of scikit-learn
 
 
 REFUSED: list[tuple[Any, str]] = [
-    (lambda: preprocessing.StandardScaler(), r"StandardScaler is not fitted.*fit\(X\)"),
-    (lambda: preprocessing.MinMaxScaler(), r"MinMaxScaler is not fitted.*fit\(X\)"),
-    (lambda: preprocessing.PowerTransformer(), r"PowerTransformer is not fitted.*fit\(X\)"),
+    (preprocessing.StandardScaler, r"StandardScaler is not fitted.*fit\(X\)"),
+    (preprocessing.MinMaxScaler, r"MinMaxScaler is not fitted.*fit\(X\)"),
+    (preprocessing.PowerTransformer, r"PowerTransformer is not fitted.*fit\(X\)"),
     (lambda: make_pipeline(preprocessing.MaxAbsScaler()), "MaxAbsScaler is not fitted"),
     (
         lambda: ColumnTransformer([("a", preprocessing.StandardScaler(), [0])]),
@@ -69,8 +69,11 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: preprocessing.StandardScaler, "StandardScaler is a class; pass an instance"),
     (
         lambda: preprocessing.QuantileTransformer(n_quantiles=5).fit(data()),
-        "QuantileTransformer can't be exported; these can: MaxAbsScaler, MinMaxScaler, Normalizer, "
-        "PowerTransformer, RobustScaler, StandardScaler, and a Pipeline or ColumnTransformer",
+        (
+            "QuantileTransformer can't be exported; these can: MaxAbsScaler, MinMaxScaler, "
+            "Normalizer, PowerTransformer, RobustScaler, StandardScaler, and a Pipeline or "
+            "ColumnTransformer"
+        ),
     ),
     (
         lambda: make_pipeline(
@@ -191,7 +194,10 @@ def test_columns_are_chosen_as_scikit_learn_does(columns: Any, wanted: tuple[int
 
 @pytest.mark.parametrize(
     ("columns", "words"),
-    [("a", r"single column 'a' as a vector.*select \['a'\]"), (["x"], "selects 'x', which is none")],
+    [
+        ("a", r"single column 'a' as a vector.*select \['a'\]"),
+        (["x"], "selects 'x', which is none"),
+    ],
 )
 def test_columns_that_are_none(columns: Any, words: str) -> None:  # noqa: ANN401  # as above
     """With the way out."""

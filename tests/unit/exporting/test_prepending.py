@@ -70,8 +70,8 @@ def _data(seed: int = 0, *, centre: float = 2.0, spread: float = 3.0) -> Array:
     return x.astype(np.float32).astype(np.float64)
 
 
-def _standard(**where: float) -> Any:  # noqa: ANN401  # of scikit-learn
-    return preprocessing.StandardScaler().fit(_data(**where))
+def _standard(*, centre: float = 2.0, spread: float = 3.0) -> Any:  # noqa: ANN401  # of scikit-learn
+    return preprocessing.StandardScaler().fit(_data(centre=centre, spread=spread))
 
 
 def _check(result: PrependResult, scaler: Any, model: onnx.ModelProto, x: Array) -> None:  # noqa: ANN401  # as above
@@ -99,8 +99,10 @@ FOLDED: Final = [
     ("i = Identity(x) d = Dropout(i) y = Gemm(d, w, b)", 3),
     ("n = BatchNormalization(x, s, t, s, var) y = Gemm(n, w, b)", 2),
     (
-        "last = Constant<value_ints = [2]>() u = Unsqueeze(x, last) "
-        "c = Conv(u, k, kb) f = Flatten(c) y = Relu(f)",
+        (
+            "last = Constant<value_ints = [2]>() u = Unsqueeze(x, last) "
+            "c = Conv(u, k, kb) f = Flatten(c) y = Relu(f)"
+        ),
         5,
     ),
 ]
@@ -139,7 +141,10 @@ def test_every_linear_scaler_folds(scaler: Any, kind: str) -> None:  # noqa: ANN
     """In both types; the second way round, too: from the model that was exported of it."""
     scaler.fit(_data())
     model = _model("y = Gemm(x, w, b)", kind)
-    for given in (scaler, *(normonnx.export_scaler(scaler, style=s) for s in ("function", "primitive"))):
+    for given in (
+        scaler,
+        *(normonnx.export_scaler(scaler, style=s) for s in ("function", "primitive")),
+    ):
         if kind == "double" and given is not scaler:
             given = normonnx.export_scaler(scaler, dtype="float64")  # noqa: PLW2901  # of that type
         result = normonnx.prepend(given, model)
@@ -221,9 +226,7 @@ def test_a_fold_that_is_not_proven_stays_in_front(monkeypatch: pytest.MonkeyPatc
     _check(result, scaler, model, _data(1))
 
 
-def test_what_does_not_pass_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_pass_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A scaler whose transform was replaced: the model is not what it, then the model, computes."""
     scaler = _standard()
     scaler.transform = lambda x: np.asarray(x) * 1.1
@@ -341,9 +344,7 @@ def test_names_that_are_taken() -> None:
     twice = normonnx.prepend(scaler, once.model)
     proto = ir.to_proto(twice.model)
     onnx.checker.check_model(proto, full_check=True)
-    truth = evaluate(
-        ir.from_proto(model), {"x": scaler.transform(scaler.transform(_data(1)))}
-    )["y"]
+    truth = evaluate(ir.from_proto(model), {"x": scaler.transform(scaler.transform(_data(1)))})["y"]
     y = run(proto, {"x": _data(1).astype(np.float32)})[0]
     assert relative_error(y.astype(np.float64), truth, 2.0**-24) <= 16
 
@@ -368,7 +369,9 @@ def test_names_of_features_travel() -> None:
 
 
 def _of_two_inputs() -> onnx.ModelProto:
-    text = '<ir_version: 8, opset_import: ["": 17]> g (float[N,4] a, float[N,4] b) => (float[N,4] y)'
+    text = (
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N,4] a, float[N,4] b) => (float[N,4] y)'
+    )
     return onnx.parser.parse_model(f"{text} {{ y = Add(a, b) }}")
 
 

@@ -31,7 +31,7 @@ from tests.unit.exporting.fitted import (
 pytest.importorskip("onnxruntime", reason="scalers run on it: install normonnx[cpu]")
 
 U: Final = {"float32": 2.0**-24, "float64": 2.0**-53}
-OPSETS: Final = (13, 14, 17, 18, 21, 23, highest_opset())
+OPSETS: Final = (13, 17, 18, 21, 23, highest_opset())
 STYLES: Final = ("function", "native", "primitive")
 
 

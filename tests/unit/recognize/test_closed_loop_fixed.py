@@ -31,7 +31,7 @@ KINDS: Final = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 SAME: Final = {  # as functions, on rows of features or where nothing is clipped
     "BatchNorm": {"StandardScaler"},
     "RobustScaler": {"StandardScaler"},
-    "MinMaxScaler": {"BatchNorm", "StandardScaler"},
+    "MinMaxScaler": {"BatchNorm", "MaxAbsScaler", "StandardScaler"},
     "StandardScaler": {"BatchNorm", "MaxAbsScaler"},  # the latter where the mean is 0
 }
 USES: Final = (

@@ -30,7 +30,7 @@ from normonnx.catalogue.norm import (
     Share,
     stash_type,
 )
-from normonnx.catalogue.scaling import ML, nonzero, nonzero_of
+from normonnx.catalogue.scaling import ML, in_float32, nonzero, nonzero_of
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UnsupportedOperatorError
 
@@ -132,6 +132,7 @@ NORMALIZER: Final = Norm(
             native=True,
             requires=conditions.every(
                 conditions.float32_only,
+                in_float32,
                 conditions.rank_of(_MATRIX, _MATRIX),
                 _not_max,
                 _no_least,

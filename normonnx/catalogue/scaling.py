@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.layers import array
-from normonnx.catalogue.norm import Array, Form, Region, Share
+from normonnx.catalogue.norm import DOUBLE, Array, Form, Region, Share
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
@@ -110,12 +110,22 @@ def _fits_float32(call: NormCall) -> str | None:
     return None
 
 
+def in_float32(call: NormCall) -> str | None:
+    """Not computed in float64: a mean far above the spread would take digits away."""
+    wide = call.attributes["stash_type"] == DOUBLE
+    return "it is computed in float64 and the operator in float32" if wide else None
+
+
 NATIVE: Final = Form(
     "native",
     _scaler,
     native=True,
     requires=conditions.every(
-        conditions.float32_only, conditions.rank_of(1, _MATRIX), knows_parameters, _fits_float32
+        conditions.float32_only,
+        in_float32,
+        conditions.rank_of(1, _MATRIX),
+        knows_parameters,
+        _fits_float32,
     ),
     operators=(f"{ML}::Scaler",),
 )

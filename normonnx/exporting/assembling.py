@@ -196,7 +196,9 @@ class _Writer:
             self._constant(np.asarray(call.parameters[each.name]), f"{stage.name}/{each.name}")
             for each in call.norm.parameters
         ]
-        form = _form(call, self.wanted)
+        native = self._native(stage)
+        form = native.norm.form("native") if native is not None else _form(call, self.wanted)
+        call = call if native is None else native
         if form is None:
             return self._called(call, [x, *parameters], stage.name)
         if x.dtype is None:
@@ -213,6 +215,14 @@ class _Writer:
         read = {id(value) for node in self.nodes for value in node.inputs}
         self.initializers = [value for value in self.initializers if id(value) in read]
         return traced.outputs[0]
+
+    def _native(self, stage: Scaled) -> NormCall | None:
+        """The use that an operator of ai.onnx.ml is, where it is wanted and exact."""
+        if self.wanted.style != "native" or self.inner != "float32" or not is_exact(stage):
+            return None
+        call = stage.call("float32", "float32")
+        forms = call.forms_at(self.wanted.opset)
+        return call if any(form.native for form in forms) else None
 
     def _called(self, call: NormCall, inputs: Sequence[ir.Value], name: str) -> ir.Value:
         function = emitting.function(call.norm, self.wanted.opset)
@@ -257,9 +267,6 @@ def _form(call: NormCall, wanted: Wanted) -> Form | None:
     if wanted.style == "function":
         return None
     forms = call.forms_at(wanted.opset)
-    native = next((form for form in forms if form.native and is_exact(call)), None)
-    if wanted.style == "native" and native is not None:
-        return native
     if wanted.style == "native" and wanted.opset >= FUNCTIONS_SINCE:
         return None
     wide = call.attributes["stash_type"] == DOUBLE
@@ -274,14 +281,16 @@ def _form(call: NormCall, wanted: Wanted) -> Form | None:
     raise UsageError(message)
 
 
-def is_exact(call: NormCall) -> bool:
+def is_exact(stage: Scaled) -> bool:
     """Whether ai.onnx.ml's Scaler, (x - offset) scale in float32, divides as scikit-learn does.
 
     Its offset is a float32, and dividing by a power of 2 is multiplying by another. Its Normalizer
     sums in float32, and divides by any norm but 0.
     """
-    if call.norm.name not in ("StandardScaler", "RobustScaler"):
+    if stage.norm.name not in ("StandardScaler", "RobustScaler"):
         return False
-    offset, scale = (np.asarray(each, np.float64) for each in call.parameters.values())
-    mantissas = np.frexp(scale)[0]
-    return bool((mantissas == 0.5).all() and (offset == offset.astype(np.float32)).all())  # noqa: PLR2004
+    given = {name: np.asarray(found, np.float64) for name, found in stage.given.items()}
+    halves = np.frexp(given.pop("scale", np.ones(1)))[0] == 0.5  # noqa: PLR2004
+    with np.errstate(over="ignore"):
+        held = [(found == found.astype(np.float32)).all() for found in given.values()]
+    return bool(halves.all() and all(held))

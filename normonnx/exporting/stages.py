@@ -46,7 +46,8 @@ class Scaled:
         if stash_type == "float32":
             for name, found in given.items():
                 if isinstance(found, np.ndarray):
-                    given[name] = found.astype(np.float32)
+                    with np.errstate(over="ignore"):  # `define` refuses what is infinite
+                        given[name] = found.astype(np.float32)
         return self.norm.define(("N", self.width), dtype, **{**given, "stash_type": stash_type})
 
 

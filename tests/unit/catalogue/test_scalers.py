@@ -255,6 +255,8 @@ NOT_NATIVE: list[tuple[str, dict[str, Any], Any, tuple[Any, ...], str]] = [
     ("RobustScaler", {"center": _vector(1e50)}, np.float32, ("N", 2), "center or its reciprocal"),
     ("Normalizer", {"norm": "max"}, np.float32, ("N", 2), r"divides by max\(x\), not by max \|x\|"),
     ("Normalizer", {}, np.float32, (2,), "X has rank 1, not 2"),
+    ("StandardScaler", {"stash_type": 11}, np.float32, ("N", 2), "it is computed in float64"),
+    ("Normalizer", {"stash_type": "float64"}, np.float32, ("N", 2), "it is computed in float64"),
     ("Normalizer", {"least": 1e-6}, np.float32, ("N", 2), "a norm below 1e-06 counts as 0"),
 ]
 

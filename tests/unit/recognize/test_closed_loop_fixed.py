@@ -31,7 +31,7 @@ KINDS: Final = (np.float16, ml_dtypes.bfloat16, np.float32, np.float64)
 SAME: Final = {  # as functions, on rows of features or where nothing is clipped
     "BatchNorm": {"StandardScaler"},
     "RobustScaler": {"StandardScaler"},
-    "MinMaxScaler": {"BatchNorm", "MaxAbsScaler", "StandardScaler"},
+    "MinMaxScaler": {"BatchNorm", "StandardScaler"},
     "StandardScaler": {"BatchNorm", "MaxAbsScaler"},  # the latter where the mean is 0
 }
 USES: Final = (
@@ -41,7 +41,6 @@ USES: Final = (
     Use("StandardScaler", (6, 3, 4)),
     Use("StandardScaler", (6, 3, 4), given=("scale",)),
     Use("MaxAbsScaler", (6, 3, 4)),
-    Use("MinMaxScaler", (6, 4), given=("scale",)),
     Use("MinMaxScaler", (6, 4), given=("scale", "shift")),
     Use("MinMaxScaler", (6, 4), given=("scale", "minimum", "maximum")),
     Use("MinMaxScaler", (6, 3, 4)),

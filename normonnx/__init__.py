@@ -14,6 +14,7 @@ from normonnx.core.costs import CostTable
 from normonnx.core.errors import (
     ExitCode,
     InvalidModelError,
+    MismatchError,
     NormonnxError,
     UnavailableError,
     UnsupportedOperatorError,
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
 
     from normonnx.catalogue.contents import Catalogue
     from normonnx.core.kernels import Kernels
+    from normonnx.exporting.assembling import Wanted
     from normonnx.lower.targets import Target
     from normonnx.pipeline import Judges, OptimizeResult
+    from normonnx.prepending import Compared, PrependResult
     from normonnx.validation.answers import Limits
     from normonnx.validation.rewrites import Rewrites
 
@@ -63,6 +66,7 @@ __all__ = [
     "ExitCode",
     "Inspection",
     "InvalidModelError",
+    "MismatchError",
     "NodePlacement",
     "NormFound",
     "NormonnxError",
@@ -76,11 +80,13 @@ __all__ = [
     "ValidationReport",
     "Verdict",
     "compare",
+    "export_scaler",
     "fold_batch_norm",
     "inspect",
     "load",
     "norms",
     "optimize",
+    "prepend",
     "record",
     "save",
     "tune",
@@ -237,6 +243,152 @@ def inspect(model: Model) -> Inspection:
     from normonnx.inspecting import inspect_model
 
     return inspect_model(model)
+
+
+def export_scaler(  # noqa: PLR0913
+    fitted: Any,  # noqa: ANN401  # an estimator of scikit-learn, which is not imported
+    path: str | os.PathLike[str] | None = None,
+    *,
+    opset: int | None = None,
+    dtype: Literal["float32", "float64"] = "float32",
+    stash_type: Literal["float32", "float64"] = "float64",
+    style: Literal["function", "native", "primitive"] = "function",
+    input_name: str = "X",
+    output_name: str = "Y",
+    verify: bool = True,
+) -> ir.Model:
+    """Write what a fitted scaler of scikit-learn does as an ONNX model.
+
+    MinMaxScaler, StandardScaler, RobustScaler, MaxAbsScaler, Normalizer and PowerTransformer, and
+    Pipelines and ColumnTransformers of them. In float64 the linear ones give scikit-learn's own
+    bits: it is divided where scikit-learn divides. In float32 X is widened, and the result rounded
+    once, so that it is within one roundoff of what scikit-learn makes of the same X in float64.
+
+    Args:
+        fitted: The scaler; names of features that it knows go into the model's metadata.
+        path: Where to save the model; None returns it alone.
+        opset: Version of ONNX's operators; None for 17. Functions need 13, primitives 7.
+        dtype: Type of X (N, features) and Y.
+        stash_type: Type that is computed in. "float32" is for runtimes without float64: a mean far
+            above the spread then takes as many digits away as scikit-learn loses in float32.
+        style: "function" calls normonnx::NAME, one node for each normalization; "native" takes an
+            operator of ai.onnx.ml where it divides exactly, else the function; "primitive" writes
+            plain operators.
+        input_name: Name of the model's input.
+        output_name: Name of its output.
+        verify: Hold the model, evaluated in float64, against the scaler's own transform.
+
+    Raises:
+        UsageError: It is not fitted or no scaler that is known, an option has no such value, or the
+            path can't be written.
+        MismatchError: The model does not compute what the scaler does; nothing is written.
+    """
+    from normonnx.exporting.assembling import Wanted
+    from normonnx.exporting.scalers import OPSET, scaler_model
+
+    chosen = OPSET if opset is None else opset
+    stash = dtype if dtype == "float64" else stash_type
+    wanted = Wanted(chosen, dtype, stash, style, (input_name, output_name))
+    model = scaler_model(fitted, wanted)
+    if verify:
+        _check_scaler(fitted, wanted)
+    if path is not None:
+        save(model, path)
+    return model
+
+
+def _check_scaler(fitted: Any, wanted: Wanted) -> None:  # noqa: ANN401  # as above
+    """Hold a scaler's model against the scaler, with the noise floor of float32."""
+    from dataclasses import replace
+
+    from normonnx.exporting import rows
+    from normonnx.exporting.estimators import scaling_of
+    from normonnx.exporting.scalers import scaler_model
+    from normonnx.validation.fronts import COUNT, transforms_alike
+
+    model = scaler_model(fitted, replace(wanted, dtype="float32"))
+    tried = rows.accepted(fitted, rows.drawn(scaling_of(fitted), COUNT, seed=0))
+    if not tried.size:
+        return
+    found = transforms_alike(
+        model, tried, lambda given: rows.transformed(fitted, given), wanted.names
+    )
+    if found.verdict is Verdict.MISMATCH:
+        message = (
+            f"the model does not compute what {type(fitted).__name__}.transform does: "
+            f"{found.comparisons[0].reason}; this is a bug of normonnx, or the scaler's transform "
+            "was changed; verify=False writes it all the same"
+        )
+        raise MismatchError(message)
+
+
+def prepend(  # noqa: PLR0913
+    scaler: Any,  # noqa: ANN401  # an estimator of scikit-learn, or a model
+    model: Model,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    input: str | None = None,  # noqa: A002  # what the command line calls it, too
+    fold: bool = True,
+    style: Literal["function", "native", "primitive"] = "function",
+    stash_type: Literal["float32", "float64"] = "float64",
+    verify: Literal["final"] | None = "final",
+    force: bool = False,
+) -> PrependResult:
+    """Put a scaler in front of a model, so that the model takes features as they are.
+
+    A linear scaler is folded into the weights of what reads the input, where that is proven to be
+    the same function: then the model has no node more. Any other stays in front, computed in
+    float64. The outcome is in `folded`, the reason in `report.applied` or `report.refused`.
+
+    Args:
+        scaler: A fitted scaler as `export_scaler` takes it, or a model that `export_scaler`, or
+            another exporter, made of one.
+        model: A path, a ModelProto or an onnx_ir.Model; never modified.
+        path: Where to save the result; nothing is written where it doesn't pass its check.
+        input: Name of the input to scale, where the model has several.
+        fold: False keeps the scaler in front.
+        style: How it is written where it stays; see `export_scaler`. Below opset 13 as primitives.
+        stash_type: What it is computed in where it stays; see `export_scaler`.
+        verify: "final" compares the result with the scaler's own transform, then the model, both
+            in float64; the outcome is in `report.verification`. None doesn't.
+        force: Allow replacing the file that `model` was loaded from.
+
+    Returns:
+        PrependResult(model, folded, report).
+
+    Raises:
+        UsageError: The scaler is not fitted or not known, or doesn't fit the model's input.
+        InvalidModelError: As `load`.
+        MismatchError: The result did not pass its check, and was to be written.
+    """
+    from normonnx.prepending import Options, run
+
+    options = Options(input, style, stash_type, fold, verify)
+    result = run(scaler, model, options, _judge_of_fronts)
+    verification = result.report.verification
+    if path is not None:
+        if verification is not None and verification.verdict is Verdict.MISMATCH:
+            message = f"the result did not pass its check, so {path} was not written"
+            raise MismatchError(message)
+        save(result.model, path, force=force)
+    return result
+
+
+def _judge_of_fronts(found: Compared) -> ValidationReport:
+    import numpy as np
+
+    from normonnx.runtime.oracle import evaluate
+    from normonnx.validation.fronts import Fronted, in_front
+
+    x, y = found.scaler.graph.inputs[0].name or "", found.scaler.graph.outputs[0].name or ""
+
+    def transform(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if found.transform is not None:
+            return found.transform(rows)
+        return np.asarray(evaluate(found.scaler, {x: rows})[y])
+
+    fronted = Fronted(found.model, found.kept, found.target, found.draw, transform)
+    return in_front(fronted, found.result)
 
 
 def validate(  # noqa: PLR0913

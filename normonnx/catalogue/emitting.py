@@ -18,8 +18,8 @@ from normonnx.core.version import VERSION
 
 FUNCTION: Final = "function"
 _CAST_LIKE: Final = 15
-_IR_VERSIONS: Final = ((21, 10), (20, 9), (0, 8))  # by opset, as the ONNX releases pair them
-_VERSIONS: Final = {"ai.onnx.ml": 3, "com.microsoft": 1}  # of other domains
+IR_VERSIONS: Final = ((21, 10), (20, 9), (0, 8))  # by opset, as the ONNX releases pair them
+VERSIONS: Final = {"ai.onnx.ml": 3, "com.microsoft": 1}  # of other domains
 
 
 def function(norm: Norm, opset: int) -> ir.Function:
@@ -31,7 +31,7 @@ def function(norm: Norm, opset: int) -> ir.Function:
     Raises:
         UsageError: The opset is below 13, or newer than the onnx package.
     """
-    _check_known(opset)
+    check_known(opset)
     if opset < FUNCTIONS_SINCE:
         message = (
             f"{DOMAIN}::{norm.name} needs opset {FUNCTIONS_SINCE} or later and the model has "
@@ -57,7 +57,12 @@ def function(norm: Norm, opset: int) -> ir.Function:
     return ir.Function(DOMAIN, norm.name, graph=graph, attributes=attributes)
 
 
-def _check_known(opset: int) -> None:
+def check_known(opset: int) -> None:
+    """Refuse an opset that the onnx package does not know.
+
+    Raises:
+        UsageError: It is newer.
+    """
     highest = onnx.defs.onnx_opset_version()
     if opset > highest:
         message = (
@@ -159,7 +164,7 @@ def chosen(call: NormCall, name: str, opset: int) -> Form:
 
 def model(call: NormCall, name: str, opset: int) -> ir.Model:
     """A model of one call; see `NormCall.model`."""
-    _check_known(opset)
+    check_known(opset)
     lowest = call.lowest_opset
     if opset < lowest:
         known = "" if lowest == LOWEST else ", the first that knows bfloat16"
@@ -194,7 +199,7 @@ def model(call: NormCall, name: str, opset: int) -> ir.Model:
         traced = Traced((node,), (), tuple(node.outputs[:1]))
     else:
         traced = trace(call, chosen(call, name, opset), opset, [x, *parameters])
-        opsets.update({node.domain: _VERSIONS[node.domain] for node in traced.nodes if node.domain})
+        opsets.update({node.domain: VERSIONS[node.domain] for node in traced.nodes if node.domain})
     for number, value in enumerate(traced.constants):
         value.name = f"constant_{number}"
     initializers += traced.constants
@@ -211,7 +216,7 @@ def model(call: NormCall, name: str, opset: int) -> ir.Model:
     )
     return ir.Model(
         graph,
-        ir_version=next(version for since, version in _IR_VERSIONS if opset >= since),
+        ir_version=next(version for since, version in IR_VERSIONS if opset >= since),
         producer_name="normonnx",
         producer_version=VERSION,
         functions=functions,

@@ -1,7 +1,8 @@
 """MinMaxScaler: each feature moved from the range of the training data to a given range.
 
-y = (x - data_min) (maximum - minimum) / (data_max - data_min) + minimum; a data range of 0 counts
-as 1. Features on the last axis.
+y = scale x + shift, with scale = (maximum - minimum) / (data_max - data_min), where a data range of
+0 counts as 1, and shift = minimum - data_min scale: the two numbers that scikit-learn fits and the
+order that it computes in. With a clip y is kept in [minimum, maximum]. Features on the last axis.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Any, Final, cast
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.catalogue import steps
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import (
     Array,
-    Attribute,
     Dim,
     Extent,
     Form,
@@ -23,114 +24,97 @@ from normonnx.catalogue.norm import (
     Parameter,
     stash_type,
 )
-from normonnx.catalogue.scaling import FITTED, fitted, nonzero, nonzero_of
+from normonnx.catalogue.scaling import FITTED, check_above, fitted, given
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
 
 def formula(
-    x: Array,
-    data_min: Array,
-    data_max: Array,
-    *,
-    minimum: float,
-    maximum: float,
-    clip: int,
-    **_: Any,
+    x: Array, scale: Array, shift: Array, minimum: Array, maximum: Array, **_: Any
 ) -> Array:
-    """Moved to [minimum, maximum], and kept there with clip."""
-    factor = (maximum - minimum) / nonzero(data_max - data_min)
-    y = (x - data_min) * factor + minimum
-    return np.clip(y, minimum, maximum) if clip else y
+    """scale x + shift, kept in [minimum, maximum]."""
+    return np.asarray(np.clip(x * scale + shift, minimum, maximum))
 
 
-def _scaled(op: Tracer, wide: ir.Value, data_min: ir.Value, data_max: ir.Value) -> ir.Value:
-    low, minimum = op.wide(data_min), op.scalar("minimum")
-    span = op("Sub", op.scalar("maximum"), minimum)
-    factor = op("Div", span, nonzero_of(op, op("Sub", op.wide(data_max), low)))
-    return op("Add", op("Mul", op("Sub", wide, low), factor), minimum)
+def _body(  # as many as there are inputs
+    op: Tracer,
+    x: ir.Value,
+    scale: ir.Value,
+    shift: ir.Value,
+    minimum: ir.Value,
+    maximum: ir.Value,
+) -> ir.Value:
+    y = steps.affine(op, op.wide(x), scale, shift)
+    y = _clipped(op, y, minimum, maximum)
+    made = op("Identity", y) if y is op.wide(x) else y
+    return op.back(made, x)
 
 
-def _clipped(op: Tracer, y: ir.Value) -> ir.Value:
+def _clipped(op: Tracer, y: ir.Value, minimum: ir.Value, maximum: ir.Value) -> ir.Value:
     """By comparing: Clip has no float64 before opset 12, and NaN stays NaN."""
-    minimum, maximum = op.scalar("minimum"), op.scalar("maximum")
-    above = op.choose(op("Less", y, minimum), minimum, y)
-    return op.choose(op("Greater", above, maximum), maximum, above)
-
-
-def _body(op: Tracer, x: ir.Value, data_min: ir.Value, data_max: ir.Value) -> ir.Value:
-    y = _scaled(op, op.wide(x), data_min, data_max)
-    wanted = op("Cast", op.index("clip"), to=int(ir.DataType.BOOL))
-    return op.back(op("Where", wanted, _clipped(op, y), y), x)
-
-
-def _affine(op: Tracer, x: ir.Value, data_min: ir.Value, data_max: ir.Value) -> ir.Value:
-    y = _scaled(op, op.wide(x), data_min, data_max)
-    return op.back(_clipped(op, y) if op.known("clip") else y, x)
+    if not op.is_all(minimum, -np.inf):
+        low = op.wide(minimum)
+        y = op.choose(op("Less", y, low), low, y)
+    if not op.is_all(maximum, np.inf):
+        high = op.wide(maximum)
+        y = op.choose(op("Greater", y, high), high, y)
+    return y
 
 
 def check(call: NormCall) -> None:
     """Ranges are not upside down.
 
     Raises:
-        UsageError: minimum is not below maximum, or data_min is above data_max.
+        UsageError: scale is not above 0, or minimum is not below maximum.
     """
-    low, high = (cast("float", call.attributes[name]) for name in ("minimum", "maximum"))
-    if not low < high:
-        message = (
-            f"{call.norm.name}: minimum is {low:g} and maximum {high:g}; expected minimum < maximum"
-        )
-        raise UsageError(message)
-    least, most = (call.parameters[name] for name in ("data_min", "data_max"))
-    if isinstance(least, tuple) or isinstance(most, tuple):
+    check_above("scale")(call)
+    low, high = (call.parameters[name] for name in ("minimum", "maximum"))
+    if isinstance(low, tuple) or isinstance(high, tuple):
         return
-    span = most.astype(np.float64) - least.astype(np.float64)
-    if span.min() < 0:
-        place = int(np.argmin(span))
+    least, most = float(low.reshape(-1)[0]), float(high.reshape(-1)[0])
+    if not least < most:
         message = (
-            f"{call.norm.name}: data_max is {-span[place]:g} below data_min at place {place}; "
-            "expected data_min <= data_max"
+            f"{call.norm.name}: minimum is {least:g} and maximum {most:g}; "
+            "expected minimum < maximum"
         )
         raise UsageError(message)
 
 
 def layer(estimator: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:
-    """sklearn.preprocessing.MinMaxScaler, which takes a range within roundoff for 0."""
-    found = fitted(estimator, "data_min_", "data_max_")
-    least, most = (cast("Array", found[name]) for name in ("data_min_", "data_max_"))
-    constant = most - least < 10 * np.finfo(least.dtype).eps  # as _handle_zeros_in_scale
-    minimum, maximum = estimator.feature_range
-    return "MinMaxScaler", {
-        "data_min": least,
-        "data_max": np.where(constant, least, most),
-        "minimum": float(minimum),
-        "maximum": float(maximum),
-        "clip": int(estimator.clip),
-    }
+    """sklearn.preprocessing.MinMaxScaler; without clip=True its range bounds nothing."""
+    found = fitted(estimator, "scale_", "min_")
+    bounds: tuple[Array | None, Array | None] = (None, None)
+    if estimator.clip:
+        kind = cast("Array", found["scale_"]).dtype
+        wide = np.promote_types(kind, np.float64)
+        low, high = estimator.feature_range
+        bounds = np.array([low], wide), np.array([high], wide)
+    return "MinMaxScaler", given(
+        scale=found["scale_"], shift=found["min_"], minimum=bounds[0], maximum=bounds[1]
+    )
 
 
 MIN_MAX_SCALER: Final = Norm(
     name="MinMaxScaler",
     aliases=("MinMax",),
     parameters=(
-        Parameter("data_min", Extent.FEATURES, "smallest value of each feature", statistic=True),
-        Parameter("data_max", Extent.FEATURES, "largest value of each feature", statistic=True),
-    ),
-    attributes=(
-        Attribute.float("minimum", 0.0, "where data_min goes"),
-        Attribute.float("maximum", 1.0, "where data_max goes"),
-        Attribute.int(
-            "clip",
-            0,
-            "1 to keep what lies outside of the training data within the range",
-            choices={"no": 0, "yes": 1},
-            closed=True,
+        Parameter(
+            "scale",
+            Extent.FEATURES,
+            "length of the range over that of the training data, for each feature",
+            statistic=True,
         ),
-        stash_type(),
+        Parameter("shift", Extent.FEATURES, "what 0 becomes", 0.0, statistic=True),
+        Parameter("minimum", Extent.ONE, "what smaller results become; -inf for no bound", -np.inf),
+        Parameter("maximum", Extent.ONE, "what larger results become; inf for no bound", np.inf),
     ),
+    attributes=(stash_type(),),
     formula=formula,
-    forms=(Form("Sub-Mul-Add", _affine), Form("with a clip", _body, since=13, generic=True)),
-    equation="y = (x - data_min) (maximum - minimum) / (data_max - data_min) + minimum",
+    forms=(Form("Mul-Add", _body, generic=True),),
+    equation=(
+        "y = min(max(scale x + shift, minimum), maximum), "
+        "scale = (maximum - minimum) / (data_max - data_min)"
+    ),
     region=FITTED,
     source="scikit-learn, sklearn.preprocessing.MinMaxScaler",
     use=(

@@ -1,6 +1,8 @@
 """Normalizer: each row divided by its norm, so that it has length 1; a row of zeros stays zero.
 
 y = x / (sum |x|^p)^(1/p) over the last axis, p = 1, 2, or infinity for the largest absolute value.
+A row whose norm is 0, or less than `least`, stays as it is: scikit-learn takes what is below ten
+roundoffs of float64 for 0.
 The body divides by the largest first, so that no power overflows or vanishes; what is left to
 divide by is (sum z^p)^(1/p) with z = |x| / max |x|. For p infinite, z^p is 1 or 0 and s^(1/p) is 1.
 """
@@ -28,7 +30,7 @@ from normonnx.catalogue.norm import (
     Share,
     stash_type,
 )
-from normonnx.catalogue.scaling import ML, nonzero, nonzero_of
+from normonnx.catalogue.scaling import ML, in_float32, nonzero, nonzero_of
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UnsupportedOperatorError
 
@@ -36,15 +38,18 @@ _NORMS: Final[Mapping[str, float]] = {"l1": 1.0, "l2": 2.0, "max": math.inf}
 _REDUCED: Final = {1.0: "ReduceL1", 2.0: "ReduceL2", math.inf: "ReduceMax"}
 _OPERATOR: Final = {1.0: "L1", 2.0: "L2"}
 _MATRIX: Final = 2
+LEAST: Final = float(10 * np.finfo(np.float64).eps)  # as _handle_zeros_in_scale; exact in float32
 
 
-def formula(x: Array, *, norm: float, **_: Any) -> Array:
+def formula(x: Array, *, norm: float, least: float, **_: Any) -> Array:
     """Rows divided by their norm."""
-    unit = x / nonzero(np.abs(x).max(axis=-1, keepdims=True))
+    largest = np.abs(x).max(axis=-1, keepdims=True)
+    unit = x / nonzero(largest)
     if math.isinf(norm):
-        return unit
+        return np.where(largest < least, x, unit)
     total = np.sum(np.abs(unit) ** norm, axis=-1, keepdims=True)
-    return unit / nonzero(total ** (1 / norm))
+    root = total ** (1 / norm)
+    return np.where(largest * root < least, x, unit / nonzero(root))
 
 
 def _body(op: Tracer, x: ir.Value) -> ir.Value:
@@ -54,13 +59,21 @@ def _body(op: Tracer, x: ir.Value) -> ir.Value:
     powers = op("Pow", op("Div", size, largest), order)
     total = op.reduce("ReduceSum", powers, (-1,))
     root = op("Pow", nonzero_of(op, total), op("Div", op.numbers(1.0), order))
-    return op.back(op("Div", op("Div", wide, largest), root), x)
+    y = op("Div", op("Div", wide, largest), root)
+    if not op.is_number("least", 0.0):
+        found = op.reduce("ReduceMax", size, (-1,))
+        tiny = op("Less", op("Mul", found, root), op.scalar("least"))
+        y = op.choose(tiny, wide, y)
+    return op.back(y, x)
 
 
 def _divided(op: Tracer, x: ir.Value) -> ir.Value:
     wide, order = op.wide(x), op.known("norm")
     found = op.reduce(_REDUCED[order], op("Abs", wide) if math.isinf(order) else wide, (-1,))
-    return op.back(op("Div", wide, nonzero_of(op, found)), x)
+    divisor = nonzero_of(op, found)
+    if not op.is_number("least", 0.0):
+        divisor = op.choose(op("Less", found, op.scalar("least")), op.numbers(1.0), divisor)
+    return op.back(op("Div", wide, divisor), x)
 
 
 def _native(op: Tracer, x: ir.Value) -> ir.Value:
@@ -71,6 +84,12 @@ def _not_max(call: NormCall) -> str | None:
     """Max: ai.onnx.ml divides by the largest number, scikit-learn by the largest absolute one."""
     is_max = math.isinf(cast("float", call.attributes["norm"]))
     return "MAX of ai.onnx.ml divides by max(x), not by max |x|" if is_max else None
+
+
+def _no_least(call: NormCall) -> str | None:
+    """The operator divides by every norm but 0."""
+    least = cast("float", call.attributes["least"])
+    return f"a norm below {least:g} counts as 0, and the operator divides by it" if least else None
 
 
 def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
@@ -94,7 +113,7 @@ def read(op: Operator, inputs: Sequence[Array | None]) -> Reading:
 
 def layer(estimator: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:
     """sklearn.preprocessing.Normalizer, which learns nothing."""
-    return "Normalizer", {"norm": _NORMS[estimator.norm]}
+    return "Normalizer", {"norm": _NORMS[estimator.norm], "least": LEAST}
 
 
 NORMALIZER: Final = Norm(
@@ -102,6 +121,7 @@ NORMALIZER: Final = Norm(
     parameters=(),
     attributes=(
         Attribute.float("norm", 2.0, "order of the norm", choices=_NORMS, closed=True),
+        Attribute.float("least", 0.0, "rows of a smaller norm stay as they are", least=0.0),
         stash_type(),
     ),
     formula=formula,
@@ -111,7 +131,11 @@ NORMALIZER: Final = Norm(
             _native,
             native=True,
             requires=conditions.every(
-                conditions.float32_only, conditions.rank_of(_MATRIX, _MATRIX), _not_max
+                conditions.float32_only,
+                in_float32,
+                conditions.rank_of(_MATRIX, _MATRIX),
+                _not_max,
+                _no_least,
             ),
             operators=(f"{ML}::Normalizer",),
         ),

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.catalogue import conditions, steps
 from normonnx.catalogue.layers import array
-from normonnx.catalogue.norm import Array, Form, Region, Share
+from normonnx.catalogue.norm import DOUBLE, Array, Form, Region, Share
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
@@ -109,12 +110,22 @@ def _fits_float32(call: NormCall) -> str | None:
     return None
 
 
+def in_float32(call: NormCall) -> str | None:
+    """Not computed in float64: a mean far above the spread would take digits away."""
+    wide = call.attributes["stash_type"] == DOUBLE
+    return "it is computed in float64 and the operator in float32" if wide else None
+
+
 NATIVE: Final = Form(
     "native",
     _scaler,
     native=True,
     requires=conditions.every(
-        conditions.float32_only, conditions.rank_of(1, _MATRIX), knows_parameters, _fits_float32
+        conditions.float32_only,
+        in_float32,
+        conditions.rank_of(1, _MATRIX),
+        knows_parameters,
+        _fits_float32,
     ),
     operators=(f"{ML}::Scaler",),
 )
@@ -123,17 +134,28 @@ CHAIN: Final = Form("Sub-Div", divided, generic=True)
 
 def check_least(name: str) -> Callable[[NormCall], None]:
     """A check that a parameter, if known, is nowhere negative."""
+    return _check(name, lambda values: values >= 0, "0 or more")
 
+
+def check_above(name: str) -> Callable[[NormCall], None]:
+    """A check that a parameter, if known, is everywhere above 0."""
+    return _check(name, lambda values: values > 0, "numbers greater than 0")
+
+
+def _check(
+    name: str, holds: Callable[[Array], npt.NDArray[np.bool_]], expected: str
+) -> Callable[[NormCall], None]:
     def check(call: NormCall) -> None:
         found = call.parameters[name]
         if isinstance(found, tuple):
             return
         values = found.astype(np.float64).reshape(-1)
-        if values.min() < 0:
-            place = int(np.argmin(values))
+        wrong = ~holds(values)
+        if wrong.any():
+            place = int(np.argmax(wrong))
             message = (
                 f"{call.norm.name}: {name} is {values[place]:g} at place {place}; "
-                "expected 0 or more"
+                f"expected {expected}"
             )
             raise UsageError(message)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -117,12 +117,12 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     work = _Work(**{name: value for name, value in options.items() if name in own})
     asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
-    _check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
     with terminal.progress(f"optimizing {model.name}"):
         result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
     verification = result.report.verification
     before = size_on_disk(model)
-    written = output if _is_sound(verification) and not work.dry_run else None
+    written = output if is_sound(verification) and not work.dry_run else None
     if written is not None:
         normonnx.save(result.model, written, force=work.force)
     after = size_on_disk(written) if written is not None else None
@@ -139,15 +139,29 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
         content,
         terminal.heading(str(model) if written is None else f"{model} -> {written}"),
         rewrite_view.rewrites(result.report, sizes=(before, after), explain=work.explain),
-        *_outcome(verification, written, dry_run=work.dry_run),
+        *outcome(verification, written, dry_run=work.dry_run),
         json_to=work.json_to,
     )
 
 
-def _check_places(
-    model: Path, output: Path | None, json_to: str | None, *, force: bool, dry_run: bool
+def check_places(  # noqa: PLR0913
+    model: Path,
+    output: Path | None,
+    json_to: str | None,
+    *,
+    force: bool,
+    dry_run: bool,
+    others: Sequence[Path] = (),
 ) -> None:
     """Fail before the work, not after it, where the result could not be written.
+
+    Args:
+        model: What is rewritten.
+        output: Where the result goes.
+        json_to: Where the JSON goes.
+        force: Whether the result may replace the model.
+        dry_run: Whether nothing is written.
+        others: Further files that are read, which nothing may replace.
 
     Raises:
         UsageError: There is no model, or a place to write to is missing or can't be used.
@@ -155,7 +169,7 @@ def _check_places(
     from normonnx.graph.paths import writable_output
     from normonnx.graph.reading import files_of
 
-    read = files_of(model)
+    read = (*files_of(model), *others)
     if output is None and not dry_run:
         message = "no place for the result; give -o OUTPUT, or --dry-run to write nothing"
         raise UsageError(message)
@@ -164,11 +178,12 @@ def _check_places(
     check_json(json_to, inputs=read if output is None else (*read, output))
 
 
-def _is_sound(verification: ValidationReport | None) -> bool:
+def is_sound(verification: ValidationReport | None) -> bool:
+    """Whether a result may be written: nothing speaks against it."""
     return verification is None or verification.verdict in _WORTH_WRITING
 
 
-def _outcome(
+def outcome(
     verification: ValidationReport | None, written: Path | None, *, dry_run: bool
 ) -> list[RenderableType]:
     """What the check said, and what became of the file."""

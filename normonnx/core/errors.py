@@ -48,6 +48,12 @@ class UsageError(NormonnxError):
     """The call itself is at fault: a bad option, a missing file, an unwritable output."""
 
 
+class MismatchError(NormonnxError):
+    """A result is not the same function as what it was made of, so it is not given out."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.MISMATCH
+
+
 class UnavailableError(NormonnxError):
     """A backend, execution provider or extra that was asked for is not installed."""
 

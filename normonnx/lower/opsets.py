@@ -244,6 +244,12 @@ def _declare(model: ir.Model, opset: int) -> None:
         for name in STANDARD:
             if name in imports:
                 imports[name] = opset
-    for key, found in model.functions.items():
-        if _is_ours(found):
+    nodes = (node for graph in walk.all_graphs(model) for node in graph)
+    called = {(node.domain, node.op_type) for node in nodes}
+    for key, found in list(model.functions.items()):
+        if not _is_ours(found):
+            continue
+        if opset >= FUNCTIONS_SINCE:
             model.functions[key] = function(CATALOGUE[found.name], opset)
+        elif (found.domain, found.name) not in called:  # else its calls were refused
+            del model.functions[key]

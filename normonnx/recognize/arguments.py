@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.checking import expected_shape
 from normonnx.catalogue.contents import CATALOGUE
-from normonnx.catalogue.norm import Extent, Parameter
+from normonnx.catalogue.norm import DOUBLE, Extent, Parameter
 from normonnx.core.dtypes import is_float
 from normonnx.graph.lengths import Length, Lengths
 from normonnx.recognize.asking import Asked
@@ -78,12 +78,19 @@ def arguments_of(
             given[parameter.name] = wanted
             arguments.append(argument)
             continue
-        argument = _constant(ask, parameter, found, reading.sources.get(parameter.name), kind)
+        source = reading.sources.get(parameter.name)
+        argument = _constant(ask, parameter, found, source, _type_of(parameter, reading, kind))
         given[parameter.name] = (
             argument.array if argument.array is not None else _held(ask, argument)
         )
         arguments.append(argument)
     return given, tuple(arguments), attributes
+
+
+def _type_of(parameter: Parameter, reading: Reading, kind: np.dtype[Any]) -> np.dtype[Any]:
+    """That of X; of what was measured float64 where that is computed in, as in scalers."""
+    wide = parameter.statistic and reading.attributes.get("stash_type") == DOUBLE
+    return np.dtype(np.float64) if wide else kind
 
 
 def _held(ask: Asked, argument: Argument) -> npt.NDArray[Any] | None:

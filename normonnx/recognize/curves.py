@@ -276,9 +276,8 @@ def _clipped(
     wanted = np.clip(x * factor + shift, low, high)
     if y is None or not np.allclose(y, wanted, rtol=0.0, atol=_ROUNDING * (high - low)):
         return None
-    parameters = {"data_min": (low - shift) / factor, "data_max": (high - shift) / factor}
-    attributes = {"minimum": low, "maximum": high, "clip": 1}
-    return Curve("MinMaxScaler", value, root, parameters, attributes)
+    bounds = {"minimum": np.asarray([low]), "maximum": np.asarray([high])}
+    return Curve("MinMaxScaler", value, root, {"scale": factor, "shift": shift, **bounds})
 
 
 def _innermost(

@@ -15,7 +15,7 @@ from normonnx.catalogue.norm import Parameter
 
 _SEED: Final = 5
 _AT_RUN_TIME: Final = "SAMPLE"  # in the names of extents of what is computed for each sample
-_NEGATIVE: Final = frozenset({"data_min"})
+_NEGATIVE: Final = frozenset({"minimum"})
 
 
 @dataclass(frozen=True, slots=True)

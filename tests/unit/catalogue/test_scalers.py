@@ -39,6 +39,7 @@ ESTIMATORS: list[tuple[str, dict[str, Any], str]] = [
     ("RobustScaler", {"with_scaling": False}, "RobustScaler"),
     ("RobustScaler", {"quantile_range": (5.0, 80.0), "unit_variance": True}, "RobustScaler"),
     ("MaxAbsScaler", {}, "MaxAbsScaler"),
+    ("MaxAbsScaler", {"clip": True}, "MaxAbsScaler"),
     ("MinMaxScaler", {}, "MinMaxScaler"),
     ("MinMaxScaler", {"feature_range": (-1, 1), "clip": True}, "MinMaxScaler"),
     ("MinMaxScaler", {"feature_range": (0.25, 8.5), "copy": False}, "MinMaxScaler"),
@@ -186,8 +187,8 @@ def test_rows_lie_along_the_last_axis_at_any_rank(norm: str, shape: tuple[int, .
 def test_nan_stays_where_it_is() -> None:
     """A missing value is no zero, and is clipped to nothing."""
     x = np.array([[np.nan, 5.0], [0.5, -5.0]], np.float32)
-    low, high = np.zeros(2), np.ones(2)
-    call = CATALOGUE["MinMaxScaler"].define(x.shape, data_min=low, data_max=high, clip=1)
+    bounds = {"minimum": np.zeros(1), "maximum": np.ones(1)}
+    call = CATALOGUE["MinMaxScaler"].define(x.shape, scale=np.ones(2), **bounds)
     for opset in OPSETS:
         for form in forms_at(call, opset):
             y = run(call.model(form, opset=opset), {"X": x})[0]
@@ -219,24 +220,22 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("RobustScaler", {"scale": _vector(0)}, "scale is 0 at place 0"),
     ("MaxAbsScaler", {}, "max_abs is missing"),
     ("MaxAbsScaler", {"max_abs": _vector(1, -1)}, "max_abs is -1 at place 1; expected 0 or more"),
-    ("MinMaxScaler", {"data_min": _vector(0)}, "data_max is missing"),
+    ("MaxAbsScaler", {"max_abs": _vector(1), "clip": 2}, r"clip is 2; expected 'no' \(0\)"),
+    ("MinMaxScaler", {"shift": _vector(0)}, "scale is missing"),
+    ("MinMaxScaler", {"scale": _vector(1, 0)}, "scale is 0 at place 1; expected numbers greater"),
     (
         "MinMaxScaler",
-        {"data_min": _vector(0, 3), "data_max": _vector(1, 2)},
-        "data_max is 1 below data_min at place 1",
-    ),
-    (
-        "MinMaxScaler",
-        {"data_min": _vector(0), "data_max": _vector(1), "minimum": 1.0},
+        {"scale": _vector(1), "minimum": _vector(1), "maximum": _vector(1)},
         "minimum is 1 and maximum 1; expected minimum < maximum",
     ),
     (
         "MinMaxScaler",
-        {"data_min": _vector(0), "data_max": _vector(1), "clip": 2},
-        r"clip is 2; expected 'no' \(0\) or 'yes' \(1\)",
+        {"scale": _vector(1), "minimum": _vector(0, 0)},
+        r"minimum has shape \(2\); expected \(1\)",
     ),
     ("Normalizer", {"norm": 3.0}, r"norm is 3.0; expected 'l1' \(1.0\) or 'l2'"),
     ("Normalizer", {"norm": "l3"}, "norm is 'l3'"),
+    ("Normalizer", {"least": -1.0}, "least is -1.0; expected 0 or more"),
 ]
 
 
@@ -256,6 +255,9 @@ NOT_NATIVE: list[tuple[str, dict[str, Any], Any, tuple[Any, ...], str]] = [
     ("RobustScaler", {"center": _vector(1e50)}, np.float32, ("N", 2), "center or its reciprocal"),
     ("Normalizer", {"norm": "max"}, np.float32, ("N", 2), r"divides by max\(x\), not by max \|x\|"),
     ("Normalizer", {}, np.float32, (2,), "X has rank 1, not 2"),
+    ("StandardScaler", {"stash_type": 11}, np.float32, ("N", 2), "it is computed in float64"),
+    ("Normalizer", {"stash_type": "float64"}, np.float32, ("N", 2), "it is computed in float64"),
+    ("Normalizer", {"least": 1e-6}, np.float32, ("N", 2), "a norm below 1e-06 counts as 0"),
 ]
 
 

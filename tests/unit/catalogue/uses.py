@@ -131,9 +131,9 @@ def parameters_of(
             continue
         axis = int(use.attributes.get("axis", -1))
         dims = tuple(int(dim or 1) for dim in expected_shape(parameter, use.shape, axis))
-        positive = parameter.positive or parameter.name in {"var", "scale", "data_max", "max_abs"}
+        positive = parameter.positive or parameter.name in {"var", "scale", "max_abs", "maximum"}
         values = source.random(dims) + 0.5 if positive else source.standard_normal(dims)
-        if parameter.name == "data_min":
+        if parameter.name == "minimum":
             values = -source.random(dims) - 0.5
         if parameter.statistic and parameter.name != "lambdas":
             values = values * (scale**2 if parameter.name == "var" else scale)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 
+from normonnx import optimize
+from normonnx.catalogue.contents import CATALOGUE
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event
 from normonnx.lower.opsets import move, obstacles
@@ -345,3 +348,14 @@ def test_a_default_that_the_caller_may_override_is_no_constant() -> None:
     )
     proto.graph.input.add().CopyFrom(onnx.helper.make_tensor_value_info("axes", 7, [1]))
     assert refused(proto, 18, 13) == "its axes must be constant in opset 17"
+
+
+def test_a_function_without_calls_goes_with_an_opset_that_has_none() -> None:
+    """Its calls were written in primitives before."""
+    call = CATALOGUE["StandardScaler"].define(("N", 2), mean=np.ones(2))
+    model = call.model("function", opset=17)
+    moved = optimize(model, style="primitive", opset=11, verify="final")
+    assert [node.op_type for node in moved.model.graph] == ["Sub"]
+    assert not moved.model.functions
+    assert moved.report.verification is not None
+    assert moved.report.verification.passed

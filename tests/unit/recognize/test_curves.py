@@ -137,10 +137,10 @@ def test_min_max_scaler_with_a_clip(nodes: str) -> None:
     text = ROWS + f"<float[4] low, float[4] f, {NUMBERS}> " + nodes
     found = recognised(text, low=[-1, 0.5, 2, -3], f=[2, 0.25, 1, 0.5])
     assert found.names == "MinMaxScaler"
-    np.testing.assert_allclose(found.parameter("data_min"), [-1, 0.5, 2, -3], 1e-6)
-    np.testing.assert_allclose(found.parameter("data_max"), [-0.5, 4.5, 3, -1], 1e-6)
-    numbers = [found.only.call.attributes[name] for name in ("minimum", "maximum", "clip")]
-    assert numbers == [0.0, 1.0, 1]
+    np.testing.assert_allclose(found.parameter("scale"), [2, 0.25, 1, 0.5], 1e-6)
+    np.testing.assert_allclose(found.parameter("shift"), [2, -0.125, -2, 1.5], 1e-6)
+    assert found.parameter("minimum") == [0.0]
+    assert found.parameter("maximum") == [1.0]
     assert not found.reasons
 
 
@@ -150,8 +150,8 @@ def test_min_max_scaler_as_scikit_learn_keeps_it() -> None:
     nodes = "{ m = Mul(x, s) a = Add(m, b) y = Clip(a, least, two) }"
     found = recognised(text + nodes, s=[3, 1, 0.5, 2], b=[0, -1, 4, 0.25])
     assert found.names == "MinMaxScaler"
-    assert found.only.call.attributes["minimum"] == -1
-    assert found.only.call.attributes["maximum"] == 2
+    assert found.parameter("minimum") == [-1]
+    assert found.parameter("maximum") == [2]
 
 
 NO_CLIPS = [

@@ -1,0 +1,1 @@
+"""Torch modules and fitted scalers as ONNX."""

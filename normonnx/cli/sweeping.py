@@ -1,4 +1,4 @@
-"""From `normonnx sweep VERB` to command lines of that verb: which options it takes, and their files.
+"""From `normonnx sweep VERB` to command lines of that verb: its options and their files.
 
 A sweep takes the options of its verb except those that only make sense for one model. What is said
 on the command line holds for every model; a manifest says it for one, and then replaces that.

@@ -1,4 +1,4 @@
-"""`normonnx sweep VERB`: a verb over many models, on local processes or a Ray cluster; resumable."""
+"""`normonnx sweep VERB`: a verb over many models, on local processes or a Ray cluster."""
 
 from __future__ import annotations
 

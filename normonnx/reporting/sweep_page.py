@@ -71,7 +71,8 @@ def _bar(report: SweepReport, total: int) -> str:
             start += number
 
     size = f'viewBox="0 0 {max(total, 1)} 1" preserveAspectRatio="none"'
-    return f'<div class="bar"><svg {size} role="img" aria-label="Shares">{"".join(rects())}</svg></div>\n'
+    picture = f'<svg {size} role="img" aria-label="Shares">{"".join(rects())}</svg>'
+    return f'<div class="bar">{picture}</div>\n'
 
 
 def _table(report: SweepReport) -> str:

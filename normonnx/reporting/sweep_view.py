@@ -43,7 +43,9 @@ def _blocks(report: SweepReport, folder: Path, *, every_model: bool) -> Iterator
     total = len(report.results) + len(report.not_run)
     reused = f", {report.reused} of them done before" if report.reused else ""
     yield terminal.heading(f"{report.verb}: {count(total, 'model')}{reused}")
-    rows = [(outcome(found), str(number)) for found, number in report.counts.items()]
+    rows: list[tuple[str | Text, ...]] = [
+        (outcome(found), str(number)) for found, number in report.counts.items()
+    ]
     if report.not_run:
         rows.append((Text("not run", style="bold yellow"), str(len(report.not_run))))
     yield terminal.indented(terminal.table(("outcome", ">models"), rows))
@@ -69,5 +71,7 @@ def _reasons(results: list[ModelResult]) -> RenderableType:
 
 def _figures(report: SweepReport) -> RenderableType:
     titles = ("outcome", "model", *TITLES.get(report.verb, ()), "why")
-    rows = [(outcome(one.outcome), one.model, *cells(one), one.reason) for one in report.results]
+    rows: list[tuple[str | Text, ...]] = [
+        (outcome(one.outcome), one.model, *cells(one), one.reason) for one in report.results
+    ]
     return terminal.table(titles, rows)

@@ -69,7 +69,7 @@ def subjects(words: Sequence[str], manifest_files: Sequence[Path], out: Path) ->
     for one in (*_from_words(words, out), *_from_manifests(manifest_files, out)):
         found.setdefault(one.identity, one)
     if not found:
-        message = f"no model found; name .onnx files, a folder that holds some, or a pattern such as 'models/**/*{SUFFIX}'"
+        message = "no model found; name .onnx files, or a folder that holds some"
         raise UsageError(message)
     models = list(found.values())
     shared = _shared([one.path for one in models if one.below is None])

@@ -28,6 +28,7 @@ from normonnx.sweep.executor import (
     Output,
     Task,
 )
+from normonnx.sweep.worker import SIGNALLED
 
 WORKER: Final = "normonnx.sweep.worker"
 POLL: Final = 0.05  # seconds
@@ -87,15 +88,16 @@ class Child:
         return time.monotonic() - self._started
 
     def _ended(self, status: int) -> Ended:
-        if status >= 0:
+        if 0 <= status <= SIGNALLED:
             return Ended(status, "", "", self._seconds())
+        number = -status if status < 0 else status - SIGNALLED
         try:
-            name = signal.Signals(-status).name
+            name = signal.Signals(number).name
         except ValueError:
-            name = f"signal {-status}"
-        hint = "; it may have run out of memory" if status == -signal.SIGKILL else ""
+            name = f"signal {number}"
+        hint = "; it may have run out of memory" if number == signal.SIGKILL else ""
         reason = f"its process was ended by {name}{hint}"
-        return Ended(None, "crashed", reason, self._seconds(), outside=-status in _OUTSIDE)
+        return Ended(None, "crashed", reason, self._seconds(), outside=number in _OUTSIDE)
 
 
 def spelled(

@@ -16,8 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath, PurePosixPath
 from typing import Final
 
-# Control characters, what Windows refuses, and halves of characters that no file can hold.
-_ODD: Final = re.compile('[\x00-\x1f\x7f-\x9f<>:"|?*\\\\\u2028\u2029\ud800-\udfff]')
+_REFUSED: Final = '<>:"|?*\\'  # by Windows
 _LONGEST: Final = 150  # bytes of one part; a file's name may have 255, and we append to it
 _DIGITS: Final = 10
 
@@ -50,7 +49,8 @@ def _plain(path: PurePath) -> str:
 
 
 def _part(part: str) -> str:
-    made = _ODD.sub("_", part).rstrip(" .") or "_"
+    fit = (char if char.isprintable() and char not in _REFUSED else "_" for char in part)
+    made = "".join(fit).rstrip(" .") or "_"
     while len(made.encode()) > _LONGEST:
         stem, dot, suffix = made.rpartition(".")
         made = f"{stem[:-1]}{dot}{suffix}" if len(stem) > 1 and len(suffix) < _DIGITS else made[:-1]

@@ -59,11 +59,10 @@ class Store:
 
     def __enter__(self) -> Self:
         """Take the lock, and clear away what a sweep that was killed left behind."""
+        own = self._folder / _OWN
         try:
-            own = self._folder / _OWN
             own.mkdir(parents=True, exist_ok=True)
-            self._lock = (own / "lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = _locked(own / "lock")
             self._clear()
             self.staging.mkdir()
         except BlockingIOError:
@@ -213,6 +212,21 @@ class Store:
 
 
 _WRITING: Final = ("optimize", "lower")
+
+
+def _locked(path: Path) -> IO[str]:
+    """The file, open and locked; the lock goes with this process, however it ends.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise
+    return file
 
 
 def _flush(folder: Path) -> None:

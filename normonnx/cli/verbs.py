@@ -25,6 +25,7 @@ VERBS: Final[Mapping[str, str]] = {
     "record": "normonnx.cli.verb_record:record",
     "compare": "normonnx.cli.verb_compare:compare",
     "tune": "normonnx.cli.verb_tune:tune",
+    "sweep": "normonnx.cli.verb_sweep:sweep",
     "explain": "normonnx.cli.verb_explain:explain",
     "list": "normonnx.cli.verb_list:list_",
 }

@@ -6,6 +6,8 @@ import math
 
 _STEP = 1000  # decimal prefixes, as disks and model zoos count
 _FEW = 10
+_MINUTE = 60  # seconds
+_HOUR = 60 * _MINUTE
 
 
 def printable(text: str) -> str:
@@ -57,3 +59,14 @@ def listed(names: tuple[str, ...], *, most: int = 3) -> str:
     """The first few names, and how many more there are."""
     shown = ", ".join(printable(name) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it, for example "40 s", "3 min" or "2 h 10 min"."""
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{round(whole / _MINUTE)} min"
+    hours, rest = divmod(whole, _HOUR)
+    return f"{hours} h {rest // _MINUTE} min"

@@ -40,10 +40,10 @@ def document(report: ValidationReport, subject: str) -> str:
         report: What `normonnx.validate` or `compare` returned.
         subject: What was judged, for example the path of the model.
     """
-    root = ET.Element("testsuites", {"name": _plain(f"normonnx {subject}")})
+    root = ET.Element("testsuites", {"name": plain(f"normonnx {subject}")})
     for suite in _suites(report):
         root.append(_suite(suite, report, subject))
-    _count(root, root.iter("testcase"))
+    counted(root, root.iter("testcase"))
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
@@ -68,23 +68,21 @@ def _suites(report: ValidationReport) -> list[_Suite]:
 
 
 def _suite(suite: _Suite, report: ValidationReport, subject: str) -> ET.Element:
-    element = ET.Element("testsuite", {"name": _plain(f"{suite.question}: {suite.backend}")})
+    element = ET.Element("testsuite", {"name": plain(f"{suite.question}: {suite.backend}")})
     properties = ET.SubElement(element, "properties")
     for name, value in _properties(suite, report):
-        ET.SubElement(properties, "property", {"name": _plain(name), "value": _plain(value)})
-    classname = _plain(f"{subject}.{suite.question}.{suite.backend}")
+        ET.SubElement(properties, "property", {"name": plain(name), "value": plain(value)})
+    classname = plain(f"{subject}.{suite.question}.{suite.backend}")
     run = suite.run
     if run is not None and (not suite.comparisons or run.verdict in _ERRORS):
         case = ET.SubElement(element, "testcase", {"classname": classname, "name": "runs"})
         reason = run.reason or "; ".join(run.notes) or "nothing was compared"
         _outcome(case, "error" if run.verdict in _ERRORS else "skipped", run.verdict, reason)
     for one in suite.comparisons:
-        name = _plain(
-            f"{one.output or 'model'} [{one.case}]" if one.case else one.output or "model"
-        )
+        name = plain(f"{one.output or 'model'} [{one.case}]" if one.case else one.output or "model")
         case = ET.SubElement(element, "testcase", {"classname": classname, "name": name})
         _judged(case, one, report)
-    _count(element, element.iter("testcase"))
+    counted(element, element.iter("testcase"))
     return element
 
 
@@ -114,10 +112,10 @@ def _is_about(found: Divergence, one: Comparison) -> bool:
 
 
 def _outcome(case: ET.Element, kind: str, verdict: Verdict, reason: str) -> None:
-    found = ET.SubElement(case, kind, {"message": _plain(reason)})
+    found = ET.SubElement(case, kind, {"message": plain(reason)})
     if kind != "skipped":
         found.set("type", verdict.value)
-        found.text = _plain(reason)
+        found.text = plain(reason)
 
 
 def _properties(suite: _Suite, report: ValidationReport) -> Iterable[tuple[str, str]]:
@@ -136,13 +134,14 @@ def _properties(suite: _Suite, report: ValidationReport) -> Iterable[tuple[str, 
     yield from (("note", note) for note in report.notes)
 
 
-def _count(element: ET.Element, cases: Iterable[ET.Element]) -> None:
+def counted(element: ET.Element, cases: Iterable[ET.Element]) -> None:
+    """Say in an element how many cases it has, and how they went."""
     found = list(cases)
     element.set("tests", str(len(found)))
     for attribute, kind in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         element.set(attribute, str(sum(case.find(kind) is not None for case in found)))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that XML can hold; what it can't is shown as Python would escape it."""
     return _FORBIDDEN.sub(lambda found: ascii(found[0])[1:-1], text)

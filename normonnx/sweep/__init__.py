@@ -1,0 +1,1 @@
+"""Many models: one verb on each, on local processes or a Ray cluster, resumable at any moment."""

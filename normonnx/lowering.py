@@ -26,6 +26,7 @@ from normonnx.lower.writing import Writing
 from normonnx.recognize.emitting import Observer, emit
 from normonnx.recognize.finding import find
 from normonnx.recognize.findings import Found
+from normonnx.recognize.structures import Structures
 
 RULE: Final = "lower"
 _DIVIDING: Final = frozenset({"Div", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "Sqrt"})
@@ -72,7 +73,7 @@ def lower(  # noqa: PLR0913
     if wanted.style is Style.ANY and limit is None and not _may_normalize(model):
         return Lowered((), (), frozenset())
     findings = find(model, keep_inputs)
-    forms = Forms(model, wanted, limit, keep_inputs)
+    forms = Forms(model, wanted, limit, findings.ranks)
     applied, refused = emit(model, findings, keep=keep, observer=observer, writer=forms)
     measuring = [found for found in findings.norms if not found.fixed]
     nodes = {label(node) for found in measuring for node in found.region.nodes}
@@ -100,13 +101,15 @@ class Forms:
         model: ir.Model,
         wanted: Wanted,
         limit: int | None = None,
-        keep_inputs: Collection[str] = (),
+        ranks: Ranks | None = None,
     ) -> None:
         self._model = model
         self._wanted = wanted
         self._limit = limit
-        self._constants = Constants(model, keep_inputs)
-        self._ranks = Ranks(model, self._constants)
+        self._ranks = ranks or Ranks(model, Constants(model))
+        self._constants = self._ranks.constants
+        self._structures = Structures(self._constants.get, self._ranks.rank)
+        self._fitting: dict[tuple[object, ...], bool] = {}
         self._choices: dict[int, Choice] = {}
         self._alike: dict[tuple[object, ...], Choice] = {}
         self._spellings: dict[int, Spelling] = {}
@@ -219,10 +222,21 @@ class Forms:
         if outputs > form.outputs:
             return False
         known = Knowledge(self._constants.get, self._ranks.rank, strictly)
-        template = self._template(found, form, outputs)
-        if not self._stands(found, template, replace(known, any_content=True)):
+        if not self._may_stand(found, form, outputs, known):
             return False
         return self._stands(found, self._made(found, form, outputs), known)
+
+    def _may_stand(self, found: Found, form: Form, outputs: int, known: Knowledge) -> bool:
+        """Whether it stands there as far as operators, attributes and wires go; remembered."""
+        weaker = replace(known, any_content=True)
+        structure = self._structures.of(found)
+        if structure is None:
+            return self._stands(found, self._template(found, form, outputs), weaker)
+        key = (structure, known.strictly, form.name, outputs, *self._key(found), _kinds(found))
+        if key not in self._fitting:
+            template = self._template(found, form, outputs)
+            self._fitting[key] = self._stands(found, template, weaker)
+        return self._fitting[key]
 
     def _stands(self, found: Found, placed: Placed, known: Knowledge) -> bool:
         """Whether a form, written on placeholders, stands where something was found."""

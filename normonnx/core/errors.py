@@ -38,6 +38,18 @@ def worst(codes: Iterable[ExitCode]) -> ExitCode:
     return min(codes, key=_SEVERITY.index, default=ExitCode.OK)
 
 
+# What asking about nodes raises whose shapes don't fit together: no legal model, but loading can't
+# tell, as it infers no shapes. Whoever asks knows nothing then.
+ILL_FORMED: Final = (
+    IndexError,
+    KeyError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    ZeroDivisionError,
+)
+
+
 class NormonnxError(Exception):
     """Base of all errors raised on purpose. `exit_code` is what the command line returns."""
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from normonnx.core.errors import ILL_FORMED
 from normonnx.core.events import Event, Obstacle
 from normonnx.fold.apply import Applier
 from normonnx.fold.plan import Plan, Refusal
@@ -126,7 +127,10 @@ def _swept_once(applier: Applier, name: str, rule: Rule, observer: Observer | No
     fates: list[Fate] = []
     graphs = list(walk.all_graphs(applier.surroundings.model))
     for node in _nodes(graphs, backwards=True):
-        found = rule(applier.surroundings, node)
+        try:
+            found = rule(applier.surroundings, node)
+        except ILL_FORMED as error:
+            found = _no_legal_node(node, error)
         if found is None or _is_dead(node):
             continue
         if isinstance(found, Plan):
@@ -142,6 +146,15 @@ def _swept_once(applier: Applier, name: str, rule: Rule, observer: Observer | No
         if not found.quiet:
             refused.append(Event(name, label(node), node.op_type, found.reason))
     return Folding(tuple(applied), tuple(reversed(refused)), tuple(fates))
+
+
+def _no_legal_node(node: ir.Node, error: Exception) -> Refusal:
+    """What is said of a node, or of one near it, that no runtime would load: of wrong shapes, say.
+
+    Loading checks what operators are given, not whether shapes fit.
+    """
+    logger.debug("%s %s tells nothing: %s", node.op_type, node.name, error)
+    return Refusal(f"{node.op_type}: shapes around it don't fit together", quiet=True)
 
 
 def _nodes(graphs: Iterable[ir.Graph], *, backwards: bool) -> Iterator[ir.Node]:
@@ -186,7 +199,10 @@ class _Work:
             if not self._is_asked_about(node):
                 continue
             self.planner = self.planner or Planner(self.surroundings)
-            found = ask(self.planner, node)
+            try:
+                found = ask(self.planner, node)
+            except ILL_FORMED as error:
+                found = _no_legal_node(node, error)
             if found is None or _is_dead(node):
                 continue
             if isinstance(found, Plan):

@@ -21,6 +21,8 @@ class Arguments:
 
     def given(self, value: ir.Value) -> Sequence[ir.Value]:
         """What is given for the parameter of a function, call by call; nothing for other values."""
+        if not self._functions:
+            return ()
         key = self._functions.get(id(value.graph))
         if key is None or not value.is_graph_input():
             return ()
@@ -34,6 +36,8 @@ class Arguments:
 
     def result(self, value: ir.Value) -> ir.Value | None:
         """What a function gives for the output of its only call; None for other values."""
+        if not self._model.functions:
+            return None
         node = value.producer()
         key = None if node is None else node.op_identifier()
         if node is None or key not in self._model.functions or len(self._called()[key]) != 1:

@@ -16,7 +16,7 @@ import onnx
 import onnx_ir as ir
 
 from normonnx.core.errors import InvalidModelError
-from normonnx.graph import schemas, tensors, walk
+from normonnx.graph import calls, schemas, tensors, walk
 
 LOWEST_OPSET = 7
 LOWEST_IR_VERSION = 3
@@ -176,9 +176,12 @@ def check_length(name: str, tensor_name: str | None, kind: Kind, found: int) -> 
 def check_structure(model: ir.Model, name: str) -> None:
     """Refuse nodes that don't fit their operator, and values undefined, repeated or used too early.
 
+    So are functions that call themselves.
+
     Raises:
         InvalidModelError: Naming the value and the node.
     """
+    calls.check_recursion(model, name)
     opsets = model.opset_imports
     _Checker(name, opsets, model.functions.keys()).check_graph(model.graph, set())
     for function in model.functions.values():

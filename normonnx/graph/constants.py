@@ -60,6 +60,13 @@ class Constants:
         """The constant content of a value, read-only; None when it is not a known constant."""
         if value is None:
             return None
+        found = self._known.get(id(value))
+        if found is not None:
+            return found[1]
+        if not self._needed(value):
+            array = self._evaluate(value)
+            self._known[id(value)] = value, array
+            return array
         waiting = [(value, False)]
         while waiting:
             current, ready = waiting.pop()

@@ -25,6 +25,19 @@ class _TooLarge(Exception):  # noqa: N818  # control flow, never seen outside
     pass
 
 
+_FAILURES: Final = (
+    _TooLarge,
+    ArithmeticError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    RuntimeError,  # numpy's, of more than 32 axes
+    TypeError,
+    ValueError,
+)
+
+
 def evaluate(
     evaluator: Evaluator, node: ir.Node, inputs: Arrays, largest: int
 ) -> npt.NDArray[Any] | None:
@@ -32,7 +45,7 @@ def evaluate(
     try:
         with np.errstate(all="ignore"):
             return evaluator(node, inputs, largest)
-    except (_TooLarge, ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError):
+    except _FAILURES:
         return None
 
 

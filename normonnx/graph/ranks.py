@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
+from normonnx.core.errors import ILL_FORMED
 from normonnx.core.version import DOMAIN
 from normonnx.graph import folding
 from normonnx.graph.arguments import Arguments
@@ -74,7 +75,13 @@ class Ranks:
         return None if value is None else self._known.get(id(value), (value, None))[1]
 
     def _by_rules(self, value: ir.Value) -> Lengths | None:
-        if id(value) not in self._known:
+        found = self._known.get(id(value))
+        if found is not None:
+            return found[1]
+        if all(id(needed) in self._known for needed in self._needed(value)):  # a walk forwards
+            lengths = self._by_rule(value)
+            self._known[id(value)] = value, lengths
+        else:
             for current in self._sources_first(value):
                 self._known[id(current)] = (current, self._by_rule(current))
         return self._known[id(value)][1]
@@ -144,7 +151,10 @@ class Ranks:
         index = next(i for i, output in enumerate(node.outputs) if output is value)
         if index and node.op_type not in OTHER_OUTPUTS:
             return None
-        found = rule(self, node, index)
+        try:
+            found = rule(self, node, index)
+        except ILL_FORMED:  # no legal node: a weight of rank 1, say
+            return None
         return None if found is None else completed(found)
 
     def _by_inference(self, value: ir.Value) -> Dims | None:

@@ -94,7 +94,8 @@ class _Match:
             if given is theirs:
                 return True
             held = self._known.constant_of(given) if isinstance(given, ir.Value) else given
-            return held is not None and _equal(held, self._known.constant_of(theirs))
+            alike = _same_kind if self._known.any_content else _equal
+            return held is not None and alike(held, self._known.constant_of(theirs))
         one, other = mine.producer(), theirs.producer()
         if one is None or other is None:
             return False

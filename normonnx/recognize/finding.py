@@ -66,7 +66,7 @@ def find(model: ir.Model, keep_inputs: Collection[str] = ()) -> Findings:
             norms += found
             near_misses += _in_order(graph, [*search.near_misses, *missed])
             within |= {id(node) for each in found for node in each.region.nodes}
-    return Findings(tuple(norms), tuple(near_misses))
+    return Findings(tuple(norms), tuple(near_misses), ranks)
 
 
 _Ended = TypeVar("_Ended", "Found", "NearMiss")

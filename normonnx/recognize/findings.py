@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.norm import DOMAIN, Dim
+from normonnx.graph.ranks import Ranks
 from normonnx.recognize.arguments import Argument
 from normonnx.recognize.fused import Surplus
 from normonnx.recognize.regions import Region
@@ -105,14 +106,17 @@ class Findings:
     Attributes:
         norms: Each normalization, in graph order.
         near_misses: Each chain that is nearly one, in graph order.
+        ranks: Of the model's values, as it was; rewrites leave every value as long as it is.
     """
 
     norms: tuple[Found, ...]
     near_misses: tuple[NearMiss, ...]
+    ranks: Ranks
 
     def only(self, *, affine: bool) -> Findings:
         """Those that are but a scale and a shift, or all others."""
         return Findings(
             tuple(found for found in self.norms if found.is_affine == affine),
             tuple(miss for miss in self.near_misses if miss.is_affine == affine),
+            self.ranks,
         )

@@ -13,6 +13,7 @@ from typing import Final
 
 import onnx_ir as ir
 
+from normonnx.core.errors import ILL_FORMED
 from normonnx.graph.constants import Constants
 from normonnx.graph.ranks import Ranks
 from normonnx.graph.steering import taken_branch
@@ -30,6 +31,7 @@ from normonnx.recognize.windows import WINDOWS
 
 logger: Final = logging.getLogger(__name__)
 _MOST_ROOTS: Final = 24
+_MOST_OPERANDS: Final = 64  # no normalization adds up, or joins, as many
 TRANSFERS: Final[Mapping[tuple[str, str], Transfer]] = {
     **{
         ("", name): transfer
@@ -97,6 +99,8 @@ class Known:
 
     def _learn(self, node: ir.Node, transfer: Transfer) -> None:
         ask = self.asked
+        if len(node.inputs) > _MOST_OPERANDS:
+            return
         arrays = [None if value is None else ask.constant(value) for value in node.inputs]
         variable = [v for v, a in zip(node.inputs, arrays, strict=True) if a is None and v]
         if not variable or not variable[0].name:
@@ -115,7 +119,7 @@ class Known:
                 continue
             try:
                 fact = transfer(self.asked, node, operands)
-            except (IndexError, ValueError) as error:  # no legal node: of wrong shapes, say
+            except ILL_FORMED as error:  # no legal node: of wrong shapes, say
                 logger.debug("%s %s tells nothing: %s", node.op_type, node.name, error)
                 continue
             if fact is not None and (rank is None or len(fact.frame) == rank):

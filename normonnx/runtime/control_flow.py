@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _ENDLESS = 1 << 63
 _UNBATCHED = 9  # Scan 8 had a batch dimension and lengths of its own
-_PATIENCE = 1_000_000  # rounds; a loop that only its condition ends may never end
+_PATIENCE = 150_000  # nodes in the rounds of loops; one that only its condition ends may never end
 
 
 def run(
@@ -54,9 +54,10 @@ def _loop(
     scanned: list[list[Any]] = [[] for _ in range(len(body.outputs) - 1 - len(carried))]
     iteration = 0
     while condition and iteration < trips:
-        if iteration >= _PATIENCE:
+        runner.looped += len(body)
+        if runner.looped > _PATIENCE:
             message = (
-                f"the oracle gave up on Loop {node.name!r} after {_PATIENCE} rounds; "
+                f"the oracle gave up on Loop {node.name!r} after {iteration} rounds; "
                 "validate with inputs that end it"
             )
             raise UnsupportedOperatorError(message)

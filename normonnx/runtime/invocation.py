@@ -16,7 +16,6 @@ Integer = int  # Invocation.int hides the type of that name
 Integers = list[int]
 Floats = list[float]  # as Invocation.float does
 Inputs = Sequence[Any]  # arrays, None for one left out, lists for sequences
-MAX_BYTES = 16 << 30  # what one value may take
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,8 +21,9 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import is_float, is_narrow
 from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOperatorError
+from normonnx.graph import calls, walk
 from normonnx.graph.folding import constant_attribute
-from normonnx.runtime import blas, reference
+from normonnx.runtime import blas, reference, sizes
 from normonnx.runtime.invocation import Array, Invocation
 from normonnx.runtime.kernels import KERNELS_BY_DOMAIN
 from normonnx.runtime.kernels.movement import MOVEMENTS, promoted
@@ -78,6 +79,11 @@ _PER_TERM: Final = 0.25
 _ABSOLUTE: Final = frozenset({"Sigmoid"})
 
 
+# Functions that call one another may be written in a few lines and take for ever.
+_WRITTEN_OUT: Final = 50_000  # nodes
+_TIMES_HELD: Final = 20  # and so many for each node that the model holds
+_DEEPEST_CALLS: Final = 64
+
 Watch = Callable[[ir.Node, Sequence[Any], Sequence[Any]], Sequence[Any] | None]
 
 
@@ -128,6 +134,7 @@ def evaluate(  # noqa: PLR0913
 
 def _evaluated(run: _Run, feeds: Mapping[str, Any], keep: Collection[str]) -> dict[str, Any]:
     model = run.model
+    _check_calls(model)
     scope = _Scope({}, {}, model.opset_imports)
     for value in model.graph.inputs:
         name = value.name or ""
@@ -161,6 +168,7 @@ class _Run:
         self._precision = Precision() if narrow or perturb is not None else None
         self._narrow = narrow
         self._last_uses: dict[int, dict[int, list[ir.Value]]] = {}
+        self.looped = 0  # nodes evaluated in rounds of loops
 
     def moved_input(self, given: Any) -> Any:  # noqa: ANN401
         """A graph input in float64, moved by a roundoff of its own type if that is asked for."""
@@ -268,6 +276,8 @@ class _Run:
             (scope.opsets.get(name, 0) for name in _STANDARD), default=0
         )
         call = Invocation(node, attributes, version)
+        if domain == "":
+            sizes.check(call, inputs)
         kernel = KERNELS_BY_DOMAIN.get(domain, {}).get(node.op_type)
         results = reference.run(call, inputs) if kernel is None else kernel(call, inputs)
         if self._perturb is not None and domain == "":
@@ -334,6 +344,24 @@ def _resolved(node: ir.Node, outer: Mapping[str, ir.Attr]) -> dict[str, ir.Attr]
         if given is not None and given.value is not None:
             found[name] = ir.Attr(name, given.type, given.value)
     return found
+
+
+def _check_calls(model: ir.Model) -> None:
+    """Refuse functions that would be evaluated without an end.
+
+    Raises:
+        UnsupportedOperatorError: They call one another too often, or too deep.
+    """
+    if not model.functions:
+        return
+    nodes, depth = calls.written_out(model)
+    held = sum(len(graph) for graph in walk.all_graphs(model))
+    if depth > _DEEPEST_CALLS or nodes > _WRITTEN_OUT + _TIMES_HELD * held:
+        message = (
+            f"the oracle can't evaluate functions that call one another {depth} deep, "
+            f"{nodes:.3g} nodes where written out; call them less often"
+        )
+        raise UnsupportedOperatorError(message)
 
 
 def _is_whole(array: Array) -> bool:

@@ -49,7 +49,7 @@ def check_json(json_to: str | None, *, inputs: Iterable[Path] = ()) -> None:
     Raises:
         UsageError: It can't be written, or is one of `inputs`.
     """
-    _check_written("--json", json_to, inputs)
+    check_written("--json", json_to, inputs)
 
 
 def check_junit(junit_to: str | None, json_to: str | None, *, inputs: Iterable[Path] = ()) -> None:
@@ -62,10 +62,15 @@ def check_junit(junit_to: str | None, json_to: str | None, *, inputs: Iterable[P
         message = "--junit - is no file; name one, such as report.xml"
         raise UsageError(message)
     other = () if json_to in (None, "-") else (Path(json_to or ""),)
-    _check_written("--junit", junit_to, (*inputs, *other))
+    check_written("--junit", junit_to, (*inputs, *other))
 
 
-def _check_written(option: str, destination: str | None, inputs: Iterable[Path]) -> None:
+def check_written(option: str, destination: str | None, inputs: Iterable[Path]) -> None:
+    """Check where a document is to go, before any work is done.
+
+    Raises:
+        UsageError: It can't be written, or is one of `inputs`.
+    """
     from normonnx.reporting import documents
 
     if destination is None:

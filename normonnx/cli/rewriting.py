@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
+from normonnx.cli.html import check_html, html_options, write_html
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode, UsageError
 from normonnx.core.verdicts import Verdict
@@ -38,6 +39,8 @@ class _Work:
     dry_run: bool
     force: bool
     json_to: str | None
+    html_to: str | None
+    no_measure: bool
 
 
 def rewriting_options(command: Command) -> Command:
@@ -97,6 +100,7 @@ def rewriting_options(command: Command) -> Command:
         click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),
         json_option,
     )
+    command = html_options(command)
     for option in reversed(options):
         command = option(command)
     return command
@@ -111,13 +115,14 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     """
     import normonnx
     from normonnx.cli.disk import size_on_disk
+    from normonnx.cli.pages import Optimized, of_optimization
     from normonnx.reporting import rewrite_view, terminal
 
     own = {field.name for field in fields(_Work)}
     work = _Work(**{name: value for name, value in options.items() if name in own})
     asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
-    _check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    _check_places(work)
     with terminal.progress(f"optimizing {model.name}"):
         result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
     verification = result.report.verification
@@ -126,6 +131,12 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     if written is not None:
         normonnx.save(result.model, written, force=work.force)
     after = size_on_disk(written) if written is not None else None
+    if work.html_to is not None:
+        done = Optimized(
+            verb, model, written, result, (before, after), no_measure=work.no_measure
+        )
+        with terminal.progress(f"measuring for {work.html_to}"):
+            write_html(of_optimization(done), work.html_to)
     content = {
         "model": model,
         "output": written,
@@ -144,24 +155,25 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     )
 
 
-def _check_places(
-    model: Path, output: Path | None, json_to: str | None, *, force: bool, dry_run: bool
-) -> None:
+def _check_places(work: _Work) -> None:
     """Fail before the work, not after it, where the result could not be written.
 
     Raises:
         UsageError: There is no model, or a place to write to is missing or can't be used.
+        UnavailableError: A report is asked for, and what makes reports is not installed.
     """
     from normonnx.graph.paths import writable_output
     from normonnx.graph.reading import files_of
 
-    read = files_of(model)
-    if output is None and not dry_run:
+    read, output = files_of(work.model), work.output
+    if output is None and not work.dry_run:
         message = "no place for the result; give -o OUTPUT, or --dry-run to write nothing"
         raise UsageError(message)
     if output is not None:
-        writable_output(output, inputs=read, force=force)
-    check_json(json_to, inputs=read if output is None else (*read, output))
+        writable_output(output, inputs=read, force=work.force)
+    places = read if output is None else (*read, output)
+    check_json(work.json_to, inputs=places)
+    check_html(work.html_to, work.json_to, inputs=places, no_measure=work.no_measure)
 
 
 def _is_sound(verification: ValidationReport | None) -> bool:

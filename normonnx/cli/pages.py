@@ -78,19 +78,18 @@ def of_optimization(done: Optimized) -> Page:
         reproduction.section(files, [] if judged is None else [judged], measured),
     ]
     place = "nothing was written" if done.output is None else f"written to {done.output.name}"
+    place = f"; {place}" if done.verb != "demo" else ""
     return Page(
         done.verb,
         done.model.name,
-        f"{_said(judged)} {_counted(done.result.report)}; {place}.",
+        f"{_said(judged)} {_counted(done.result.report)}{place}.",
         tuple(sections),
         None if judged is None else judged.verdict,
         f"for {done.result.report.target}" if done.verb != "demo" else "the bundled model",
     )
 
 
-def _measured(
-    done: Optimized, before: ir.Model
-) -> tuple[Measurements, ValidationReport | None]:
+def _measured(done: Optimized, before: ir.Model) -> tuple[Measurements, ValidationReport | None]:
     """Timings, and what is known of the accuracy."""
     import normonnx
 
@@ -161,4 +160,3 @@ def of_validation(model: Path, against: Path | None, judged: ValidationReport) -
     said = _said(judged).removesuffix(";")
     subtitle = "" if against is None else f"against {against.name}"
     return Page("validate", model.name, f"{said}.", tuple(sections), judged.verdict, subtitle)
-

@@ -52,7 +52,9 @@ def chosen(found: Inspection, node: str | None) -> NormFound | AffineFound:
     """
     every: tuple[NormFound | AffineFound, ...] = (*found.norms, *found.affines)
     if not every:
-        message = "the model has no normalization and no per-channel affine to draw; leave --svg out"
+        message = (
+            "the model has no normalization and no per-channel affine to draw; leave --svg out"
+        )
         raise UsageError(message)
     if node is None:
         return next((one for one in every if one.foldable), every[0])

@@ -132,9 +132,7 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
         normonnx.save(result.model, written, force=work.force)
     after = size_on_disk(written) if written is not None else None
     if work.html_to is not None:
-        done = Optimized(
-            verb, model, written, result, (before, after), no_measure=work.no_measure
-        )
+        done = Optimized(verb, model, written, result, (before, after), no_measure=work.no_measure)
         with terminal.progress(f"measuring for {work.html_to}"):
             write_html(of_optimization(done), work.html_to)
     content = {

@@ -23,6 +23,12 @@ from normonnx.graph.walk import label
 _MOST: Final = 12  # nodes drawn of one side
 _BESIDE: Final = 3  # neighbors drawn above, and as many below
 _COMPARED: Final = 1 << 16  # entries of a weight
+_OF_SHAPES: Final = frozenset({"Constant", "Shape", "Size"})
+# What exporters compute shapes with; other operators don't take them.
+_ON_SHAPES: Final = frozenset(
+    {"Add", "Cast", "Concat", "Div", "Equal", "Gather", "Identity", "Mul", "Range", "Reshape"}
+    | {"Slice", "Squeeze", "Sub", "Unsqueeze", "Where"}
+)
 _FARTHEST: Final = 6  # nodes between two that belong to one rewrite
 
 
@@ -43,32 +49,37 @@ def around(
     graph, core = _found(before, names)
     if graph is None:
         return None
-    place = _connected(graph, core)
-    shown = _in_order(graph, [*place[:_MOST], *_beside(place)])
+    links = _Links(graph)
+    place = _connected(graph, core, links)
+    beside = [*_above(place, links), *_below(place, links)]
+    shown = _in_order(graph, [*place[:_MOST], *beside])
     if after is None:
-        return Neighborhood(title, _part(shown, {}, len(place)))
+        return Neighborhood(title, _part(shown, {}, len(place), links))
     later = _same_graph(before, after, graph)
     now = {} if later is None else {label(node): node for node in later}
     earlier = {label(node): node for node in graph}
     fates: dict[str, Fate] = {label(node): _fate(node, now.get(label(node))) for node in shown}
-    then = _part(shown, fates, len(place))
+    then = _part(shown, fates, len(place), links)
     if later is None:
         return Neighborhood(title, then)
-    present = _in_order(later, _present(place, now, earlier))
+    sides = place, _above(place, links), _below(place, links)
+    left = tuple([now[label(n)] for n in nodes if label(n) in now] for nodes in sides)
+    later_links = _Links(later)
+    present = _in_order(later, _present(left, earlier, later_links))
     fates = {
         name: "new" if name not in earlier else _fate(earlier[name], node)
         for node in present
         for name in (label(node),)
     }
     fates = {name: "new" if fate == "gone" else fate for name, fate in fates.items()}
-    return Neighborhood(title, then, _part(present, fates, len(present)))
+    return Neighborhood(title, then, _part(present, fates, len(present), later_links))
 
 
 def _found(model: ir.Model, names: Collection[str]) -> tuple[ir.Graph | None, list[ir.Node]]:
     """The graph that holds the first of the nodes, and those of them that are in it."""
     wanted = set(names)
     for graph in walk.all_graphs(model):
-        core = [node for node in graph if label(node) in wanted and node.op_type != "Constant"]
+        core = [node for node in graph if label(node) in wanted and not _is_aside(node)]
         if core:
             return graph, core
     return None, []
@@ -81,33 +92,33 @@ def _same_graph(before: ir.Model, after: ir.Model, graph: ir.Graph) -> ir.Graph 
     return next((one for one in walk.all_graphs(after) if one.name == graph.name), None)
 
 
-def _connected(graph: ir.Graph, core: Sequence[ir.Node]) -> list[ir.Node]:
+def _connected(graph: ir.Graph, core: Sequence[ir.Node], links: _Links) -> list[ir.Node]:
     """The nodes, and those on the shortest way between any that do not touch."""
-    place = {id(node): node for node in _touching(core[0], core)}
+    place = {id(node): node for node in _touching(core[0], core, links)}
     for node in core:
         if id(node) not in place:
-            together = _touching(node, core)
-            ways = [_way(one, place) for one in together]
+            together = _touching(node, core, links)
+            ways = [_way(one, place, links) for one in together]
             place |= {id(one): one for one in min(filter(None, ways), key=len, default=[])}
             place |= {id(one): one for one in together}
     return [node for node in graph if id(node) in place]
 
 
-def _touching(start: ir.Node, core: Sequence[ir.Node]) -> list[ir.Node]:
+def _touching(start: ir.Node, core: Sequence[ir.Node], links: _Links) -> list[ir.Node]:
     """Those of some nodes that hang together with one of them."""
     wanted = {id(node) for node in core}
     found = {id(start): start}
     waiting = [start]
     while waiting:
         node = waiting.pop()
-        for other in (*_givers(node), *_readers(node)):
+        for other in (*links.givers(node), *links.readers(node)):
             if id(other) in wanted and id(other) not in found:
                 found[id(other)] = other
                 waiting.append(other)
     return list(found.values())
 
 
-def _way(start: ir.Node, place: Collection[int]) -> list[ir.Node]:
+def _way(start: ir.Node, place: Collection[int], links: _Links) -> list[ir.Node]:
     """Nodes from one to the nearest of a place, both left out; none where it is too far."""
     came: dict[int, ir.Node | None] = {id(start): None}
     waiting = deque([(start, 0)])
@@ -121,41 +132,33 @@ def _way(start: ir.Node, place: Collection[int]) -> list[ir.Node]:
             return way
         if steps > _FARTHEST:
             continue
-        for other in (*_givers(node), *_readers(node)):
+        for other in (*links.givers(node), *links.readers(node)):
             if id(other) not in came:
                 came[id(other)] = node
                 waiting.append((other, steps + 1))
     return []
 
 
-def _beside(place: Sequence[ir.Node]) -> list[ir.Node]:
-    """A few nodes that a place reads from, and that read from it."""
-    return [*_above(place), *_below(place)]
-
-
-def _above(place: Sequence[ir.Node]) -> list[ir.Node]:
+def _above(place: Sequence[ir.Node], links: _Links) -> list[ir.Node]:
     inside = {id(node) for node in place}
-    found = {id(one): one for node in place for one in _givers(node) if id(one) not in inside}
+    found = {id(one): one for node in place for one in links.givers(node) if id(one) not in inside}
     return list(found.values())[:_BESIDE]
 
 
-def _below(place: Sequence[ir.Node]) -> list[ir.Node]:
+def _below(place: Sequence[ir.Node], links: _Links) -> list[ir.Node]:
     inside = {id(node) for node in place}
-    found = {id(one): one for node in place for one in _readers(node) if id(one) not in inside}
+    found = {id(one): one for node in place for one in links.readers(node) if id(one) not in inside}
     return list(found.values())[:_BESIDE]
 
 
 def _present(
-    place: Sequence[ir.Node], now: Mapping[str, ir.Node], earlier: Collection[str]
+    left: tuple[Sequence[ir.Node], ...], earlier: Collection[str], links: _Links
 ) -> list[ir.Node]:
-    """What is left of a place and beside it, and the new nodes between."""
-    kept, above, below = (
-        [now[label(node)] for node in nodes if label(node) in now]
-        for nodes in (place, _above(place), _below(place))
-    )
+    """What is left of a place, above and below it, and the new nodes between."""
+    kept, above, below = left
     chosen = {id(node): node for node in [*kept, *above, *below][: _MOST + _BESIDE]}
-    waiting = deque([*kept, *(one for node in below for one in _givers(node))])
-    waiting += [one for node in above for one in _readers(node)]
+    waiting = deque([*kept, *(one for node in below for one in links.givers(node))])
+    waiting += [one for node in above for one in links.readers(node)]
     seen = {id(node) for node in [*above, *below]}
     while waiting and len(chosen) < _MOST + _BESIDE:
         node = waiting.popleft()
@@ -164,7 +167,7 @@ def _present(
             continue
         seen.add(id(node))
         chosen[id(node)] = node
-        waiting += [*_givers(node), *_readers(node)]
+        waiting += [*links.givers(node), *links.readers(node)]
     return list(chosen.values())
 
 
@@ -173,20 +176,47 @@ def _in_order(graph: ir.Graph, nodes: Iterable[ir.Node]) -> list[ir.Node]:
     return [node for node in graph if id(node) in chosen]
 
 
-def _givers(node: ir.Node) -> Iterator[ir.Node]:
-    """Nodes that a node reads from, constants left out."""
-    for value in node.inputs:
-        giver = None if value is None else value.producer()
-        if giver is not None and giver.op_type != "Constant" and giver.graph is node.graph:
-            yield giver
+class _Links:
+    """Who gives what to whom in a graph, as data: no constants, nothing computed of shapes alone."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._readers: dict[int, list[ir.Node]] = {}
+        self._own = {id(value) for node in graph for value in node.outputs}
+        for node in graph:
+            for value in self.read_by(node) if not _is_aside(node) else ():
+                self._readers.setdefault(id(value), []).append(node)
+
+    def givers(self, node: ir.Node) -> Iterator[ir.Node]:
+        """Nodes that a node reads from."""
+        for value in self.read_by(node):
+            giver = value.producer()
+            if giver is not None and id(value) in self._own and not _is_aside(giver):
+                yield giver
+
+    def readers(self, node: ir.Node) -> Iterator[ir.Node]:
+        """Nodes that read from a node."""
+        for value in node.outputs:
+            yield from self._readers.get(id(value), ())
+
+    def read_by(self, node: ir.Node) -> Iterator[ir.Value]:
+        """What a node reads, and what its subgraphs read of the graph around."""
+        yield from (value for value in node.inputs if value is not None)
+        for attribute in node.attributes.values():
+            if not attribute.is_ref() and attribute.type == ir.AttributeType.GRAPH:
+                for inner in attribute.as_graph().all_nodes():
+                    yield from (v for v in inner.inputs if v is not None and id(v) in self._own)
 
 
-def _readers(node: ir.Node) -> Iterator[ir.Node]:
-    """Nodes that read from a node."""
-    for value in node.outputs:
-        for use in value.uses():
-            if use.node.graph is node.graph:
-                yield use.node
+def _is_aside(node: ir.Node) -> bool:
+    """Whether a node is a constant, or computes with shapes alone."""
+    if node.op_type in _OF_SHAPES:
+        return True
+    if any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values()):
+        return False
+    if node.op_type not in _ON_SHAPES:
+        return False
+    read = [v.producer() for v in node.inputs if v is not None and _constant_shape(v) is None]
+    return bool(read) and all(one is not None and _is_aside(one) for one in read)
 
 
 def _fate(node: ir.Node, now: ir.Node | None) -> Fate:
@@ -214,20 +244,22 @@ def _alike(one: ir.Value, other: ir.Value) -> bool:
     return bool(np.array_equal(flat[0][::step], flat[1][::step]))
 
 
-def _part(shown: Sequence[ir.Node], fates: Mapping[str, Fate], belonging: int) -> Part:
+def _part(
+    shown: Sequence[ir.Node], fates: Mapping[str, Fate], belonging: int, links: _Links
+) -> Part:
     keys = {id(node): f"n{number}" for number, node in enumerate(shown)}
     edges, above, below = dict[tuple[str, str], None](), [], []
     for node in shown:
         key = keys[id(node)]
-        for value in node.inputs:
-            if value is None or _constant_shape(value) is not None:
-                continue
+        for value in links.read_by(node):
             giver = value.producer()
+            if _constant_shape(value) is not None or (giver is not None and _is_aside(giver)):
+                continue
             if giver is not None and id(giver) in keys:
                 edges[keys[id(giver)], key] = None
             elif key not in above:
                 above.append(key)
-        read = [use.node for value in node.outputs for use in value.uses()]
+        read = list(links.readers(node))
         is_output = any(value.is_graph_output() for value in node.outputs)
         if is_output or any(id(one) not in keys for one in read):
             below.append(key)

@@ -65,7 +65,9 @@ class Gaps:
 
 
 def laid_out(
-    sizes: Mapping[str, tuple[float, float]], edges: Sequence[Edge], gaps: Gaps = Gaps()  # noqa: B008
+    sizes: Mapping[str, tuple[float, float]],
+    edges: Sequence[Edge],
+    gaps: Gaps = Gaps(),  # noqa: B008
 ) -> Layout:
     """Give each node a place.
 

@@ -41,7 +41,9 @@ _ALONE: Final = (
     "the model's outputs"
 )
 _ALL_KEPT: Final = "errors that have gathered are those of a run in which every tensor is kept"
-_NOT_ALL: Final = "tensors of more than {} MB were not all asked for, so some have no gathered error"
+_NOT_ALL: Final = (
+    "tensors of more than {} MB were not all asked for, so some have no gathered error"
+)
 _NONE: Final = "the backend does not give the model's inner tensors, so no error has gathered"
 
 

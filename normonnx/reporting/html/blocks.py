@@ -92,6 +92,7 @@ class Table:
         rows: Their cells.
         caption: What it shows.
         emphasized: Numbers of rows, from 0, that stand out.
+        small: Whether it is as narrow as its cells, not as wide as the page.
     """
 
     kind: ClassVar[str] = "table"
@@ -99,6 +100,7 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     caption: str = ""
     emphasized: frozenset[int] = frozenset()
+    small: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,9 +94,7 @@ def figure(width: float, height: float) -> Figure:
     return Made(figsize=(width / POINTS, height / POINTS), dpi=POINTS)
 
 
-def axes(
-    made: Figure, *, left: float, bottom: float, right: float = 8.0, top: float = 8.0
-) -> Axes:
+def axes(made: Figure, *, left: float, bottom: float, right: float = 8.0, top: float = 8.0) -> Axes:
     """Axes that leave so many pixels at each side."""
     width, height = (inches * POINTS for inches in made.get_size_inches())
     frame = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)

@@ -41,4 +41,4 @@ def _sizes(model: Inspection, reference: Inspection) -> Table:
         ("opset", reference.opset, model.opset),
     ]
     columns = (Column(""), Column("reference", numeric=True), Column("model", numeric=True))
-    return Table(columns, tuple(rows))
+    return Table(columns, tuple(rows), small=True)

@@ -33,9 +33,7 @@ def times(found: Measurements, *, identifier: str) -> str:
         width = (_WIDTH - 2 * left - 44) / 2
         for number, (title, spreads) in enumerate(shown.items()):
             start = left + number * (left + width + 24)
-            plot = canvas.axes(
-                made, left=start, bottom=40, right=_WIDTH - start - width, top=26
-            )
+            plot = canvas.axes(made, left=start, bottom=40, right=_WIDTH - start - width, top=26)
             _bars(plot, spreads)
             plot.set_title(title, loc="left", fontsize=12, color=COLOR["ink"])
             plot.set_xlabel("milliseconds")
@@ -113,8 +111,6 @@ def operators(before: Mapping[str, int], after: Mapping[str, int], *, identifier
         return canvas.svg(made, Words(identifier, "Nodes by operator", printable(words)))
 
 
-def _change(
-    name: str, before: Mapping[str, int], after: Mapping[str, int]
-) -> tuple[int, int, str]:
+def _change(name: str, before: Mapping[str, int], after: Mapping[str, int]) -> tuple[int, int, str]:
     was, now = before.get(name, 0), after.get(name, 0)
     return abs(was - now), was + now, name

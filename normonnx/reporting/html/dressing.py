@@ -39,9 +39,7 @@ PALETTE: Final[Mapping[str, str]] = {
     "#54606b": "edge",
 }
 _NOTHING: Final = "#ffffff"  # the paper of a picture is the page's own
-COLOR: Final[Mapping[str, str]] = {
-    role: color for color, role in reversed(PALETTE.items())
-}
+COLOR: Final[Mapping[str, str]] = {role: color for color, role in reversed(PALETTE.items())}
 
 
 def dressed(svg: bytes | str, identifier: str, title: str, words: str) -> str:

@@ -159,7 +159,9 @@ def _across(found: NodeErrors, marks: int) -> str:
     each = math.ceil(len(found.nodes) / marks)
     if each == 1:
         return f"{count(len(found.nodes), 'node')}, in the order of the graph"
-    return f"{len(found.nodes):,} nodes, in the order of the graph; each mark is the worst of {each}"
+    return (
+        f"{len(found.nodes):,} nodes, in the order of the graph; each mark is the worst of {each}"
+    )
 
 
 def _groups(every: Sequence[NodeError]) -> list[tuple[int, int]]:
@@ -168,9 +170,7 @@ def _groups(every: Sequence[NodeError]) -> list[tuple[int, int]]:
     return [(at, min(at + each, len(every))) for at in range(0, len(every), each)]
 
 
-def _worst(
-    every: Sequence[NodeError], groups: Sequence[tuple[int, int]], name: str
-) -> list[float]:
+def _worst(every: Sequence[NodeError], groups: Sequence[tuple[int, int]], name: str) -> list[float]:
     """The largest of some figure in each group; NaN where none is known."""
     found = []
     for start, end in groups:

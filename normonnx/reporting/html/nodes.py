@@ -12,6 +12,7 @@ from normonnx.core.verdicts import ValidationReport
 from normonnx.reporting.figures import count
 from normonnx.reporting.html.blocks import Cell, Column, Listing, Section
 
+_SUFFIX: Final = "ExecutionProvider"
 _FUSED: Final = "fused, folded or renamed"
 _NAME = Column("node")
 _OPERATOR = Column("operator", choice=True)
@@ -82,7 +83,9 @@ def _places(judged: ValidationReport | None) -> Mapping[str, str]:
     """Where nodes ran that kept their name, on the first backend that tells."""
     runs = () if judged is None else judged.backends
     told = next((run for run in runs if run.nodes), None)
-    return {} if told is None else {node.node: node.where for node in told.nodes}
+    if told is None:
+        return {}
+    return {node.node: node.where.removesuffix(_SUFFIX) for node in told.nodes}
 
 
 def _of(error: NodeError | None) -> tuple[Cell, ...]:

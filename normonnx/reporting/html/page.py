@@ -34,13 +34,17 @@ def render(page: Page) -> str:
         UnavailableError: jinja2 is missing; see `canvas.check_installed`.
     """
     style, script = _style(), _asset("page.js")
-    return _environment().get_template(_TEMPLATE).render(
-        page=page,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-        version=VERSION,
+    return (
+        _environment()
+        .get_template(_TEMPLATE)
+        .render(
+            page=page,
+            style=style,
+            script=script,
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+            version=VERSION,
+        )
     )
 
 

@@ -92,13 +92,14 @@ def _tiles(found: Rewritten) -> Iterator[Tile]:
         yield Tile("One run", NOT_MEASURED)
         yield Tile("Session", NOT_MEASURED)
         return
-    yield Tile("One run", _times(gain.median), f"95 %: {_times(gain.low)} to {_times(gain.high)}")
+    said = f"95 %: {_times(gain.low)} to {_times(gain.high)}"
+    yield Tile("One run", f"{_times(gain.median)} as fast", said)
     first, last = found.measured.models[0].session, found.measured.models[-1].session
     yield Tile("Session", f"{_ms(last)}", f"{_ms(first)} before")
 
 
 def _times(ratio: float) -> str:
-    """A speedup: "1.24× as fast"."""
+    """A speedup."""
     return f"{ratio:.2f}×"
 
 
@@ -134,7 +135,7 @@ def _before_and_after(found: Rewritten) -> Table:
         ("session creation", *_spreads(found.measured, "session")),
     ]
     columns = (Column(""), Column("before", numeric=True), Column("after", numeric=True))
-    return Table(columns, tuple(rows))
+    return Table(columns, tuple(rows), small=True)
 
 
 def _spreads(measured: Measurements, name: str) -> tuple[str, str]:
@@ -206,7 +207,9 @@ def _changed(one: Group, events: list[Event], found: Rewritten, number: int) -> 
     if len(events) > _NAMED:
         blocks.append(Paragraph(f"and {len(events) - _NAMED:,} more", "quiet"))
     removed, added = sum(e.removed for e in events), sum(e.added for e in events)
-    return Details(f"{one.op_type}: {one.reason}", blocks, f"{one.count}×, −{removed} +{added} nodes")
+    return Details(
+        f"{one.op_type}: {one.reason}", blocks, f"{one.count}×, −{removed} +{added} nodes"
+    )
 
 
 def refusals(found: Rewritten) -> Section:

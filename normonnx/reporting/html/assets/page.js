@@ -2,6 +2,7 @@
 (() => {
   const CHUNK = 80;
   const PRINTED = 300;
+  const SHORT = 30;
   const number = new Intl.NumberFormat("en-US");
 
   const make = (tag, attributes, ...children) => {
@@ -151,7 +152,7 @@
       const row = make("tr", { class: "row" });
       this.visible.forEach((column, place) => {
         const text = shown(this.rows[index][column]);
-        const kind = this.columns[column].numeric ? "number" : place === 0 ? "name" : null;
+        const kind = this.columns[column].numeric ? "number" : String(text).length <= SHORT ? "short" : null;
         const opener = place === 0 && this.folded.length > 0;
         const button = opener && make("button", { type: "button", class: "open", "aria-expanded": "false" }, text);
         row.append(make("td", { class: kind }, button || text));

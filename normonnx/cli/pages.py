@@ -62,7 +62,7 @@ def of_optimization(done: Optimized) -> Page:
     content = rewriting.Rewritten(
         done.result.report,
         inspected,
-        normonnx.inspect(after),
+        normonnx.inspect(after) if done.result.report.modified else inspected,
         done.sizes,
         measured,
         places.of_events(before, after, events),

@@ -40,7 +40,7 @@ def of_events(
 
 
 def _named(event: Event) -> list[str]:
-    """Names of the nodes that a rewrite is about: those that went, and those that its plan names."""
+    """Names of the nodes that a rewrite is about: those that went, those that its plan names."""
     return list(dict.fromkeys((event.node, *event.nodes, *_quoted_in(event.reason))))
 
 

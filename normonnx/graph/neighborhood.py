@@ -177,7 +177,7 @@ def _in_order(graph: ir.Graph, nodes: Iterable[ir.Node]) -> list[ir.Node]:
 
 
 class _Links:
-    """Who gives what to whom in a graph, as data: no constants, nothing computed of shapes alone."""
+    """Who gives data to whom in a graph: no constants, nothing that is computed of shapes alone."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._readers: dict[int, list[ir.Node]] = {}

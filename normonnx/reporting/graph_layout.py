@@ -8,6 +8,7 @@ few times up and down.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 Edge = tuple[str, str]
 Point = tuple[float, float]
 _SWEEPS: Final = 4
+_ROUNDS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ class Gaps:
 def laid_out(
     sizes: Mapping[str, tuple[float, float]],
     edges: Sequence[Edge],
-    gaps: Gaps = Gaps(),  # noqa: B008
+    gaps: Gaps = Gaps(),
 ) -> Layout:
     """Give each node a place.
 
@@ -78,17 +80,17 @@ def laid_out(
     """
     depth = _depths(sizes, edges)
     layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for name, layer in depth.items():
-        layers[layer].append(name)
+    for name, number in depth.items():
+        layers[number].append(name)
     chains = {edge: _chain(edge, depth, layers) for edge in edges}
-    links = [pair for chain in chains.values() for pair in zip(chain, chain[1:], strict=False)]
+    links = [pair for chain in chains.values() for pair in itertools.pairwise(chain)]
     _order(layers, links)
     width_of: Callable[[str], float] = lambda name: sizes[name][0] if name in sizes else 0.0  # noqa: E731
     across = _columns(layers, links, width_of, gaps.across)
-    tops, y = [], 0.0
-    for layer in layers:
+    tops, y = list[float](), 0.0
+    for names in layers:
         tops.append(y)
-        y += max(sizes[name][1] if name in sizes else 0.0 for name in layer) + gaps.down
+        y += max(sizes[name][1] if name in sizes else 0.0 for name in names) + gaps.down
     left = min((across[name] - width_of(name) / 2 for name in across), default=0.0)
     boxes = {name: Box(across[name] - left, tops[depth[name]], *sizes[name]) for name in sizes}
     places = {name: across[name] - left for name in across}
@@ -176,17 +178,16 @@ def _columns(
     return across
 
 
-def _spread(  # noqa: PLR0913
+def _spread(
     layer: Sequence[str],
     wanted: Sequence[float],
     across: dict[str, float],
     width_of: Callable[[str], float],
     gap: float,
-    rounds: int = 8,
 ) -> None:
     """Put a layer as near to where it is wanted as its widths allow."""
     places = list(wanted)
-    for _ in range(rounds):
+    for _ in range(_ROUNDS):
         for number in range(1, len(layer)):
             least = (width_of(layer[number - 1]) + width_of(layer[number])) / 2 + gap
             short = least - (places[number] - places[number - 1])

@@ -118,9 +118,9 @@ def _nodes_in_words(part: Part) -> str:
 
 
 def _drawn(place: Neighborhood, identifier: str) -> ET.Element:
-    titles = ("before", "after") if place.after is not None else (place.title,)
-    parts = (place.before, place.after) if place.after is not None else (place.before,)
-    panels = [_panel(title, part) for title, part in zip(titles, parts, strict=True) if part]
+    panels = [_panel(place.title if place.after is None else "before", place.before)]
+    if place.after is not None:
+        panels.append(_panel("after", place.after))
     width = sum(panel.width for panel in panels) + _BETWEEN * (len(panels) - 1)
     height = max(panel.height for panel in panels)
     root = ET.Element(

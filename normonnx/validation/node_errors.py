@@ -1,9 +1,9 @@
 """How far off every node of a model is on a backend: what it adds, and what it inherits.
 
-What a node adds is seen when it runs alone, fed with the truth (`locate_backend`). What has gathered
-up to a node is seen in a run of the whole model that gives every tensor; a few entries of each are
-held against the truth. Neither is quite the model as it is deployed: a runtime fuses less where
-tensors are asked for, and nothing where nodes stand alone.
+What a node adds is seen when it runs alone, fed with the truth (`locate_backend`). What has
+gathered up to a node is seen in a run of the whole model that gives every tensor; a few entries of
+each are held against the truth. Neither is quite the model as it is deployed: a runtime fuses less
+where tensors are asked for, and nothing where nodes stand alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -75,8 +75,7 @@ def _surveyed(
     with ThreadPoolExecutor(1) as pool:
         survey = _Survey(model, bench, jury, pool)
         survey.run(truth)
-    tensors = _Tensors.of(model, truth)
-    totals, note = _totals(model, truth, bench, tensors)
+    totals, note = _totals(model, truth, bench, survey)
     nodes = [found for node in model.graph if (found := survey.about(node, totals)) is not None]
     return NodeErrors(
         "computes", backend, truth.case.name, settings.factor, tuple(nodes), (_ALONE, note)
@@ -84,11 +83,32 @@ def _surveyed(
 
 
 class _Survey(Crew):
-    """Measures every node, right or wrong."""
+    """Measures every node, right or wrong.
+
+    Attributes:
+        truths: A few entries of each floating-point tensor.
+        sizes: Number of entries of each.
+    """
 
     def __init__(self, *crew: Any) -> None:  # noqa: ANN401  # as Crew takes them
         super().__init__(*crew)
         self._local: dict[str, tuple[float, float]] = {}
+        self._random: set[str | None] = set()
+        self.truths: dict[str, Array] = {}
+        self.sizes: dict[str, int] = {}
+
+    def watch(self, node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+        """Called by the oracle after each node."""
+        super().watch(node, inputs, results)
+        if node.op_type == "Constant":
+            return
+        if is_random(node) or any(v is not None and v.name in self._random for v in node.inputs):
+            self._random.update(value.name for value in node.outputs)
+            return
+        for value, result in zip(node.outputs, results, strict=False):
+            if value.name and isinstance(result, np.ndarray) and result.dtype.kind == "f":
+                self.truths[value.name] = _few(result).copy()
+                self.sizes[value.name] = result.size
 
     def take(self, one: Suspect) -> None:
         """What a node gave: measured."""
@@ -133,56 +153,27 @@ def _inherited(node: ir.Node, totals: Mapping[str, float]) -> float:
     return math.inf if any(map(math.isinf, found)) else max(found)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tensors:
-    """A few entries of each tensor that depends on an input, and how large it is."""
-
-    truths: Mapping[str, Array]
-    sizes: Mapping[str, int]
-
-    @classmethod
-    def of(cls, model: ir.Model, truth: Truth) -> _Tensors:
-        """The floating-point tensors of the main graph."""
-        truths: dict[str, Array] = {}
-        sizes: dict[str, int] = {}
-        random: set[str] = set()
-
-        def watch(node: ir.Node, _inputs: Sequence[Any], results: Sequence[Any]) -> None:
-            read = {v.name for v in node.inputs if v is not None}
-            if node.op_type == "Constant":
-                return
-            if is_random(node) or read & random:
-                random.update(v.name for v in node.outputs if v.name)
-                return
-            for value, result in zip(node.outputs, results, strict=False):
-                if value.name and isinstance(result, np.ndarray) and result.dtype.kind == "f":
-                    truths[value.name] = _few(result).copy()
-                    sizes[value.name] = result.size
-
-        evaluate(model, truth.case.feeds, watch=watch)
-        return cls(truths, sizes)
-
-    def batches(self) -> Iterator[list[str]]:
-        """Names, as many at a time as may be held at once."""
-        batch: list[str] = []
-        nbytes = 0
-        for name, size in self.sizes.items():
-            if batch and nbytes + 4 * size > _MOST_BYTES:
-                yield batch
-                batch, nbytes = [], 0
-            batch.append(name)
-            nbytes += 4 * size
-        if batch:
+def _batches(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Names of tensors, as many at a time as may be held at once."""
+    batch: list[str] = []
+    nbytes = 0
+    for name, size in sizes.items():
+        if batch and nbytes + 4 * size > _MOST_BYTES:
             yield batch
+            batch, nbytes = [], 0
+        batch.append(name)
+        nbytes += 4 * size
+    if batch:
+        yield batch
 
 
 def _totals(
-    model: ir.Model, truth: Truth, bench: Bench, tensors: _Tensors
+    model: ir.Model, truth: Truth, bench: Bench, survey: _Survey
 ) -> tuple[dict[str, float], str]:
     """The error of each tensor, in u, when the backend runs all that comes before; and a note."""
     read = tuple(v.name or "" for v in model.graph.inputs if v.name in truth.case.feeds)
     found: dict[str, float] = {}
-    for number, names in enumerate(tensors.batches()):
+    for number, names in enumerate(_batches(survey.sizes)):
         if number >= _MOST_RUNS:
             return found, _NOT_ALL.format(_MOST_RUNS * _MOST_BYTES >> 20)
         part = cut(model, Segment(read, tuple(names)), truth.case.feeds)
@@ -190,7 +181,7 @@ def _totals(
         for name in names if outputs is not None else ():
             array = (outputs or {}).get(name)
             if isinstance(array, np.ndarray) and is_float(array.dtype):
-                found[name] = _error(array, tensors.truths[name], tensors.sizes[name])
+                found[name] = _error(array, survey.truths[name], survey.sizes[name])
     return found, _ALL_KEPT if found else _NONE
 
 

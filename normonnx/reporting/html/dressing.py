@@ -39,7 +39,7 @@ PALETTE: Final[Mapping[str, str]] = {
     "#54606b": "edge",
 }
 _NOTHING: Final = "#ffffff"  # the paper of a picture is the page's own
-COLOR: Final[Mapping[str, str]] = {role: color for color, role in reversed(PALETTE.items())}
+COLOR: Final[Mapping[str, str]] = {role: color for color, role in reversed(list(PALETTE.items()))}
 
 
 def dressed(svg: bytes | str, identifier: str, title: str, words: str) -> str:
@@ -108,8 +108,7 @@ def _take(made: ET.Element, name: str, value: str, identifier: str, used: set[st
 def _declare(made: ET.Element, name: str, value: str) -> None:
     """A declaration as an attribute, a color as a class."""
     if name in ("fill", "stroke") and value in PALETTE:
-        found = f"{made.get('class', '')} k-{PALETTE[value]}-{name}".strip()
-        made.set("class", found)
+        made.set("class", f"{made.get('class', '')} k-{PALETTE[value]}-{name}".strip())
     elif name == "fill" and value == _NOTHING:
         made.set("fill", "none")
     elif name == "font":

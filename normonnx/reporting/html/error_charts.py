@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from normonnx.core.node_errors import NodeError, NodeErrors
 from normonnx.core.verdicts import Comparison, Divergence, Verdict
@@ -105,8 +105,9 @@ def _output(plot: Axes, row: int, one: Comparison, limits: tuple[float, float]) 
     if marks[2] is not None and line > 0:
         plot.plot([marks[2]] * 2, [row - 0.34, row + 0.34], color=COLOR["limit"], linewidth=2.5)
     color = COLOR[_COLOR_OF[one.verdict]]
-    beyond = math.isinf(one.error)
-    plot.plot(marks[0], row, ">" if beyond else "o", color=color, markersize=10)
+    if marks[0] is not None:
+        mark = ">" if math.isinf(one.error) else "o"
+        plot.plot(marks[0], row, mark, color=color, markersize=10)
 
 
 def _outputs_said(shown: Sequence[Comparison]) -> str:
@@ -252,7 +253,7 @@ def _within(value: float, low: float, high: float) -> float | None:
     return min(max(value, low * 1.15), high / 1.15)
 
 
-def _log(plot: Axes, axis: str, low: float, high: float, title: str) -> None:
+def _log(plot: Axes, axis: Literal["x", "y"], low: float, high: float, title: str) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     one = plot.xaxis if axis == "x" else plot.yaxis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -93,7 +94,7 @@ def _of(error: NodeError | None) -> tuple[Cell, ...]:
 
 
 def _line(error: NodeError | None, factor: float) -> str:
-    if error is None or error.ratio != error.ratio:  # noqa: PLR0124  # NaN
+    if error is None or math.isnan(error.ratio):
         return "not measured"
     return "beyond" if error.ratio > factor else "within"
 

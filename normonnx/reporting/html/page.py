@@ -1,7 +1,8 @@
 """A `Page` as HTML: one file, which asks for nothing and runs nothing but its own script.
 
 Jinja escapes every text. The page's policy allows the style sheet and the script below by their
-hashes and nothing else: no request, no other script, no inline style, should a name ever get through.
+hashes and nothing else: no request, no other script, no inline style, should a name ever get
+through.
 """
 
 from __future__ import annotations

@@ -126,8 +126,10 @@ def _before_and_after(found: Rewritten) -> Table:
         ("normalizations", f"{len(found.before.norms):,}", f"{len(found.after.norms):,}"),
     ]
     counts = [Counter(norm.norm for norm in one.norms) for one in (found.before, found.after)]
-    for name in sorted({*counts[0], *counts[1]}):
-        rows.append((f"– {name}", str(counts[0][name]), str(counts[1][name])))
+    rows += [
+        (f"– {name}", str(counts[0][name]), str(counts[1][name]))
+        for name in sorted({*counts[0], *counts[1]})
+    ]
     rows += [
         ("opset", str(report.opset_before), str(report.opset_after)),
         ("size on disk", size(was), "–" if now is None else size(now)),
@@ -168,8 +170,8 @@ def changes(found: Rewritten) -> Section:
     removed = sum(event.removed for event in applied)
     added = sum(event.added for event in applied)
     intro = (
-        f"{count(len(applied), 'rewrite')}: {count(removed, 'node')} removed, {added:,} added. Open "
-        "one for its plan and what the place looks like."
+        f"{count(len(applied), 'rewrite')}: {count(removed, 'node')} removed, {added:,} added. "
+        "Open one for its plan and what the place looks like."
     )
     blocks: list[Block] = [Legend(_PLACES)] if found.places else []
     for number, one in enumerate(group(applied)):

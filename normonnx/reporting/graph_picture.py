@@ -118,7 +118,7 @@ def _nodes_in_words(part: Part) -> str:
 
 
 def _drawn(place: Neighborhood, identifier: str) -> ET.Element:
-    panels = [_panel(place.title if place.after is None else "before", place.before)]
+    panels = [_panel("as it stays" if place.after is None else "before", place.before)]
     if place.after is not None:
         panels.append(_panel("after", place.after))
     width = sum(panel.width for panel in panels) + _BETWEEN * (len(panels) - 1)

@@ -22,7 +22,6 @@ from normonnx.core.errors import NormonnxError
 from normonnx.core.node_errors import NodeError, NodeErrors
 from normonnx.graph.walk import label
 from normonnx.runtime import naming, workers
-from normonnx.runtime.oracle import evaluate
 from normonnx.validation.answers import Limits
 from normonnx.validation.islands import captured
 from normonnx.validation.locate_backend import Bench, Crew, at_work, is_random
@@ -126,7 +125,8 @@ class _Survey(Crew):
     def about(self, node: ir.Node, totals: Mapping[str, float]) -> NodeError | None:
         """One node; None where it gives no floating-point number or depends on no input."""
         known = [v.name for v in node.outputs if v.name in self._local or v.name in totals]
-        if not known or node.op_type == "Constant":
+        is_noise = any(value.name in self._random for value in node.outputs)
+        if not known or is_noise or node.op_type == "Constant":
             return None
         nan = (math.nan, math.nan)
         rows = [

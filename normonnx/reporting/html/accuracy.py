@@ -145,7 +145,7 @@ def _comparison(one: Comparison) -> tuple[str | float | Verdict | None, ...]:
 
 
 def _divergence(found: Divergence) -> Iterator[Block]:
-    yield Paragraph(f"{where(found)}.", "warning")
+    yield Paragraph(_sentence(where(found)), "fault")
     rows = [
         ("node", f"{found.op_type} {found.node}"),
         ("tensor", found.tensor),

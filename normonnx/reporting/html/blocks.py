@@ -75,7 +75,7 @@ class Paragraph:
 
     Attributes:
         text: What it says.
-        tone: "plain", "quiet", "warning" or "code".
+        tone: "plain", "quiet", "warning", "fault" or "code".
     """
 
     kind: ClassVar[str] = "paragraph"

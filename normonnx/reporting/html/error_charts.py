@@ -23,6 +23,7 @@ _LABEL: Final = 34  # characters
 _LETTER: Final = 6.4
 _MOST_MARKS: Final = 400  # of one kind; more nodes share marks
 _HEIGHT: Final = 300.0
+_LARGEST_IN_FULL: Final = 4  # exponent
 _LEAST: Final = 1e-3  # u; errors of 0 are drawn here
 _COLOR_OF: Final = {
     Verdict.PASS: "pass",
@@ -72,7 +73,7 @@ def outputs(shown: Sequence[Comparison], *, identifier: str) -> str:
     left = 16 + _LETTER * max(map(len, labels))
     with canvas.settings():
         made = canvas.figure(_WIDTH, _ROW * len(shown) + 62)
-        plot = canvas.axes(made, left=left, bottom=44, right=16)
+        plot = canvas.axes(made, left=left, bottom=44, right=30)
         low, high = _limits(
             [value for one in shown for value in (one.error, one.floor, one.floor * one.allowed)]
         )
@@ -210,8 +211,9 @@ def _mark(plot: Axes, found: NodeErrors, divergence: Divergence | None) -> None:
         if divergence.node == one.node or divergence.tensor == one.tensor:
             plot.axvline(place, color=COLOR["mismatch"], linewidth=1.6)
             right = place > len(found.nodes) / 2
+            against = "" if divergence.question == found.question else " against the reference"
             plot.annotate(
-                f"first goes wrong: {one.op_type}",
+                f"first goes wrong{against}: {one.op_type}",
                 (place, 1.0),
                 (-6 if right else 6, 6),
                 xycoords=("data", "axes fraction"),
@@ -271,4 +273,6 @@ def _log(plot: Axes, axis: Literal["x", "y"], low: float, high: float, title: st
 
 def _power(value: float) -> str:
     exponent = round(math.log10(value))
-    return f"{10**exponent:,}" if 0 <= exponent <= 4 else f"{10.0**exponent:g}"  # noqa: PLR2004
+    if 0 <= exponent <= _LARGEST_IN_FULL:
+        return f"{10**exponent:,}"
+    return f"{10.0**exponent:g}" if -_LARGEST_IN_FULL < exponent < 0 else f"1e{exponent}"

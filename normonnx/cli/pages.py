@@ -52,7 +52,7 @@ def of_optimization(done: Optimized) -> Page:
     """The report of a rewrite: measures it, draws its places, tells everything."""
     import normonnx
     from normonnx.graph.listing import listed
-    from normonnx.reporting.html import nodes, norms, reproduction, rewriting
+    from normonnx.reporting.html import nodes, normalizations, reproduction, rewriting
     from normonnx.reporting.html.blocks import Page
 
     before, after = normonnx.load(done.model), done.result.model
@@ -72,7 +72,7 @@ def of_optimization(done: Optimized) -> Page:
         rewriting.overview(content),
         rewriting.changes(content),
         rewriting.refusals(content),
-        norms.section(inspected, _explained(inspected)),
+        normalizations.section(inspected, _explained(inspected)),
         *_accuracy(judged),
         nodes.section(listed(before), listed(after), events, judged),
         reproduction.section(files, [] if judged is None else [judged], measured),
@@ -144,7 +144,7 @@ def of_validation(model: Path, against: Path | None, judged: ValidationReport) -
     """The report of a validation."""
     import normonnx
     from normonnx.graph.listing import listed
-    from normonnx.reporting.html import comparison, nodes, norms, reproduction
+    from normonnx.reporting.html import comparison, nodes, normalizations, reproduction
     from normonnx.reporting.html.blocks import Page
 
     loaded = normonnx.load(model)
@@ -153,7 +153,7 @@ def of_validation(model: Path, against: Path | None, judged: ValidationReport) -
     sections = [
         comparison.overview(judged, inspected, other),
         *_accuracy(judged),
-        norms.section(inspected, _explained(inspected)),
+        normalizations.section(inspected, _explained(inspected)),
         nodes.section(listed(loaded), judged=judged),
         reproduction.section(circumstances(("model", model), ("against", against)), [judged]),
     ]

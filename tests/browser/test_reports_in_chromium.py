@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -237,7 +237,10 @@ def test_the_policy_holds_where_markup_gets_in_all_the_same(opened: Open, tmp_pa
             asked.append(self.path)
             self.send_error(404)
 
-    server = HTTPServer(("127.0.0.1", 0), Counting)
+        def log_message(self, *said: object) -> None:
+            """Nothing on stderr."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counting)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}"
     path = write(page_of(["a", "b", "c"]), tmp_path / "spoiled.html")

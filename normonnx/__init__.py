@@ -22,6 +22,7 @@ from normonnx.core.errors import (
 )
 from normonnx.core.events import Event, Obstacle, OptimizeReport
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
+from normonnx.core.node_errors import NodeError, NodeErrors
 from normonnx.core.verdicts import (
     BackendRun,
     Comparison,
@@ -67,6 +68,8 @@ __all__ = [
     "Inspection",
     "InvalidModelError",
     "MismatchError",
+    "NodeError",
+    "NodeErrors",
     "NodePlacement",
     "NormFound",
     "NormonnxError",
@@ -409,6 +412,7 @@ def validate(  # noqa: PLR0913
     module: torch.nn.Module | None = None,
     locate: bool = True,
     repro: str | os.PathLike[str] | None = None,
+    each_node: bool = False,
 ) -> ValidationReport:
     """Judge what backends compute for a model, and whether two models are the same function.
 
@@ -443,6 +447,8 @@ def validate(  # noqa: PLR0913
         locate: On a mismatch, also find the node where it begins: `report.divergence`.
         repro: A folder to write that node to, as a model of its own with an .npz of inputs and what
             is expected; None for none.
+        each_node: Also measure how far off each node is, by itself and with all that comes before:
+            `report.node_errors`.
 
     Raises:
         UsageError: An input has the wrong name, type or shape, or an option has no such value.
@@ -463,6 +469,7 @@ def validate(  # noqa: PLR0913
         limits=_limits(timeout, memory, require_coverage, module),
         locate=locate,
         repro=repro,
+        each_node=each_node,
     )
 
 

@@ -16,6 +16,7 @@ from typing import TextIO
 
 import click
 
+from normonnx.cli.circumstances import ARGUMENTS
 from normonnx.cli.verbs import TRACEBACK, normonnx
 from normonnx.core.errors import ExitCode, NormonnxError
 
@@ -61,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _invoke(arguments: list[str]) -> int:
     try:
-        with normonnx.make_context("normonnx", arguments) as context:
+        with normonnx.make_context("normonnx", list(arguments)) as context:
+            context.meta[ARGUMENTS] = tuple(arguments)
             code = normonnx.invoke(context)
     except click.exceptions.Exit as done:
         return done.exit_code

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
+from normonnx.cli.html import check_html, html_options, write_html
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode, UsageError
 from normonnx.core.verdicts import Verdict
@@ -38,6 +39,8 @@ class _Work:
     dry_run: bool
     force: bool
     json_to: str | None
+    html_to: str | None
+    no_measure: bool
 
 
 def rewriting_options(command: Command) -> Command:
@@ -97,6 +100,7 @@ def rewriting_options(command: Command) -> Command:
         click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),
         json_option,
     )
+    command = html_options(command)
     for option in reversed(options):
         command = option(command)
     return command
@@ -111,13 +115,15 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     """
     import normonnx
     from normonnx.cli.disk import size_on_disk
+    from normonnx.cli.pages import Optimized, of_optimization
     from normonnx.reporting import rewrite_view, terminal
 
     own = {field.name for field in fields(_Work)}
     work = _Work(**{name: value for name, value in options.items() if name in own})
     asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
-    check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    places = check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    check_html(work.html_to, work.json_to, inputs=places, no_measure=work.no_measure)
     with terminal.progress(f"optimizing {model.name}"):
         result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
     verification = result.report.verification
@@ -126,6 +132,10 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     if written is not None:
         normonnx.save(result.model, written, force=work.force)
     after = size_on_disk(written) if written is not None else None
+    if work.html_to is not None:
+        done = Optimized(verb, model, written, result, (before, after), no_measure=work.no_measure)
+        with terminal.progress(f"measuring for {work.html_to}"):
+            write_html(of_optimization(done), work.html_to)
     content = {
         "model": model,
         "output": written,
@@ -152,7 +162,7 @@ def check_places(  # noqa: PLR0913
     force: bool,
     dry_run: bool,
     others: Sequence[Path] = (),
-) -> None:
+) -> tuple[Path, ...]:
     """Fail before the work, not after it, where the result could not be written.
 
     Args:
@@ -162,6 +172,9 @@ def check_places(  # noqa: PLR0913
         force: Whether the result may replace the model.
         dry_run: Whether nothing is written.
         others: Further files that are read, which nothing may replace.
+
+    Returns:
+        All that is read, and where the result goes.
 
     Raises:
         UsageError: There is no model, or a place to write to is missing or can't be used.
@@ -175,7 +188,9 @@ def check_places(  # noqa: PLR0913
         raise UsageError(message)
     if output is not None:
         writable_output(output, inputs=read, force=force)
-    check_json(json_to, inputs=read if output is None else (*read, output))
+    places = read if output is None else (*read, output)
+    check_json(json_to, inputs=places)
+    return places
 
 
 def is_sound(verification: ValidationReport | None) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from normonnx.cli.html import check_html, html_options, write_html
 from normonnx.cli.judging import (
     backend_option,
     input_files,
@@ -49,6 +50,7 @@ from normonnx.core.errors import ExitCode
     metavar="DIR",
     help="Write that node to DIR, as a model of its own with inputs that show the fault.",
 )
+@html_options
 @junit_option
 @json_option
 def validate(  # noqa: PLR0913  # one parameter for each option
@@ -69,6 +71,8 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     every_comparison: bool,
     no_locate: bool,
     repro: Path | None,
+    html_to: str | None,
+    no_measure: bool,
     junit_to: str | None,
     json_to: str | None,
 ) -> ExitCode:
@@ -79,6 +83,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     is never a pass (exit code 3).
     """
     import normonnx
+    from normonnx.cli.pages import of_validation
     from normonnx.graph.reading import files_of
     from normonnx.reporting import terminal
     from normonnx.reporting.verdict_view import validation
@@ -87,6 +92,7 @@ def validate(  # noqa: PLR0913  # one parameter for each option
     read = (*read, *input_files(inputs))
     check_json(json_to, inputs=read)
     check_junit(junit_to, json_to, inputs=read)
+    check_html(html_to, json_to, junit_to, inputs=read, no_measure=no_measure)
     with terminal.progress(f"validating {model.name}"):
         found = normonnx.validate(
             model,
@@ -104,7 +110,10 @@ def validate(  # noqa: PLR0913  # one parameter for each option
             require_coverage=require_coverage / 100,
             locate=not no_locate,
             repro=repro,
+            each_node=html_to is not None and not no_measure,
         )
+    if html_to is not None:
+        write_html(of_validation(model, against, found), html_to)
     write_junit(found, str(model), junit_to)
     return report(
         "validate",

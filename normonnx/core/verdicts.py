@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Literal, Self
 
 from normonnx.core.errors import ExitCode
+from normonnx.core.node_errors import NodeErrors
 
 
 class Verdict(StrEnum):
@@ -260,6 +261,8 @@ class ValidationReport:
         tolerance: The plain tolerance that was judged by instead; None for the noise floor.
         seed: Seed of the random inputs and of the perturbations.
         notes: What else a reader must know, as sentences: profiles of inputs that were left out.
+        node_errors: How far off each node is, for each backend that can tell; empty unless that
+            was asked for.
     """
 
     verdict: Verdict
@@ -270,6 +273,7 @@ class ValidationReport:
     seed: int = 0
     tolerance: Tolerance | None = None
     notes: tuple[str, ...] = ()
+    node_errors: tuple[NodeErrors, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -74,7 +74,7 @@ def check_installed() -> None:
         UnavailableError: matplotlib is missing.
     """
     try:
-        with _quiet():
+        with quiet():
             import matplotlib.figure  # noqa: F401  # only asked for
     except ImportError as error:
         message = f'--picture needs matplotlib ({error}); pip install "normonnx[report]"'
@@ -118,7 +118,7 @@ def render(norms: Sequence[NormExplained], kind: str) -> bytes:
     rows = math.ceil(len(norms) / columns)
     width, height = _WIDTH * columns, _HEIGHT * rows + _LEGEND
     buffer = io.BytesIO()
-    with _quiet(), mpl.rc_context():
+    with quiet(), mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
         figure = Figure(figsize=(width, height), facecolor="white")
@@ -162,7 +162,7 @@ def _with_description(svg: bytes, said: str) -> bytes:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without what matplotlib logs and no user can change: that it builds a cache of fonts."""
     logger = logging.getLogger("matplotlib")
     before = logger.level

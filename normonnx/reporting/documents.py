@@ -27,6 +27,7 @@ from normonnx.core.version import VERSION
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 _SCHEMA_VERSION = 1
+_EXAMPLES = {"--junit": "report.xml", "--html": "report.html"}
 
 
 def document(verb: str, exit_code: ExitCode, content: Mapping[str, object]) -> dict[str, Json]:
@@ -107,7 +108,7 @@ def check_destination(destination: str, option: str = "--json") -> None:
         return
     path = Path(destination)
     if path.is_dir():
-        name = "report.json" if option == "--json" else "report.xml"
+        name = _EXAMPLES.get(option, "report.json")
         message = f"{option} {path} is a folder; name a file in it, such as {path / name}"
         raise UsageError(message)
     if not path.parent.is_dir():

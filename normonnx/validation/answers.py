@@ -21,7 +21,7 @@ from normonnx.validation.comparing import Asked, compare
 from normonnx.validation.truths import Settings, Truth
 
 _SMALLEST: Final = "1x1"
-_FAILED: Final = "failed while running"  # as workers say it
+FAILED: Final = "failed while running"  # as workers say it
 _NAMED: Final = 3  # nodes named in a reason
 
 
@@ -133,7 +133,7 @@ def ask_what_it_accepts(
     answer = ask(backend, subject, settings, limits)
     rest = [truth for truth in subject.truths if truth.case.profile != _SMALLEST]
     failed = answer.run.verdict in (Verdict.UNAVAILABLE, Verdict.INVALID)
-    if not failed or _FAILED not in answer.run.reason or len(rest) in (0, len(subject.truths)):
+    if not failed or FAILED not in answer.run.reason or len(rest) in (0, len(subject.truths)):
         return answer
     again = ask(backend, replace(subject, truths=rest), settings, limits)
     if again.run.verdict in (Verdict.UNAVAILABLE, Verdict.INVALID):

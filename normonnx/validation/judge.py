@@ -21,6 +21,7 @@ import onnx_ir as ir
 
 from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import InvalidModelError, UnsupportedOperatorError, UsageError
+from normonnx.core.node_errors import NodeErrors
 from normonnx.core.verdicts import (
     Comparison,
     Tolerance,
@@ -39,10 +40,12 @@ from normonnx.validation.comparing import Asked, Question, compare, interface_di
 from normonnx.validation.drawing import fitting
 from normonnx.validation.locating import located
 from normonnx.validation.measures import FACTOR
+from normonnx.validation.node_errors import node_errors
 from normonnx.validation.precision import with_lost_precision
 from normonnx.validation.profiles import Profiles, chosen_profiles, with_profiles
 from normonnx.validation.truths import Inputs, Settings, Truth, truth_of, truths_of
 
+_RAN = (Verdict.PASS, Verdict.MISMATCH, Verdict.INCONCLUSIVE)
 _EQUIVALENT = Asked("equivalent", "oracle", wide=True)
 
 
@@ -61,6 +64,7 @@ def validate(  # noqa: PLR0913
     limits: Limits = Limits(),  # noqa: B008  # frozen
     locate: bool = True,
     repro: str | os.PathLike[str] | None = None,
+    each_node: bool = False,
 ) -> ValidationReport:
     """Judge backends on a model, and a model against a reference; see `normonnx.validate`."""
     settings = judging(seed, factor, kernels=True, tolerance=tolerance)
@@ -98,10 +102,26 @@ def validate(  # noqa: PLR0913
                 theirs = _truths_or_none(reference, inputs, shapes or {}, exact)
                 comparisons += _against_unknown(reference, loaded, theirs, exact, unknown)
         judged = replace(report(comparisons, answers, settings), notes=notes)
-        if not locate:
-            return judged
-        folder = None if repro is None else Path(repro)
-        return located(judged, subject, reference, settings, limits, folder)
+        if locate:
+            folder = None if repro is None else Path(repro)
+            judged = located(judged, subject, reference, settings, limits, folder)
+        if each_node:
+            judged = replace(judged, node_errors=_of_each_node(judged, subject, settings, limits))
+        return judged
+
+
+def _of_each_node(
+    judged: ValidationReport, subject: Subject, settings: Settings, limits: Limits
+) -> tuple[NodeErrors, ...]:
+    """How far off each node is, on the inputs that show most, for each backend that ran."""
+    ran = [run for run in judged.backends if run.verdict in _RAN]
+    where = "" if judged.divergence is None else judged.divergence.case
+    truth = next((one for one in subject.truths if one.case.name == where), None)
+    truth = truth or next(iter(subject.truths), None)
+    if truth is None:
+        return ()
+    found = [node_errors(run.backend, subject.model, truth, settings, limits) for run in ran]
+    return tuple(one for one in found if one is not None)
 
 
 def _answer(

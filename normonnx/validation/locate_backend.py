@@ -77,19 +77,9 @@ def suspects(model: ir.Model, truth: Truth, bench: Bench, jury: Jury) -> list[Su
 
     At most a dozen, so that memory stays bounded: intermediate values are compared and dropped.
     """
-    flow = [n for n in model.graph if not can_stand_alone(n) and n.op_type != "Constant"]
-    segments = [of_node(node) for node in flow if not _is_random(node)]
     with ThreadPoolExecutor(1) as pool:
-        crew = _Crew(model, bench, jury, pool)
-        walk = Walk(model, crew.types, segments, truth.case.feeds, crew.try_segment)
-
-        def watch(node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
-            crew.watch(node, inputs, results)
-            walk.watch(node, inputs, results)
-
-        evaluate(model, truth.case.feeds, watch=watch)
-        crew.flush()
-        crew.wait()
+        crew = Crew(model, bench, jury, pool)
+        crew.run(truth)
     order = {id(node): position for position, node in enumerate(model.graph)}
     return sorted(crew.found, key=lambda one: order[id(one.node)])
 
@@ -113,8 +103,13 @@ def inherited(model: ir.Model, truth: Truth, suspect: Suspect, bench: Bench, jur
     return max(jury.measured(name, np.asarray(found[name]), truths[name])[0] for name in wanted)
 
 
-class _Crew:
-    """Collects nodes while the oracle runs on, and has them run in batches, one at a time."""
+class Crew:
+    """Collects nodes while the oracle runs on, and has them run in batches, one at a time.
+
+    Attributes:
+        types: Of the model's values.
+        found: Nodes that are off.
+    """
 
     def __init__(self, model: ir.Model, bench: Bench, jury: Jury, pool: Executor) -> None:
         self._model, self._bench, self._jury, self._pool = model, bench, jury, pool
@@ -125,9 +120,23 @@ class _Crew:
         self._bytes = 0
         self.found: list[Suspect] = []
 
+    def run(self, truth: Truth) -> None:
+        """Run every node on what the truth has there."""
+        flow = [n for n in self._model.graph if not can_stand_alone(n) and n.op_type != "Constant"]
+        segments = [of_node(node) for node in flow if not is_random(node)]
+        walk = Walk(self._model, self.types, segments, truth.case.feeds, self.try_segment)
+
+        def watch(node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+            self.watch(node, inputs, results)
+            walk.watch(node, inputs, results)
+
+        evaluate(self._model, truth.case.feeds, watch=watch)
+        self.flush()
+        self.wait()
+
     def watch(self, node: ir.Node, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         """Called by the oracle after each node."""
-        if len(self.found) >= MOST_SUSPECTS or not can_stand_alone(node) or _is_random(node):
+        if len(self.found) >= MOST_SUSPECTS or not can_stand_alone(node) or is_random(node):
             return
         given = {}
         for value, array in zip(node.inputs, inputs, strict=True):
@@ -164,7 +173,7 @@ class _Crew:
         node = self._producers[segment.outputs[0]]
         for name, truth in truths.items():
             if outputs is not None and outputs.get(name) is not None:
-                self._judge(Suspect.of(node, name, feeds, truth, outputs[name], part))
+                self.take(Suspect.of(node, name, feeds, truth, outputs[name], part))
 
     def flush(self) -> None:
         """Have what waits run, after what runs now."""
@@ -196,15 +205,16 @@ class _Crew:
             for name, truth in island.truths.items():
                 found = outputs.get(made.outputs[number, name])
                 if found is not None and len(self.found) < MOST_SUSPECTS:
-                    self._judge(Suspect.of(island.node, name, island.inputs, truth, found))
+                    self.take(Suspect.of(island.node, name, island.inputs, truth, found))
 
-    def _judge(self, one: Suspect) -> None:
+    def take(self, one: Suspect) -> None:
+        """What a node gave: kept where it is off."""
         judged = self._jury.judged(one)
         if judged is not None:
             self.found.append(judged)
 
 
-def _is_random(node: ir.Node) -> bool:
+def is_random(node: ir.Node) -> bool:
     """Whether a node, or one in its subgraphs, draws random numbers."""
     inner = (
         one

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import normonnx.catalogue.contents
@@ -20,6 +21,9 @@ import normonnx.validation.judge
 import normonnx.validation.recording
 import normonnx.validation.replaying  # noqa: F401  # imported for the forks
 from normonnx.cli.__main__ import main
+
+with suppress(ImportError):  # only the extra `report` brings it
+    import matplotlib.backends.backend_svg  # noqa: F401  # imported for the forks
 
 
 def serve() -> None:

@@ -16,8 +16,10 @@ from typing import TextIO
 
 import click
 
+from normonnx.cli import completion
 from normonnx.cli.verbs import TRACEBACK, normonnx
 from normonnx.core.errors import ExitCode, NormonnxError
+from normonnx.reporting.loudness import Loudness, set_loudness
 
 INTERRUPTED = 128 + 2
 NO_READER = 128 + 13
@@ -31,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         _accept_any_name(stream)
+    set_loudness(Loudness.NORMAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # third parties warn about what our users can't change
     try:
@@ -60,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _invoke(arguments: list[str]) -> int:
+    if completion.asked_for():
+        return completion.complete(normonnx)
     try:
         with normonnx.make_context("normonnx", arguments) as context:
             code = normonnx.invoke(context)

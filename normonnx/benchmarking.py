@@ -24,7 +24,7 @@ from normonnx.core.verdicts import ValidationReport, Verdict, worst_verdict
 from normonnx.graph.reading import files_of
 from normonnx.graph.source import ModelLike, as_model
 from normonnx.runtime import naming
-from normonnx.runtime.machine import processor
+from normonnx.runtime.machine import cores, processor
 from normonnx.runtime.workers import Limits as WorkerLimits
 from normonnx.timing import figures
 from normonnx.timing.contenders import MOST_ROUNDS, Contender, Effort, Feeds, Race
@@ -333,8 +333,7 @@ def _used(feeds: Feeds) -> tuple[InputUsed, ...]:
 
 def _machine() -> dict[str, str]:
     """Processor, cores, and how busy they are with all that runs here."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    found = {"processor": processor(), "cores": str(cores), "system": platform.system()}
+    found = {"processor": processor(), "cores": str(cores()), "system": platform.system()}
     if hasattr(os, "getloadavg"):
         found["load"] = f"{os.getloadavg()[0]:.1f}"
     return found

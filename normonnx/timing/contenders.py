@@ -17,6 +17,7 @@ from normonnx.core.clocks import Took
 from normonnx.core.verdicts import Verdict
 from normonnx.runtime import exchange, naming, workers
 from normonnx.runtime.staying import Staying
+from normonnx.timing import canary
 from normonnx.timing import latency_worker as worker
 from normonnx.timing.turns import WARM
 
@@ -65,6 +66,7 @@ class Effort:
         sessions: How often sessions are made anew.
         warm: Runs of each session that are not counted.
         limits: What a worker may take, for one session of each contender.
+        memory: Whether to measure memory as well.
     """
 
     seconds: float = 10.0
@@ -72,6 +74,7 @@ class Effort:
     sessions: int = SESSIONS
     warm: int = WARM
     limits: workers.Limits = _LIMITS
+    memory: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -188,13 +191,14 @@ class Race:
         """
         again: list[Took] = []
         base = self.able[:1]
-        total = self._effort.sessions + len(self.able)
+        total = self._effort.sessions + (len(self.able) if self._effort.memory else 0)
         for turn in range(self._effort.sessions):
             found = self._turn(turn)
             again = again + found if self.able[:1] == base else found
             base = self.able[:1]
             told(turn + 1, total)
-        for number, one in enumerate(self.able, start=self._effort.sessions + 1):
+        weighed = self.able if self._effort.memory else []
+        for number, one in enumerate(weighed, start=self._effort.sessions + 1):
             self.measured[one.name].memory = self._memory(one)
             told(number, total)
         return again
@@ -246,6 +250,7 @@ class Race:
     def _memory(self, contender: Contender) -> int | None:
         """Bytes that a process of its own needs at most; None where that is not known."""
         with tempfile.TemporaryDirectory(prefix="normonnx-") as folder:
+            (Path(folder) / worker.SIMPLEST).write_bytes(canary.MODEL)
             request = {
                 "act": worker.MEMORY,
                 "contenders": [contender.plain],

@@ -8,29 +8,28 @@ from __future__ import annotations
 
 import gc
 import os
-import resource
-import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
 
 from normonnx.core.clocks import Took
 from normonnx.runtime import exchange, naming
 from normonnx.runtime.answering import serve
 from normonnx.runtime.engines import loading
 from normonnx.runtime.engines.contract import GivenUpError, Job, Loaded
-from normonnx.timing import canary, turns
+from normonnx.timing import turns
+from normonnx.timing.peak import peak_since, reset_peak
 
 MODULE: Final = "normonnx.timing.latency_worker"
 CURRENT: Final = "current.txt"  # who is at work, for whoever finds the worker dead
 TRY: Final = "try"
 TURN: Final = "turn"
 MEMORY: Final = "memory"
+SIMPLEST: Final = "simplest.onnx"  # of `canary`, beside a request for memory
 _LEAST: Final = 1  # rounds in one session
-_PEAK: Final = "VmHWM:"
-_NOW: Final = "VmRSS:"
 
 Run = Callable[[], None]
 Answer = dict[str, Any]
@@ -74,15 +73,13 @@ def _turn(place: Path, request: Mapping[str, Any]) -> Answer:
 def _memory(place: Path, request: Mapping[str, Any]) -> Answer:
     (one,) = request["contenders"]
     feeds = exchange.read_arrays(Path(request["inputs"]))
-    with tempfile.TemporaryDirectory(dir=place) as folder:
-        path = Path(folder) / "canary.onnx"
-        path.write_bytes(canary.MODEL)
-        loading.load(Job(path, naming.parse(one["backend"]), timed=True)).run(canary.FEEDS)
+    simplest = Job(place / SIMPLEST, naming.parse(one["backend"]), timed=True)
+    loading.load(simplest).run({"X": np.eye(4, dtype=np.float32)})
     gc.collect()
-    before = _since_now()
+    before = reset_peak()
     loaded = _load(place, one)
     _bound(loaded, feeds)()
-    return _passed(memory=max(0, _most() - before))
+    return _passed(memory=peak_since(before))
 
 
 def _load(place: Path, one: Mapping[str, Any]) -> Loaded:
@@ -111,31 +108,6 @@ def _note(place: Path, name: str) -> None:
 
 def _passed(**found: object) -> Answer:
     return {"verdict": "pass", "reason": "", **found}
-
-
-def _since_now() -> int:
-    """Bytes that this process holds now, from where the system counts the peak anew if it can."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return _most()
-    return _status(_NOW) or _most()
-
-
-def _most() -> int:
-    """Bytes that this process held at most."""
-    unit = 1 if sys.platform == "darwin" else 1 << 10
-    return _status(_PEAK) or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _status(field: str) -> int:
-    """A number of bytes that Linux tells of this process; 0 elsewhere."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    found = [line.split()[1] for line in lines if line.startswith(field)]
-    return int(found[0]) << 10 if found else 0
 
 
 _ACTS: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], Answer]]] = {

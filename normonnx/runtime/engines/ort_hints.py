@@ -7,7 +7,6 @@ import warnings
 from typing import Any
 
 from normonnx.core.hints import DISABLED, KEY, SessionHints, UnknownHintsError
-from normonnx.graph import reading
 
 
 def hints_of(path: str | os.PathLike[str]) -> SessionHints | None:
@@ -17,6 +16,8 @@ def hints_of(path: str | os.PathLike[str]) -> SessionHints | None:
         UsageError: There is no such file, or it can't be read.
         InvalidModelError: The file is damaged, or is no ONNX model.
     """
+    from normonnx.graph import reading  # a second of imports that most workers never need
+
     text = reading.metadata_of(path).get(KEY)
     if text is None:
         return None

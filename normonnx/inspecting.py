@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.operators import norm_of
+from normonnx.core.collecting import rarely_collecting
 from normonnx.core.events import Obstacle
 from normonnx.core.inspection import AffineFound, Inspection, NearMiss, NormFound
 from normonnx.fold.passes import Fate
@@ -22,6 +23,7 @@ from normonnx.recognize.findings import Found
 _STAYS = "it has statistics of its input, so it is computed at run time"
 
 
+@rarely_collecting()
 def inspect_model(model: ModelLike) -> Inspection:
     """Find every normalization of a model and try, on a copy, what would fold.
 

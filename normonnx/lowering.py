@@ -29,6 +29,8 @@ from normonnx.recognize.findings import Found
 
 RULE: Final = "lower"
 _DIVIDING: Final = frozenset({"Div", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "Sqrt"})
+_REMEMBERED: Final = 256  # forms with the content of their parameters
+Placed = tuple[FormGraph, list[ir.Value]]  # a form, and X and the parameters that it reads
 SPELLED: Final = "normonnx.spelled"  # key in the metadata of nodes: the form that stood there first
 
 
@@ -107,7 +109,10 @@ class Forms:
         self._ranks = Ranks(model, self._constants)
         self._choices: dict[int, Choice] = {}
         self._alike: dict[tuple[object, ...], Choice] = {}
-        self._graphs: dict[tuple[object, ...], tuple[FormGraph, list[ir.Value]]] = {}
+        self._spellings: dict[int, Spelling] = {}
+        self._keys: dict[int, tuple[object, ...]] = {}
+        self._graphs: dict[tuple[object, ...], Placed] = {}
+        self._templates: dict[tuple[object, ...], Placed] = {}
 
     def why_not(self, found: Found) -> str | None:
         """Why it stays, where a call can't; "" where it is as it should be."""
@@ -121,7 +126,7 @@ class Forms:
     def event(self, found: Found) -> Event:
         """What it became and why."""
         form, choice = self._writing(found).form, self._choice(found)
-        made, _ = self._made(found, form, self._opset(found), 1)
+        made, _ = self._template(found, form, 1)
         nodes, norm = found.region.nodes, found.call.norm.name
         spelled = found.spelling[0] if len(nodes) == 1 else f"{len(nodes)} nodes"
         return Event(
@@ -167,7 +172,7 @@ class Forms:
             opset, outputs = self._opset(found), 1 + max(found.extras, default=0)
             opset = opset if self._limit is None else min(opset, self._limit)
             spelling = self._spelling(found)
-            key = (*_key(found.call), opset, outputs, spelling)
+            key = (*self._key(found), opset, outputs, spelling)
             if key not in self._alike:
                 # Curves are no faster in another form, only less right for other exponents.
                 wanted = replace(self._wanted, tables=()) if found.fixed else self._wanted
@@ -178,14 +183,16 @@ class Forms:
         return self._choices[id(found)]
 
     def _spelling(self, found: Found) -> Spelling:
-        """The forms that it is, and was, spelled as."""
-        forms = found.call.forms_at(self._opset(found))
-        now = next((form for form in forms if self.is_spelled_as(found, form)), None)
-        if now is None and self._centers_twice(found):
-            now = next((form for form in forms if form.centered and not form.generic), None)
-        name = found.node.metadata_props.get(SPELLED)
-        first = next((form for form in forms if form.name == name), now)
-        return Spelling(now, first, found.is_call)
+        """The forms that it is, and was, spelled as; remembered, as the graph changes."""
+        if id(found) not in self._spellings:
+            forms = found.call.forms_at(self._opset(found))
+            now = next((form for form in forms if self.is_spelled_as(found, form)), None)
+            if now is None and self._centers_twice(found):
+                now = next((form for form in forms if form.centered and not form.generic), None)
+            name = found.node.metadata_props.get(SPELLED)
+            first = next((form for form in forms if form.name == name), now)
+            self._spellings[id(found)] = Spelling(now, first, found.is_call)
+        return self._spellings[id(found)]
 
     def _centers_twice(self, found: Found) -> bool:
         """Whether something is subtracted ahead of what subtracts the mean: right at any mean."""
@@ -211,34 +218,81 @@ class Forms:
             return False
         if outputs > form.outputs:
             return False
-        opset = self._opset(found)
-        made, inputs = self._made(found, form, opset, outputs)
+        known = Knowledge(self._constants.get, self._ranks.rank, strictly)
+        template = self._template(found, form, outputs)
+        if not self._stands(found, template, replace(known, any_content=True)):
+            return False
+        return self._stands(found, self._made(found, form, outputs), known)
+
+    def _stands(self, found: Found, placed: Placed, known: Knowledge) -> bool:
+        """Whether a form, written on placeholders, stands where something was found."""
+        made, inputs = placed
         entering: dict[int, ir.Value | npt.NDArray[Any]] = {id(inputs[0]): found.root}
         for value, argument in zip(inputs[1:], found.arguments, strict=True):
             given = argument.array if argument.value is None else argument.value
             if given is not None and argument.shape is None:
                 entering[id(value)] = given
-        theirs = [found.extras.get(place) if place else found.output for place in range(outputs)]
+        places = range(len(made.outputs))
+        theirs = [found.extras.get(place) if place else found.output for place in places]
         pairs = [
             (mine, value)
             for mine, value in zip(made.outputs, theirs, strict=True)
             if value is not None
         ]
-        known = Knowledge(self._constants.get, self._ranks.rank, strictly)
-        return is_spelled(made, pairs, entering, known, opset)
+        return is_spelled(made, pairs, entering, known, self._opset(found))
 
-    def _made(
-        self, found: Found, form: Form, opset: int, outputs: int
-    ) -> tuple[FormGraph, list[ir.Value]]:
+    def _template(self, found: Found, form: Form, outputs: int) -> Placed:
+        """A form as it is written for any parameters of this kind: its constants may be others'."""
+        return self._written(self._templates, found, form, outputs, _kinds(found))
+
+    def _made(self, found: Found, form: Form, outputs: int) -> Placed:
+        if len(self._graphs) >= _REMEMBERED:
+            self._graphs.clear()
+        content = tuple(each.tobytes() for each in _arrays(found.call))
+        return self._written(self._graphs, found, form, outputs, content)
+
+    def _written(
+        self,
+        known: dict[tuple[object, ...], Placed],
+        found: Found,
+        form: Form,
+        outputs: int,
+        content: tuple[object, ...],
+    ) -> Placed:
         """A form on placeholders, by what it is a form of."""
-        arrays = [each for each in found.call.parameters.values() if not isinstance(each, tuple)]
-        content = tuple(each.tobytes() for each in arrays)
-        key = (*_key(found.call), form.name, opset, outputs, content)
-        if key not in self._graphs:
+        opset = self._opset(found)
+        key = (*self._key(found), form.name, opset, outputs, content)
+        if key not in known:
             inputs = placeholders(found.call)
             made = form_graph(found.call, form, opset, inputs, outputs=outputs)
-            self._graphs[key] = made, inputs
-        return self._graphs[key]
+            known[key] = made, inputs
+        return known[key]
+
+    def _key(self, found: Found) -> tuple[object, ...]:
+        if id(found) not in self._keys:
+            self._keys[id(found)] = _key(found.call)
+        return self._keys[id(found)]
+
+
+def _arrays(call: NormCall) -> list[npt.NDArray[Any]]:
+    return [each for each in call.parameters.values() if not isinstance(each, tuple)]
+
+
+def _kinds(found: Found) -> tuple[object, ...]:
+    """What of its parameters decides which nodes a form has: whether they are one number, which.
+
+    Those of a scaler decide more.
+    """
+    arrays = _arrays(found.call)
+    if found.fixed:
+        return tuple(each.tobytes() for each in arrays)
+    return tuple(_uniform(each) for each in arrays)
+
+
+def _uniform(array: npt.NDArray[Any]) -> bytes | None:
+    """The one number that an array holds."""
+    first = array.reshape(-1)[:1]
+    return first.tobytes() if array.size and (array == first).all() else None
 
 
 def _centers(node: ir.Node, inside: Collection[int]) -> bool:

@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol
 
 import onnx_ir as ir
 
+from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.kernels import Kernels
@@ -108,6 +109,7 @@ class _Rewrites:
     refused: tuple[Event, ...]
 
 
+@rarely_collecting()
 def run(model: ModelLike, options: Options, judges: Judges) -> OptimizeResult:
     """Optimize a model; what was passed in stays as it is.
 

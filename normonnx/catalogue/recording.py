@@ -96,7 +96,7 @@ class Recorder:
         while inputs and inputs[-1] is None:
             inputs = inputs[:-1]
         made = [
-            value if isinstance(value, ir.Attr) else ir.convenience.convert_attribute(name, value)
+            value if isinstance(value, ir.Attr) else _attribute(name, value)
             for name, value in attributes.items()
             if value is not None
         ]
@@ -183,7 +183,7 @@ class Recorder:
         """An attribute for the attribute slot of a node: its value, or a reference."""
         slot = slot or name
         if self._facts is not None:
-            return ir.convenience.convert_attribute(slot, self._facts.attributes[name])
+            return _attribute(slot, self._facts.attributes[name])
         return ir.RefAttr(slot, name, self._declared[name])
 
     def scalar(self, name: str) -> ir.Value:
@@ -241,3 +241,16 @@ class Recorder:
         if self.opset >= _CAST_LIKE:
             return self("CastLike", value, like)
         return self("Cast", value, to=self.slot(OUTPUT_TYPE, "to"))
+
+
+def _attribute(name: str, value: Any) -> ir.Attr:  # whatever onnx_ir takes
+    """An attribute; onnx_ir compares each value with its protocols, name by name."""
+    if isinstance(value, int):
+        return ir.AttrInt64(name, int(value))
+    if isinstance(value, float):
+        return ir.AttrFloat32(name, float(value))
+    if isinstance(value, str):
+        return ir.AttrString(name, value)
+    if isinstance(value, list | tuple) and value and all(isinstance(each, int) for each in value):
+        return ir.AttrInt64s(name, value)
+    return ir.convenience.convert_attribute(name, value)

@@ -8,7 +8,7 @@ resort.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -93,14 +93,17 @@ class Ranks:
                 continue
             seen.add(id(current))
             waiting.append((current, True))
-            node = current.producer()
-            waiting += [(v, False) for v in self._elsewhere(current)]
-            if node is not None and (node.op_type in RULES or node.domain == DOMAIN):
-                waiting += [(v, False) for v in node.inputs if v is not None]
-                branch = taken_branch(node, self.constants) if node.op_type == "If" else None
-                if branch is not None:
-                    waiting += [(v, False) for v in branch.outputs]
+            waiting += [(v, False) for v in self._needed(current) if id(v) not in self._known]
         return order
+
+    def _needed(self, value: ir.Value) -> Iterator[ir.Value]:
+        yield from self._elsewhere(value)
+        node = value.producer()
+        if node is not None and (node.op_type in RULES or node.domain == DOMAIN):
+            yield from (v for v in node.inputs if v is not None)
+            branch = taken_branch(node, self.constants) if node.op_type == "If" else None
+            if branch is not None:
+                yield from branch.outputs
 
     def _elsewhere(self, value: ir.Value) -> Sequence[ir.Value]:
         """Values of other graphs that are as long: what a function is given, and what it gives."""

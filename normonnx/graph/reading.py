@@ -19,6 +19,7 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
+from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
 from normonnx.graph import (
     checks,
@@ -40,6 +41,7 @@ _TOKEN_LENGTH = 24  # bytes
 _MAP_FROM = 1 << 16  # bytes; a smaller data file is read: a map holds one of few file descriptors
 
 
+@rarely_collecting()
 def load(path: str | os.PathLike[str]) -> ir.Model:
     """Load an ONNX file; weights stay memory-mapped until they are read.
 

@@ -1,4 +1,7 @@
-"""Walking over all graphs, nodes and tensors of a model."""
+"""Walking over all graphs, nodes and tensors of a model.
+
+Tensors are read by `Attr.value`: `Attr.as_tensor` compares with a protocol, name by name.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +50,9 @@ def all_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
             if attribute.is_ref():
                 continue
             if attribute.type == ir.AttributeType.TENSOR:
-                yield attribute.as_tensor()
+                yield attribute.value
             elif attribute.type == ir.AttributeType.TENSORS:
-                yield from attribute.as_tensors()
+                yield from attribute.value
 
 
 def replace_tensors(model: ir.Model, replace: ReplaceTensor) -> None:
@@ -76,10 +79,10 @@ def _replace_attribute_tensors(attributes: Attributes, replace: ReplaceTensor) -
         if attribute.is_ref():
             continue
         if attribute.type == ir.AttributeType.TENSOR:
-            if (found := replace(attribute.as_tensor())) is not None:
+            if (found := replace(attribute.value)) is not None:
                 attributes[name] = ir.AttrTensor(name, found, attribute.doc_string)
         elif attribute.type == ir.AttributeType.TENSORS:
-            old = attribute.as_tensors()
+            old: tuple[ir.TensorProtocol, ...] = attribute.value
             new = [replace(tensor) or tensor for tensor in old]
             if any(a is not b for a, b in zip(old, new, strict=True)):
                 attributes[name] = ir.AttrTensors(name, new, attribute.doc_string)

@@ -26,6 +26,7 @@ import onnx
 import onnx_ir as ir
 from google.protobuf.message import EncodeError
 
+from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
 from normonnx.graph import kept_types, mapping, paths, protos, reading, tensors, walk, wire
 
@@ -37,6 +38,7 @@ _HOLE_FROM: Final = 1 << 20  # bytes
 _HAND_OVER: Final = 1 << 24  # bytes
 
 
+@rarely_collecting()
 def save(
     model: ir.Model,
     path: str | os.PathLike[str],

@@ -28,11 +28,13 @@ class Knowledge:
         constant_of: What a value holds, if it is constant.
         rank_of: How many axes it has, if that is known.
         strictly: Whether constants that are yet to be computed are none.
+        any_content: Whether constants of one type and shape are alike, whatever they hold.
     """
 
     constant_of: Callable[[ir.Value], Array | None]
     rank_of: Callable[[ir.Value | None], int | None]
     strictly: bool = False
+    any_content: bool = False
 
 
 def is_spelled(
@@ -66,9 +68,7 @@ class _Match:
     ) -> None:
         self._constants = made.constants
         self._entering = entering
-        self._constant_of = known.constant_of
-        self._rank_of = known.rank_of
-        self._strictly = known.strictly
+        self._known = known
         self._opset = opset
         self._pairs: dict[int, ir.Value] = {}
 
@@ -78,22 +78,23 @@ class _Match:
         if id(mine) in self._pairs:
             return self._pairs[id(mine)] is theirs
         found = self._computed_alike(mine, theirs)
-        if found:
+        if found and id(mine) not in self._constants:  # equal constants may be one, or several
             self._pairs[id(mine)] = theirs
         return found
 
     def _computed_alike(self, mine: ir.Value, theirs: ir.Value) -> bool:
         if id(mine) in self._constants:
             maker = theirs.producer()
-            if self._strictly and maker is not None and maker.op_type != "Constant":
+            if self._known.strictly and maker is not None and maker.op_type != "Constant":
                 return False
-            return _equal(self._constants[id(mine)][0], self._constant_of(theirs))
+            alike = _same_kind if self._known.any_content else _equal
+            return alike(self._constants[id(mine)][0], self._known.constant_of(theirs))
         if id(mine) in self._entering:
             given = self._entering[id(mine)]
             if given is theirs:
                 return True
-            held = self._constant_of(given) if isinstance(given, ir.Value) else given
-            return held is not None and _equal(held, self._constant_of(theirs))
+            held = self._known.constant_of(given) if isinstance(given, ir.Value) else given
+            return held is not None and _equal(held, self._known.constant_of(theirs))
         one, other = mine.producer(), theirs.producer()
         if one is None or other is None:
             return False
@@ -101,7 +102,8 @@ class _Match:
             return False
         if one.outputs.index(mine) != other.outputs.index(theirs):
             return False
-        rank = self._rank_of(other.inputs[0]) if other.inputs else None
+        counted = _has_axes(one) or _has_axes(other)
+        rank = self._known.rank_of(other.inputs[0]) if counted else None
         if self._attributes(one, rank) != self._attributes(other, rank):
             return False
         return self._inputs(one, other, rank)
@@ -129,7 +131,7 @@ class _Match:
         if value is None:
             return None
         held = self._constants[id(value)][0] if id(value) in self._constants else None
-        held = self._constant_of(value) if held is None else held
+        held = self._known.constant_of(value) if held is None else held
         return None if held is None else _places(tuple(map(int, held.reshape(-1))), rank)
 
     def _attributes(self, node: ir.Node, rank: int | None) -> dict[str, Any]:
@@ -139,6 +141,12 @@ class _Match:
         for name in _AXES & set(found):
             found[name] = _places(found[name], rank)
         return found
+
+
+def _has_axes(node: ir.Node) -> bool:
+    return bool(node.inputs) and (
+        node.op_type.startswith("Reduce") or any(name in _AXES for name in node.attributes)
+    )
 
 
 def _places(axes: Any, rank: int | None) -> Any:  # noqa: ANN401  # one or several
@@ -161,6 +169,8 @@ def _defaults(domain: str, op_type: str, opset: int) -> Mapping[str, Any]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  # of any attribute
+    if isinstance(value, int | str):
+        return value
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, float):
@@ -172,12 +182,13 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  # of any attribute
     return value
 
 
+def _same_kind(mine: Array, theirs: Array | None) -> bool:
+    return theirs is not None and mine.dtype == theirs.dtype and mine.shape == theirs.shape
+
+
 def _equal(mine: Array, theirs: Array | None) -> bool:
-    return (
-        theirs is not None
-        and mine.dtype == theirs.dtype
-        and mine.shape == theirs.shape
-        and np.array_equal(mine, theirs, equal_nan=mine.dtype.kind == "f")
+    return _same_kind(mine, theirs) and np.array_equal(
+        mine, np.asarray(theirs), equal_nan=mine.dtype.kind == "f"
     )
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import InvalidModelError, UnsupportedOperatorError, UsageError
 from normonnx.core.verdicts import (
     Comparison,
@@ -45,6 +46,7 @@ from normonnx.validation.truths import Inputs, Settings, Truth, truth_of, truths
 _EQUIVALENT = Asked("equivalent", "oracle", wide=True)
 
 
+@rarely_collecting()
 def validate(  # noqa: PLR0913
     model: ModelLike,
     *,

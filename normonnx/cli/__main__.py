@@ -16,7 +16,7 @@ from typing import TextIO
 
 import click
 
-from normonnx.cli import completion
+from normonnx.cli import completion, logs
 from normonnx.cli.verbs import TRACEBACK, normonnx
 from normonnx.core.errors import ExitCode, NormonnxError
 from normonnx.reporting.loudness import Loudness, set_loudness
@@ -36,6 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     set_loudness(Loudness.NORMAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # third parties warn about what our users can't change
+    logs.listen()
     try:
         code = _invoke(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()

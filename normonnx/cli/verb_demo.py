@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from normonnx.cli.options import check_json, json_option, report
+from normonnx.cli.options import check_json, examples, json_option, report
 from normonnx.core.errors import ExitCode, UsageError
 
 MODEL = "demo.onnx"
@@ -19,7 +19,13 @@ OPTIMIZED = "demo.optimized.onnx"
 _NO_RUNTIME = "onnxruntime is not installed, so nothing was run: pip install 'normonnx[cpu]'"
 
 
-@click.command("demo")
+@click.command(
+    "demo",
+    epilog=examples(
+        ("nothing to download, no torch", "demo"),
+        ("keep the two models", "demo --out demo-models"),
+    ),
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

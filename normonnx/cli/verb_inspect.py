@@ -6,11 +6,17 @@ from pathlib import Path
 
 import click
 
-from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.cli.options import check_json, examples, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
 
 
-@click.command("inspect")
+@click.command(
+    "inspect",
+    epilog=examples(
+        ("what is in it, and what would fold", "inspect model.onnx"),
+        ("every node, as JSON", "inspect model.onnx --all --json found.json"),
+    ),
+)
 @model_argument
 @click.option("--all", "every_node", is_flag=True, help="List every node, not only groups of them.")
 @json_option

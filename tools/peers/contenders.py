@@ -37,6 +37,8 @@ class Peer:
 
 def _normonnx() -> Work:
     # All of it, since most is imported when it is first used.
+    import onnxruntime  # noqa: F401  # which is asked for its kernels
+
     import normonnx
     import normonnx.fold.passes
     import normonnx.graph.files
@@ -44,7 +46,6 @@ def _normonnx() -> Work:
     import normonnx.pipeline
     import normonnx.recognize.passes
     import normonnx.runtime.kernel_registry
-    import onnxruntime  # noqa: F401  # which is asked for its kernels
 
     def work(source: str, out: str) -> None:
         normonnx.save(normonnx.optimize(source, target="ort-cpu").model, out)

@@ -2,8 +2,9 @@
 
     pip install ".[cpu,openvino,bench]"
     python tools/benchmark_peers.py [NAME | MODEL.onnx]... [--cache FOLDER] [--out FOLDER]
-        [--peers NAME,...] [--rounds 7] [--seconds 20] [--sessions 7] [--timeout 120]
-        [--clock cpu|wall] [--again MODEL] [--readme README.md]
+        [--peers NAME,...] [--rounds 7] [--budget 60] [--seconds 20] [--sessions 7]
+        [--timeout 120] [--clock cpu|wall] [--batch 1] [--sizes points=1024] [--again MODEL]
+        [--render] [--readme README.md]
 
 NAME is a network of models/, NAME:EXPORTER with another exporter than torch's legacy one. It is
 taken from the cache, or exported there, which needs torch. Without any, those of the README.
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import platform
 import shlex
 import sys
@@ -39,6 +41,7 @@ from normonnx.core.errors import NormonnxError
 from normonnx.core.version import VERSION
 from normonnx.reporting import documents
 from normonnx.runtime.machine import cores, processor
+from tools.benchmark_latency import shapes_of
 from tools.peers import charts, tables
 from tools.peers.contenders import PEERS
 from tools.peers.crew import Crew
@@ -48,7 +51,7 @@ from tools.peers.measuring import Wanted, measure
 ROOT: Final = Path(__file__).parents[1]
 DEFAULT: Final = (
     "demo", "mlp", "pointnet_linear", "levit:dynamo-raw", "mobilenet_v2", "convnext_v2:dynamo-raw",
-    "repvgg", "densenet121", "resnet50", "resnet50:dynamo-raw", "alexnet", "bert_small:dynamo-raw",
+    "repvgg", "densenet121", "resnet50", "alexnet", "bert_small:dynamo-raw", "dcgan",
 )  # fmt: skip
 _SCHEMA: Final = "normonnx.peers/1"
 _EXPORTER: Final = "legacy"
@@ -144,6 +147,7 @@ def _measured(
     """Measure what is not there yet, and write it down model by model."""
     done = {one["name"] for one in found["models"]}
     peers = list(PEERS) if options.peers is None else options.peers.split(",")
+    sizes = {name: int(size) for name, size in (one.split("=") for one in options.sizes)}
     with Crew(peers) as crew, tempfile.TemporaryDirectory(prefix="peers-") as folder:
         for name, missing in crew.missing.items():
             print(f"{name} is not installed and left out: {missing}", flush=True)
@@ -153,11 +157,12 @@ def _measured(
             if shown in done:
                 continue
             path = located(name, options.cache)
+            shapes = shapes_of(path, options.batch, sizes)
             place = Path(folder) / str(len(found["models"]))
             place.mkdir()
             print(f"{shown}", flush=True)
             try:
-                one = measure((shown, path), place, crew, wanted, lambda what: print(f"  {what}"))
+                one = measure((shown, path), shapes, place, crew, wanted, _tell)
             except NormonnxError as error:
                 print(f"  left out: {error}", flush=True)
                 continue
@@ -165,6 +170,10 @@ def _measured(
             (options.out / _JSON).write_text(json.dumps(found, indent=1) + "\n", "utf-8")
             for leftover in place.iterdir():
                 leftover.unlink()
+
+
+def _tell(what: str) -> None:
+    print(f"  {what}", flush=True)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -177,10 +186,13 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=ROOT / "tools" / "peers" / "results")
     parser.add_argument("--peers", metavar="NAME,...", help=f"of {', '.join(PEERS)}")
     parser.add_argument("--rounds", type=int, default=default.rounds)
+    parser.add_argument("--budget", type=float, default=default.budget)
     parser.add_argument("--seconds", type=float, default=default.seconds)
     parser.add_argument("--sessions", type=int, default=default.sessions)
     parser.add_argument("--timeout", type=float, default=default.timeout)
     parser.add_argument("--clock", choices=CLOCKS, default=default.clock)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--sizes", nargs="*", default=["points=1024"], metavar="NAME=N")
     parser.add_argument("--again", action="append", default=[], metavar="NAME")
     parser.add_argument("--readme", type=Path)
     parser.add_argument("--render", action="store_true")
@@ -196,12 +208,18 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and write tables and charts."""
     options = _parsed(arguments)
+    logging.getLogger("onnx_shape_inference").setLevel(logging.ERROR)  # peers' own operators
     options.out.mkdir(parents=True, exist_ok=True)
     found = _read(options.out / _JSON)
     found["models"] = [one for one in found["models"] if one["name"] not in options.again]
     if not options.render:
         wanted = Wanted(
-            options.rounds, options.seconds, options.sessions, options.timeout, options.clock
+            options.rounds,
+            options.budget,
+            options.seconds,
+            options.sessions,
+            options.timeout,
+            options.clock,
         )
         found |= {
             "command": shlex.join(["python", "tools/benchmark_peers.py", *_shown(options)]),
@@ -220,7 +238,7 @@ def _shown(options: argparse.Namespace) -> list[str]:
     default = Wanted()
     chosen = [
         part
-        for name in ("rounds", "seconds", "sessions", "timeout", "clock")
+        for name in ("rounds", "budget", "seconds", "sessions", "timeout", "clock")
         if getattr(options, name) != getattr(default, name)
         for part in (f"--{name}", str(getattr(options, name)))
     ]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from normonnx.core.clocks import Took
-from tools.peers.contenders import PEERS
+from normonnx.core.clocks import Stopwatch, Took
 
 _WORKER: Final = Path(__file__).with_name("worker.py")
 _GRACE: Final = 30.0  # seconds over a limit until the process itself is given up
 _STARTING: Final = 120.0
+_LEAST: Final = 3  # rounds
 
 
 @dataclass(slots=True, eq=False)
@@ -113,39 +113,37 @@ class Crew:
         return [name for name in self._workers if name not in self.missing]
 
     def optimize(
-        self, source: Path, folder: Path, *, rounds: int, timeout: float
+        self, source: Path, folder: Path, rounds: int, budget: float, timeout: float
     ) -> dict[str, Done]:
-        """Let each optimize a model in every round; the first round only warms the disk's cache.
+        """Let each optimize a model in every round.
 
         Args:
-            source: The model.
+            source: The model; read once before, so that the disk is out of it for all.
             folder: Where the results go; see `result`.
-            rounds: How many count.
+            rounds: How many there are at most.
+            budget: Seconds after which none begins, once there are three.
             timeout: Seconds that one run may take; a peer that takes more is not run again.
         """
+        source.read_bytes()
         found = {name: Done() for name in self.names}
-        for turn in range(rounds + 1):
+        watch = Stopwatch.started()
+        for turn in range(rounds):
+            if turn >= _LEAST and watch.took().wall > budget:
+                break
             names = self.names
             shift = turn % max(1, len(names))
             for name in names[shift:] + names[:shift]:
                 if not found[name].failed:
-                    _one(
-                        self._workers[name],
-                        (source, result(folder, name)),
-                        turn,
-                        found[name],
-                        timeout,
-                    )
+                    _one(self._workers[name], source, result(folder, name), found[name], timeout)
         return found
 
 
-def _one(worker: Worker, places: tuple[Path, Path], turn: int, done: Done, timeout: float) -> None:
-    source, out = places
+def _one(worker: Worker, source: Path, out: Path, done: Done, timeout: float) -> None:
     out.unlink(missing_ok=True)  # a new file for everybody
     answer = worker.run(source, out, timeout)
     if "failed" in answer:
         done.failed = answer["failed"]
-    elif turn:
+    else:
         done.took.append(Took(answer["wall"], answer["cpu"]))
         done.added.append(answer["added"])
 
@@ -153,8 +151,3 @@ def _one(worker: Worker, places: tuple[Path, Path], turn: int, done: Done, timeo
 def result(folder: Path, name: str) -> Path:
     """Where a peer's result goes."""
     return folder / f"{name.replace(' ', '-')}.onnx"
-
-
-def writes(name: str) -> bool:
-    """Whether a peer writes a file at all."""
-    return PEERS[name].writes

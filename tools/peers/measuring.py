@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,8 @@ class Wanted:
     """How much to measure.
 
     Attributes:
-        rounds: Times that each peer optimizes each model.
+        rounds: Times that each peer optimizes each model, as far as `budget` goes.
+        budget: Seconds for optimizing one model, after three rounds.
         seconds: For running all results in turns.
         sessions: Times that each session is made anew.
         timeout: Seconds that a peer may take for one model.
@@ -37,14 +38,16 @@ class Wanted:
     """
 
     rounds: int = 7
+    budget: float = 60.0
     seconds: float = 20.0
     sessions: int = 7
     timeout: float = 120.0
     clock: str = "cpu"
 
 
-def measure(
+def measure(  # noqa: PLR0913, PLR0917
     named: tuple[str, Path],
+    shapes: Mapping[str, Sequence[int]],
     folder: Path,
     crew: Crew,
     wanted: Wanted,
@@ -54,6 +57,7 @@ def measure(
 
     Args:
         named: What the tables call it, and its file.
+        shapes: Of its inputs, by name.
         folder: Where the results go.
         crew: The peers.
         wanted: How much to measure.
@@ -64,9 +68,9 @@ def measure(
     """
     name, path = named
     told("evaluating in float64")
-    reference = Reference(path)
+    reference = Reference(path, shapes)
     told("optimizing")
-    done = crew.optimize(path, folder, rounds=wanted.rounds, timeout=wanted.timeout)
+    done = crew.optimize(path, folder, wanted.rounds, wanted.budget, wanted.timeout)
     found = Figures(name, {key: np.shape(one) for key, one in reference.feeds.items()})
     told("judging")
     found.rows[ORIGINAL] = Row(reference.judge(path, "ort:cpu", wanted.timeout), left_in(path))

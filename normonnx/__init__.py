@@ -7,9 +7,10 @@ functions that need them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from normonnx.core.benchmark import BenchReport
 from normonnx.core.costs import CostTable
 from normonnx.core.errors import (
     ExitCode,
@@ -60,6 +61,7 @@ __version__ = VERSION
 __all__ = [
     "AffineFound",
     "BackendRun",
+    "BenchReport",
     "Comparison",
     "CostTable",
     "Divergence",
@@ -82,6 +84,7 @@ __all__ = [
     "UsageError",
     "ValidationReport",
     "Verdict",
+    "bench",
     "compare",
     "export_scaler",
     "fold_batch_norm",
@@ -622,6 +625,61 @@ def tune(  # noqa: PLR0913
         else:
             stored.write_file(found.table, Path(output))
     return found.table
+
+
+def bench(  # noqa: PLR0913
+    model: Model,
+    *,
+    against: Model | None = None,
+    backends: Sequence[str] = ("ort:cpu",),
+    inputs: Inputs | Sequence[Inputs] | None = None,
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    batch: int | None = None,
+    seed: int = 0,
+    threads: int = 1,
+    seconds: float = 10.0,
+    runs: int | None = None,
+    sessions: int = 7,
+    warmup: int = 3,
+    check: bool = True,
+    timeout: float = 600.0,
+    memory: int | None = None,
+    told: Callable[[str, int, int | None], None] | None = None,
+) -> BenchReport:
+    """Measure how fast a model runs here, alone or in turns with another.
+
+    Every contender runs once in every round, one of them twice, so that a ratio of 1 (A/A) tells
+    the machine's noise. Models whose outputs disagree are not timed. A file with session hints is
+    timed in a plain session and, apart from that, in one that follows them.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model; never modified.
+        against: The base that it is held against; None for none.
+        backends: What to run on: ONNX Runtime's providers, OpenVINO; see `normonnx list backends`.
+        inputs: As in `validate`, one case; None draws N(0, 1) and legal integers.
+        shapes: Shapes of inputs with dynamic dimensions, by input name; None chooses.
+        batch: Size of a dynamic first dimension of drawn inputs; None for 1.
+        seed: Seed of drawn inputs.
+        threads: That a run may take.
+        seconds: For all runs together, loading aside; there is one in each session at least.
+        runs: Of each at most; None for as many as there is time for.
+        sessions: How often each is loaded anew; an interval of 95 % takes six.
+        warmup: Runs of each session that are not counted.
+        check: Compare outputs with the float64 truth first, where there is something to compare.
+        timeout: Seconds that a backend's process may take for one step.
+        memory: Bytes that it may take; None for most of what is free.
+        told: Hears what is done, how many steps of it, and of how many (None: not known).
+
+    Raises:
+        UsageError: An option makes no sense, or inputs don't fit the model.
+        InvalidModelError: As `load`.
+    """
+    from normonnx.benchmarking import Asked, bench_models, effort_of
+
+    backends = (backends,) if isinstance(backends, str) else tuple(backends)
+    asked = Asked(backends, inputs, shapes, batch, seed, threads, check, timeout, memory)
+    effort = effort_of(asked, seconds=seconds, runs=runs, sessions=sessions, warmup=warmup)
+    return bench_models(model, against, asked, effort, told)
 
 
 def _judges() -> Judges:

@@ -16,9 +16,11 @@ from typing import TextIO
 
 import click
 
+from normonnx.cli import completion, logs
 from normonnx.cli.circumstances import ARGUMENTS
 from normonnx.cli.verbs import TRACEBACK, normonnx
 from normonnx.core.errors import ExitCode, NormonnxError
+from normonnx.reporting.loudness import Loudness, set_loudness
 
 INTERRUPTED = 128 + 2
 NO_READER = 128 + 13
@@ -32,8 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         _accept_any_name(stream)
+    set_loudness(Loudness.NORMAL)
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # third parties warn about what our users can't change
+    logs.listen()
     try:
         code = _invoke(sys.argv[1:] if argv is None else list(argv))
         sys.stdout.flush()
@@ -61,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _invoke(arguments: list[str]) -> int:
+    if completion.asked_for():
+        return completion.complete(normonnx)
     try:
         with normonnx.make_context("normonnx", list(arguments)) as context:
             context.meta[ARGUMENTS] = tuple(arguments)

@@ -8,6 +8,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from normonnx.cli.completion import backend_names, completing
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -46,7 +48,13 @@ def backend_option(
         "ort:cuda,use_tf32=1."
     )
     if not repeatable:
-        return click.option("--backend", default=default[0], show_default=True, help=said)
+        return click.option(
+            "--backend",
+            default=default[0],
+            show_default=True,
+            help=said,
+            shell_complete=completing(backend_names),
+        )
     return click.option(
         "--backend",
         "backends",
@@ -54,6 +62,7 @@ def backend_option(
         default=default,
         show_default=bool(default),
         help=f"{said} Repeatable.",
+        shell_complete=completing(backend_names),
     )
 
 
@@ -111,16 +120,9 @@ def _equals(text: str) -> list[int]:
     return [number for number, letter in enumerate(text) if letter == "="]
 
 
-def limit_options(command: Command) -> Command:
-    """What a backend may take, and what it must do."""
+def resource_options(command: Command) -> Command:
+    """What a backend may take."""
     for option in (
-        click.option(
-            "--require-coverage",
-            type=click.FloatRange(0, 100),
-            default=0.0,
-            metavar="PERCENT",
-            help="Take a backend that runs less of the nodes where it should as unavailable.",
-        ),
         click.option(
             "--memory",
             type=size,
@@ -137,6 +139,18 @@ def limit_options(command: Command) -> Command:
     ):
         command = option(command)
     return command
+
+
+def limit_options(command: Command) -> Command:
+    """What a backend may take, and what it must do."""
+    covering = click.option(
+        "--require-coverage",
+        type=click.FloatRange(0, 100),
+        default=0.0,
+        metavar="PERCENT",
+        help="Take a backend that runs less of the nodes where it should as unavailable.",
+    )
+    return resource_options(covering(command))
 
 
 def tolerance_options(command: Command) -> Command:

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def examples(*found: tuple[str, str]) -> str:
+    """Examples for the end of a verb's help.
+
+    Args:
+        found: What each is about, and the command line without `normonnx`.
+    """
+    lines = [f"  # {about}\n  normonnx {line}" for about, line in found]
+    return "\b\nExamples:\n" + "\n".join(lines)
+
+
 def model_argument(command: Command) -> Command:
     """The model to work on."""
     return click.argument("model", type=click.Path(path_type=Path))(command)
@@ -119,8 +129,9 @@ def report(
         json_to: A file for the JSON, "-" for JSON on stdout instead of text, None for text alone.
     """
     from normonnx.reporting import documents, terminal
+    from normonnx.reporting.loudness import Loudness, loudness
 
-    if json_to != "-":
+    if json_to != "-" and loudness() is not Loudness.QUIET:
         terminal.show(*blocks)
     if json_to is not None:
         documents.write(documents.document(verb, code, content), json_to)

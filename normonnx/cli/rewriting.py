@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 import click
 
+from normonnx.cli.completion import completing, target_names
 from normonnx.cli.html import check_html, html_options, write_html
 from normonnx.cli.options import check_json, json_option, model_argument, report
 from normonnx.core.errors import ExitCode, UsageError
@@ -55,6 +56,7 @@ def rewriting_options(command: Command) -> Command:
             default="portable",
             show_default=True,
             help="Where the model will run; `normonnx list targets` names them.",
+            shell_complete=completing(target_names),
         ),
         click.option(
             "--prefer",

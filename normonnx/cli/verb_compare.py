@@ -10,6 +10,7 @@ from normonnx.cli.judging import backend_option, limit_options
 from normonnx.cli.options import (
     check_json,
     check_junit,
+    examples,
     json_option,
     junit_option,
     report,
@@ -18,7 +19,13 @@ from normonnx.cli.options import (
 from normonnx.core.errors import ExitCode
 
 
-@click.command("compare")
+@click.command(
+    "compare",
+    epilog=examples(
+        ("what was recorded elsewhere, judged here", "compare run.bundle"),
+        ("the CPU beside it, on the same inputs", "compare run.bundle --backend ort:cpu"),
+    ),
+)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
     "--model",

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from normonnx.cli.html import check_html, html_options, write_html
-from normonnx.cli.options import check_json, json_option, report
+from normonnx.cli.options import check_json, examples, json_option, report
 from normonnx.core.errors import ExitCode, UsageError
 
 MODEL = "demo.onnx"
@@ -31,7 +31,13 @@ class _Asked:
     json_to: str | None
 
 
-@click.command("demo")
+@click.command(
+    "demo",
+    epilog=examples(
+        ("nothing to download, no torch", "demo"),
+        ("keep the two models", "demo --out demo-models"),
+    ),
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

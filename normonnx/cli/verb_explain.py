@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from normonnx.cli.options import check_json, json_option, report
+from normonnx.cli.completion import completing, norm_names
+from normonnx.cli.options import check_json, examples, json_option, report
 from normonnx.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -16,8 +17,15 @@ if TYPE_CHECKING:
 _FOR_EXAMPLE = "normonnx explain GroupNorm"
 
 
-@click.command("explain")
-@click.argument("names", nargs=-1, metavar="NORM...")
+@click.command(
+    "explain",
+    epilog=examples(
+        ("formula, axes, forms, counterparts", "explain GroupNorm"),
+        ("side by side", "explain --compare BatchNorm LayerNorm InstanceNorm GroupNorm"),
+        ("a picture", "explain torch.nn.GroupNorm --picture norm.svg"),
+    ),
+)
+@click.argument("names", nargs=-1, metavar="NORM...", shell_complete=completing(norm_names))
 @click.option(
     "--compare", is_flag=True, help="Draw several side by side, and what sets them apart."
 )

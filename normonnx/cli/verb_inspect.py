@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.cli.options import check_json, examples, json_option, model_argument, report
 from normonnx.core.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from normonnx.core.listing import Neighborhood
 
 
-@click.command("inspect")
+@click.command(
+    "inspect",
+    epilog=examples(
+        ("what is in it, and what would fold", "inspect model.onnx"),
+        ("every node, as JSON", "inspect model.onnx --all --json found.json"),
+    ),
+)
 @model_argument
 @click.option("--all", "every_node", is_flag=True, help="List every node, not only groups of them.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 import click
 
-from normonnx.cli.options import check_json, json_option, report
+from normonnx.cli.options import check_json, examples, json_option, report
 from normonnx.core.errors import ExitCode
 
 Entries: TypeAlias = Sequence[Mapping[str, object]]
@@ -87,7 +87,13 @@ _TABLES: Final[Mapping[str, Callable[[], Entries]]] = {
 }
 
 
-@click.command("list")
+@click.command(
+    "list",
+    epilog=examples(
+        ("what runs models here", "list backends"),
+        ("where models can be optimized for", "list targets"),
+    ),
+)
 @click.argument("what", type=click.Choice(list(_TABLES)))
 @json_option
 def list_(what: str, *, json_to: str | None) -> ExitCode:

@@ -6,11 +6,21 @@ from typing import Any
 
 import click
 
+from normonnx.cli.options import examples
 from normonnx.cli.rewriting import rewrite, rewriting_options
 from normonnx.core.errors import ExitCode, UsageError
 
 
-@click.command("lower")
+@click.command(
+    "lower",
+    epilog=examples(
+        ("for a runtime that knows opset 11", "lower model.onnx -o old.onnx --opset 11"),
+        (
+            "no normalization operators at all",
+            "lower model.onnx -o primitive.onnx --style primitive",
+        ),
+    ),
+)
 @rewriting_options
 @click.option(
     "--style",

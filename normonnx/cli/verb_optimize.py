@@ -6,11 +6,22 @@ from typing import Any
 
 import click
 
+from normonnx.cli.options import examples
 from normonnx.cli.rewriting import rewrite, rewriting_options
 from normonnx.core.errors import ExitCode
 
 
-@click.command("optimize")
+@click.command(
+    "optimize",
+    epilog=examples(
+        ("standard operators, checked in float64", "optimize model.onnx -o optimized.onnx"),
+        (
+            "for ONNX Runtime on CPU, told in full",
+            "optimize model.onnx -o optimized.onnx --target ort-cpu --explain",
+        ),
+        ("what would be done, but for the head", "optimize model.onnx --dry-run --keep '/head/*'"),
+    ),
+)
 @rewriting_options
 @click.option(
     "--style",

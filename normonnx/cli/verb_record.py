@@ -7,12 +7,18 @@ from pathlib import Path
 import click
 
 from normonnx.cli.judging import backend_option, input_files, input_options, limit_options
-from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.cli.options import check_json, examples, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
 from normonnx.core.verdicts import ValidationReport, Verdict
 
 
-@click.command("record")
+@click.command(
+    "record",
+    epilog=examples(
+        ("run it here, judge it elsewhere", "record model.onnx --backend ort:cpu -o run.bundle"),
+        ("digests alone, a few kilobytes", "record model.onnx -o small.bundle --digests"),
+    ),
+)
 @model_argument
 @click.option(
     "-o",

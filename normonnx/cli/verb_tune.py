@@ -7,21 +7,32 @@ from typing import TYPE_CHECKING
 
 import click
 
+from normonnx.cli.completion import completing, target_names
 from normonnx.cli.judging import shape_option
-from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.cli.options import check_json, examples, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
 
 if TYPE_CHECKING:
     from normonnx.tuning import Tuned
 
 
-@click.command("tune")
+@click.command(
+    "tune",
+    epilog=examples(
+        ("measure the forms of its normalizations", "tune model.onnx --seconds 0.5"),
+        (
+            "on OpenVINO, into a file",
+            "tune model.onnx --target openvino --seconds 0.5 -o costs.json",
+        ),
+    ),
+)
 @model_argument
 @click.option(
     "--target",
     default="ort-cpu",
     show_default=True,
     help="What to measure; `normonnx list targets` says which can run here.",
+    shell_complete=completing(target_names),
 )
 @click.option(
     "--seconds",

@@ -18,6 +18,7 @@ from normonnx.cli.judging import (
 from normonnx.cli.options import (
     check_json,
     check_junit,
+    examples,
     json_option,
     junit_option,
     model_argument,
@@ -27,7 +28,17 @@ from normonnx.cli.options import (
 from normonnx.core.errors import ExitCode
 
 
-@click.command("validate")
+@click.command(
+    "validate",
+    epilog=examples(
+        ("is what ONNX Runtime computes right?", "validate model.onnx"),
+        ("and are they the same function?", "validate optimized.onnx --against model.onnx"),
+        (
+            "another runtime, inputs at the edge",
+            "validate model.onnx --backend openvino --profiles all --junit report.xml",
+        ),
+    ),
+)
 @model_argument
 @click.option(
     "--against",

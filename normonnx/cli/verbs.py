@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from copy import copy
 from importlib import import_module
 from typing import Any, Final, cast
 
 import click
 
 from normonnx.core.version import VERSION
+from normonnx.reporting.loudness import Loudness, loudness, set_loudness
 
 VERBS: Final[Mapping[str, str]] = {
     "demo": "normonnx.cli.verb_demo:demo",
@@ -26,6 +28,7 @@ VERBS: Final[Mapping[str, str]] = {
     "compare": "normonnx.cli.verb_compare:compare",
     "tune": "normonnx.cli.verb_tune:tune",
     "sweep": "normonnx.cli.verb_sweep:sweep",
+    "bench": "normonnx.cli.verb_bench:bench",
     "explain": "normonnx.cli.verb_explain:explain",
     "list": "normonnx.cli.verb_list:list_",
 }
@@ -55,7 +58,9 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         module, _, name = VERBS[cmd_name].partition(":")
-        return cast("click.Command", getattr(import_module(module), name))
+        command = copy(cast("click.Command", getattr(import_module(module), name)))
+        command.params = [*command.params, *LOUDNESS]
+        return command
 
 
 def _show_tracebacks(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ANN401  # click's signature
@@ -64,9 +69,35 @@ def _show_tracebacks(ctx: click.Context, param: click.Parameter, value: Any) -> 
         os.environ[TRACEBACK] = "1"
 
 
+def _set_loudness(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ANN401  # click's signature
+    if not value:
+        return
+    wanted = Loudness(param.name)
+    if loudness() not in (Loudness.NORMAL, wanted):
+        message = "--quiet and --verbose exclude one another"
+        raise click.UsageError(message, ctx)
+    set_loudness(wanted)
+
+
+LOUDNESS: Final = tuple(
+    click.Option(
+        [short, f"--{wanted.value}"],
+        is_flag=True,
+        expose_value=False,
+        callback=_set_loudness,
+        help=said,
+    )
+    for short, wanted, said in (
+        ("-q", Loudness.QUIET, "Print errors alone; the exit code, and --json, tell the rest."),
+        ("-v", Loudness.VERBOSE, "Also say on stderr what is done, and how long it takes."),
+    )
+)
+
+
 @click.group(
     cls=LazyGroup,
     epilog=_EPILOG,
+    params=list(LOUDNESS),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option(

@@ -1,14 +1,14 @@
-"""The terminal: consoles, tables and progress, the same look for every verb.
+"""The terminal: consoles and tables, the same look for every verb; `progress` is beside it.
 
 Names are shown as they are, never as markup. On a terminal tables fit its width, in colour unless
-NO_COLOR is set; in a pipe there is no colour, nothing is wrapped and each row is one line.
+NO_COLOR is set; in a pipe nothing is wrapped, each row is one line, and there is no colour unless
+FORCE_COLOR is set.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -18,6 +18,21 @@ from rich.text import Text
 
 from normonnx.core.verdicts import Verdict
 from normonnx.reporting.figures import printable
+from normonnx.reporting.loudness import Loudness, loudness
+from normonnx.reporting.progress import progress
+
+__all__ = [
+    "heading",
+    "indented",
+    "line",
+    "note",
+    "pairs",
+    "progress",
+    "show",
+    "stacked",
+    "table",
+    "verdict",
+]
 
 _UNWRAPPED: Final = 100_000  # columns; no row is that long
 _STYLES: Final = {
@@ -48,18 +63,10 @@ def show(*blocks: RenderableType) -> None:
 
 
 def note(message: str) -> None:
-    """Say something on stderr, where logs go."""
-    sys.stderr.write(f"normonnx: {printable(message)}\n")
-
-
-@contextmanager
-def progress(message: str) -> Iterator[None]:
-    """Show on stderr that something is going on, if a person is there to see it."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    with Console(stderr=True, markup=False).status(Text(f"{printable(message)} ...")):
-        yield
+    """Say something on stderr, where logs go, unless silence is asked for."""
+    if loudness() is not Loudness.QUIET:
+        sys.stderr.write(f"normonnx: {printable(message)}\n")
+        sys.stderr.flush()
 
 
 def heading(text: str) -> Text:

@@ -7,15 +7,15 @@ does not read. `session` reads them, without the weights, and makes the session 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from normonnx.core.errors import UnavailableError
-from normonnx.core.hints import DISABLED, KEY, SessionHints, UnknownHintsError
-from normonnx.graph import reading
 from normonnx.runtime.engines import ort
 from normonnx.runtime.engines.contract import GivenUpError
+from normonnx.runtime.engines.ort_hints import add, hints_of
+
+__all__ = ["hints_of", "session"]
 
 _CPU: Final = "CPUExecutionProvider"
 _OPTIMIZERS: Final = "disabled_optimizers"
@@ -63,7 +63,7 @@ def session(
     if found is not None:
         providers = providers or list(dict.fromkeys([found.provider, _CPU]))
         more.setdefault(_OPTIMIZERS, list(found.disabled))
-        _add(options, found)
+        add(options, found)
     return runtime.InferenceSession(
         os.fspath(path),
         options,
@@ -73,34 +73,5 @@ def session(
     )
 
 
-def hints_of(path: str | os.PathLike[str]) -> SessionHints | None:
-    """The hints that a file holds; None where it holds none, or none that can be read.
-
-    Raises:
-        UsageError: There is no such file, or it can't be read.
-        InvalidModelError: The file is damaged, or is no ONNX model.
-    """
-    text = reading.metadata_of(path).get(KEY)
-    if text is None:
-        return None
-    try:
-        return SessionHints.of_text(text)
-    except UnknownHintsError as error:
-        message = f"{os.fspath(path)}: its session hints are ignored, since {error}"
-        warnings.warn(message, stacklevel=2)
-        return None
-
-
 def _name(provider: Provider) -> str:
     return provider if isinstance(provider, str) else provider[0]
-
-
-def _add(options: Any, hints: SessionHints) -> None:  # noqa: ANN401
-    """Add the entries that the options don't have yet; optimizers are an argument by themselves."""
-    for name, value in hints.entries.items():
-        if name == DISABLED:
-            continue
-        try:
-            options.get_session_config_entry(name)
-        except Exception:  # noqa: BLE001  # what it raises where there is none
-            options.add_session_config_entry(name, value)

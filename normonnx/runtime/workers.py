@@ -40,20 +40,23 @@ class Limits:
     memory: int | None = None
 
 
-def run(place: Path, request: Mapping[str, Any], limits: Limits) -> dict[str, Any] | str:
+def run(
+    place: Path, request: Mapping[str, Any], limits: Limits, *, module: str = WORKER
+) -> dict[str, Any] | str:
     """Run a request in a worker.
 
     Args:
         place: The folder that holds the inputs, and gets the outputs; see `exchange`.
         request: What else the worker is told.
         limits: What it may take.
+        module: What the worker runs, a module that calls `answering.serve`.
 
     Returns:
         Its answer, or one line that says why there is none.
     """
     (place / exchange.REQUEST).write_text(json.dumps(request))
     # -P: files in the current folder must not shadow numpy or a runtime.
-    command = [sys.executable, "-P", "-m", WORKER, str(place)]
+    command = [sys.executable, "-P", "-m", module, str(place)]
     return watch(place, command, limits)
 
 

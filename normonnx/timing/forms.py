@@ -13,7 +13,6 @@ from typing import Any, Final, Self
 
 import numpy as np
 import onnx
-import onnx.parser
 import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
@@ -24,16 +23,12 @@ from normonnx.core.version import VERSION
 from normonnx.runtime import exchange, naming, workers
 from normonnx.runtime.machine import processor
 from normonnx.runtime.staying import Staying
-from normonnx.timing import edges, intervals, worker
+from normonnx.timing import canary, edges, intervals, worker
+from normonnx.timing.contenders import hindrance
 from normonnx.timing.edges import Case
 
-FAMILIES: Final = ("ort", "openvino")  # of backends that can be timed
 _PATIENCE: Final = 300.0  # seconds for one use, over what is asked for
 _DIGITS: Final = 4
-_CANARY: Final = (
-    '<ir_version: 8, opset_import: ["": 13]>\n'
-    "canary (float[4, 4] X) => (float[4, 4] Y) { Y = MatMul(X, X) }"
-)
 _ALONE: Final = "the simplest model"
 _RUNTIMES: Final = ("onnxruntime", "openvino")
 _CARD: Final = "device"
@@ -57,14 +52,10 @@ class Measurer:
     """
 
     def __init__(self, backend: str, *, threads: int = 1, seconds: float = 2.0) -> None:
-        named = naming.parse(backend)
-        if not named.is_known:
-            message = f"there is no backend {backend!r}; {naming.close_to(backend)}"
-            raise UnavailableError(message)
-        if named.family not in FAMILIES:
-            message = f"{backend} can't be timed; use ONNX Runtime or OpenVINO"
-            raise UnavailableError(message)
-        self._backend = named.having(threads=str(threads))
+        hindered = hindrance(backend)
+        if hindered:
+            raise UnavailableError(hindered)
+        self._backend = naming.parse(backend).having(threads=str(threads))
         self._seconds = seconds
         self._staying = Staying(worker.MODULE, workers.Limits(_PATIENCE + 2 * seconds))
         try:
@@ -118,8 +109,7 @@ class Measurer:
 
     def _simplest(self) -> Mapping[str, str]:
         """The settings of the backend, which runs the simplest model."""
-        canary = onnx.parser.parse_model(_CANARY).SerializeToString()
-        answer = self._answer({_ALONE: canary}, [_identity()], 0.0)
+        answer = self._answer({_ALONE: canary.MODEL}, [_identity()], 0.0)
         if _ALONE not in answer["samples"]:
             raise UnavailableError(answer["failed"][_ALONE])
         found: Mapping[str, str] = answer["settings"]
@@ -219,8 +209,7 @@ def _rounded(value: float) -> float:
 
 
 def _identity() -> Case:
-    eye = np.eye(4, dtype=np.float32)
-    return Case({"X": eye}, eye.astype(np.float64), 1.0)
+    return Case(canary.FEEDS, np.eye(4), 1.0)
 
 
 def _write(place: Path, models: Mapping[str, bytes], cases: Sequence[Case]) -> None:

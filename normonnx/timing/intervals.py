@@ -14,36 +14,19 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from normonnx.core.intervals import Interval, round_to
+
+__all__ = ["LEVEL", "Interval", "of_median", "of_ratio", "plain", "round_to"]
 
 LEVEL: Final = 0.95
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A median and what encloses it.
-
-    Attributes:
-        median: Of the samples.
-        low: Lower end.
-        high: Upper end.
-        level: Probability that they enclose the true median; below the level asked for where there
-            are too few samples.
-        samples: How many.
-    """
-
-    median: float
-    low: float
-    high: float
-    level: float
-    samples: int
-
-    @property
-    def plain(self) -> dict[str, float]:
-        """As plain JSON, four digits each."""
-        parts = {"median": self.median, "low": self.low, "high": self.high, "level": self.level}
-        return {name: round_to(part, 4) for name, part in parts.items()} | {"n": self.samples}
+def plain(found: Interval) -> dict[str, float]:
+    """An interval as plain JSON, four digits each."""
+    parts = {"median": found.median, "low": found.low, "high": found.high, "level": found.level}
+    return {name: round_to(part, 4) for name, part in parts.items()} | {"n": found.samples}
 
 
 def of_median(samples: Sequence[float], level: float = LEVEL) -> Interval:
@@ -75,11 +58,6 @@ def of_ratio(
         ValueError: There are no pairs, or one side has more samples.
     """
     return of_median([a / b for a, b in zip(numerators, denominators, strict=True)], level)
-
-
-def round_to(value: float, digits: int) -> float:
-    """A number to so many significant digits."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else value
 
 
 def _rank(count: int, level: float) -> int:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +16,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+ROOT = Path(__file__).parents[2]
+_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 CONV_BN = """
 <ir_version: 8, opset_import: ["" : 17], producer_name: "tests", producer_version: "1">
 net (float[N,3,8,8] x) => (float[N,4,8,8] y) {
@@ -111,3 +118,35 @@ class Models:
         path = self.folder / name
         path.write_bytes(content)
         return path
+
+
+def on_terminal(*arguments: str, errors: bool = True, **env: str) -> str:
+    """What a terminal of 60 columns gets to see: stdout and, unless left out, stderr."""
+    leader, follower = pty.openpty()
+    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
+    environment |= {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "60", **env}
+    with subprocess.Popen(
+        [sys.executable, "-m", "normonnx", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower if errors else subprocess.DEVNULL,
+    ) as process:
+        os.close(follower)
+        seen = b""
+        while True:
+            try:
+                part = os.read(leader, 65536)
+            except OSError:  # how Linux says that the other end is closed
+                break
+            if not part:
+                break
+            seen += part
+    os.close(leader)
+    assert process.returncode == 0, seen
+    return seen.decode()
+
+
+def without_styles(seen: str) -> str:
+    """What a terminal shows, without how: colours, and what a bar wiped away, go."""
+    return _ESCAPE.sub("", seen)

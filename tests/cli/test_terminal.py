@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.cli.running import Models
+from tests.cli.running import Models, on_terminal, without_styles
 
-_ROOT = Path(__file__).parents[2]
 _STYLE = re.compile(r"\x1b\[[0-9;]*m")
-_ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def _on_terminal(*arguments: str, **env: str) -> str:
-    """What a terminal of 60 columns gets to see, stdout and stderr together."""
-    leader, follower = pty.openpty()
-    environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-    environment |= {"PYTHONPATH": str(_ROOT), "TERM": "xterm", "COLUMNS": "60", **env}
-    with subprocess.Popen(
-        [sys.executable, "-m", "normonnx", *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=follower,
-        stderr=follower,
-    ) as process:
-        os.close(follower)
-        seen = b""
-        while True:
-            try:
-                part = os.read(leader, 65536)
-            except OSError:  # how Linux says that the other end is closed
-                break
-            if not part:
-                break
-            seen += part
-    os.close(leader)
-    assert process.returncode == 0, seen
-    return seen.decode()
 
 
 @pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
@@ -50,14 +16,14 @@ def test_there_is_colour_unless_it_is_not_wanted(
     models: Models, env: dict[str, str], *, coloured: bool
 ) -> None:
     """A terminal gets styles; NO_COLOR leaves bold and dim at most, as its convention allows."""
-    seen = _on_terminal("optimize", str(models.conv_bn), "--dry-run", **env)
+    seen = on_terminal("optimize", str(models.conv_bn), "--dry-run", **env)
     colours = {code for code in _STYLE.findall(seen) if re.search(r"[34]\d", code)}
     assert bool(colours) is coloured
 
 
 def test_rows_fit_the_terminal_and_lose_nothing(models: Models) -> None:
     """At 60 columns the reason is folded over rows, never cut off."""
-    seen = _ESCAPE.sub("", _on_terminal("inspect", str(models.conv_bn)))
+    seen = without_styles(on_terminal("inspect", str(models.conv_bn)))
     rows = [row.split("\r")[-1] for row in seen.replace("\r\n", "\n").splitlines()]
     tables = [row for row in rows if row.startswith("  ")]
     assert max(map(len, tables)) <= 60
@@ -70,18 +36,18 @@ def test_rows_fit_the_terminal_and_lose_nothing(models: Models) -> None:
 def test_pictures_stand_side_by_side_as_far_as_there_is_room() -> None:
     """Of four at 60 columns two in a row, whole; the legend beside a picture is wrapped, not cut."""
     names = ("BatchNorm", "LayerNorm", "InstanceNorm", "GroupNorm")
-    rows = _ESCAPE.sub("", _on_terminal("explain", "--compare", *names)).splitlines()
+    rows = without_styles(on_terminal("explain", "--compare", *names)).splitlines()
     assert rows[0].split() == ["BatchNorm", "LayerNorm"]
     assert ["InstanceNorm", "GroupNorm"] in [row.split() for row in rows]
     assert max(map(len, rows)) <= 60
     assert sum(row.count("● ■ ■ ■") for row in rows) == 4
-    alone = _ESCAPE.sub("", _on_terminal("explain", "GroupNorm"))
+    alone = without_styles(on_terminal("explain", "GroupNorm"))
     assert "shares its" in alone
     assert "statistic" in alone.partition("statistics over")[0]
 
 
 def test_progress_is_shown_and_wiped_away(models: Models) -> None:
     """A person sees that something is going on; afterwards the line is clear."""
-    seen = _on_terminal("inspect", str(models.conv_bn))
+    seen = on_terminal("inspect", str(models.conv_bn))
     assert "reading" in seen
     assert "\x1b[2K" in seen

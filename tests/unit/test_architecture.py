@@ -171,7 +171,9 @@ def test_every_verb_has_help_json_and_a_row_in_the_readme(verb: str) -> None:
     assert any("--json" in option.opts for option in options)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (row,) = re.findall(rf"^\| `{verb}\b.*$", readme, re.MULTILINE)
-    named = {option.opts[-1] for option in options} - {"--json"}  # which all verbs have
+    everywhere = {"--json", "--quiet", "--verbose"}  # told once, for all verbs
+    assert all(option in readme for option in everywhere)
+    named = {option.opts[-1] for option in options} - everywhere
     assert {name for name in named if not re.search(rf"{name}\b(?!-)", row)} == set()
 
 

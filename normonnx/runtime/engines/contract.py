@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from normonnx.core.clocks import Took
 from normonnx.core.verdicts import NodePlacement
 from normonnx.runtime.naming import Backend
 from normonnx.runtime.rewriting import Rewriting
@@ -36,6 +37,8 @@ class Job:
         module: File of a torch module, where one was handed over.
         paths: Folders with the user's own Python modules.
         trace: A folder to work in, where it is also asked what becomes of the graph.
+        timed: Whether it is loaded to be timed: as a user would, with nothing recorded besides.
+        hinted: Whether to follow the advice on the session that the file holds.
     """
 
     model: Path
@@ -43,6 +46,8 @@ class Job:
     module: Path | None = None
     paths: tuple[str, ...] = ()
     trace: Path | None = None
+    timed: bool = False
+    hinted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Loaded:
             GivenUpError.
         bind: Arrays by input name, put where the runtime wants them once and for all, to what runs
             it on them: with as little else as can be, for timing. None where that is not to be had.
+        took: What the runtime took to load it; None where that was not timed.
     """
 
     run: Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -65,6 +71,7 @@ class Loaded:
     wide: bool = False
     rewriting: Rewriting | None = None
     bind: Callable[[Mapping[str, Any]], Callable[[], None]] | None = None
+    took: Took | None = None
 
 
 Load = Callable[[Job], Loaded]

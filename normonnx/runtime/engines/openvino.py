@@ -14,6 +14,7 @@ from typing import Any, Final
 import ml_dtypes
 import numpy as np
 
+from normonnx.core.clocks import Stopwatch
 from normonnx.core.verdicts import NodePlacement
 from normonnx.runtime.engines.contract import Job, Loaded, can_not_load, first_line, unavailable
 from normonnx.runtime.naming import INSTALL
@@ -50,12 +51,14 @@ def load(job: Job) -> Loaded:
         **({"INFERENCE_NUM_THREADS": str(job.backend.threads)} if device == "CPU" else {}),
         **{name: value for name, value in options.items() if name not in _OWN},
     }
+    watch = Stopwatch.started()
     try:
         model = core.read_model(str(job.model))
         compiled = core.compile_model(model, device, properties)
     except Exception as error:  # noqa: BLE001  # of many kinds
         raise can_not_load(job.model, _said(error)) from None
-    nodes = _nodes(compiled, device)
+    took = watch.took()
+    nodes = () if job.timed else _nodes(compiled, device)
     return Loaded(
         lambda feeds: _run(compiled, feeds),
         asked=device,
@@ -65,8 +68,9 @@ def load(job: Job) -> Loaded:
             **properties,
         },
         nodes=nodes,
-        reduced=_reduced(model, nodes),
+        reduced=() if job.timed else _reduced(model, nodes),
         bind=lambda feeds: _bound(compiled, feeds),
+        took=took,
     )
 
 

@@ -16,15 +16,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from normonnx.core.clocks import Stopwatch, Took
 from normonnx.core.verdicts import NodePlacement
-from normonnx.runtime.engines import ort_binding, ort_rewriting, ort_values
+from normonnx.runtime.engines import ort_binding, ort_hints, ort_rewriting, ort_values
 from normonnx.runtime.engines.contract import Job, Loaded, can_not_load, first_line, unavailable
 from normonnx.runtime.naming import DEFAULT_LEVEL, INSTALL, LEVELS, Backend
 from normonnx.runtime.rewriting import Rewriting
@@ -66,10 +68,10 @@ def load(job: Job) -> Loaded:
     provider, options = provider_options_of(runtime, job.backend)
     reduced = _reduced(options)
     environment = _set_environment(provider, reduced)
-    session, rewriting = _session(runtime, job, provider, options)
-    nodes = _placement(session, provider)
+    made = _session(runtime, job, provider, options)
+    session = made.session
+    nodes = () if _is_plain(job, provider) else _placement(session, provider)
     level = LEVELS[job.backend.options.get("level", DEFAULT_LEVEL)]
-    without = job.backend.without
     return Loaded(
         lambda feeds: _run(session, feeds),
         asked=provider,
@@ -77,7 +79,7 @@ def load(job: Job) -> Loaded:
             "onnxruntime": runtime.__version__,
             "provider": provider,
             "optimization level": level,
-            **({"without optimizers": ", ".join(without)} if without else {}),
+            **({"without optimizers": ", ".join(made.without)} if made.without else {}),
             "intra-op threads": str(job.backend.threads),
             **options,
             **environment,
@@ -86,8 +88,9 @@ def load(job: Job) -> Loaded:
         nodes=nodes,
         reduced=reduced,
         notes=tuple(_conflicts()),
-        rewriting=rewriting,
+        rewriting=made.rewriting,
         bind=lambda feeds: _bound(session, feeds, provider),
+        took=made.took,
     )
 
 
@@ -193,26 +196,44 @@ def _graphics_card() -> dict[str, str]:
     return {"device": name.strip(), "driver": driver.strip()} if name.strip() else {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A session, what it makes of the graph where that was asked, and what making it took."""
+
+    session: Any
+    rewriting: Rewriting | None
+    without: Sequence[str]
+    took: Took
+
+
+def _is_plain(job: Job, provider: str) -> bool:
+    """Whether the session is to be as a user makes it; elsewhere nodes may have fallen back."""
+    return job.timed and provider == _CPU
+
+
 def _session(
     runtime: Any,  # noqa: ANN401
     job: Job,
     provider: str,
     options: Mapping[str, str],
-) -> tuple[Any, Rewriting | None]:
+) -> _Made:
     if provider in _CUDA and hasattr(runtime, "preload_dlls"):  # onnxruntime 1.21 and newer
         runtime.preload_dlls()  # CUDA and cuDNN as pip packages
-    session_options = session_options_of(runtime, job.backend)
+    plain = _is_plain(job, provider)
+    session_options = session_options_of(runtime, job.backend, placed=not plain)
     providers: list[Any] = [(provider, dict(options))]
     if provider != _CPU:
         providers.append(_CPU)
-    without = {"disabled_optimizers": job.backend.without} if job.backend.without else {}
+    without = _left_out(job, provider, session_options)
+    more = {"disabled_optimizers": without} if without else {}
 
     def make() -> Any:  # noqa: ANN401
         return runtime.InferenceSession(
-            job.model, session_options, providers=providers, enable_fallback=0, **without
+            job.model, session_options, providers=providers, enable_fallback=0, **more
         )
 
     rewriting = None
+    watch = Stopwatch.started()
     try:
         if job.trace is None:
             session = make()
@@ -220,20 +241,37 @@ def _session(
             session, rewriting = ort_rewriting.traced(make, session_options, job.trace)
     except Exception as error:  # noqa: BLE001  # onnxruntime raises many kinds
         raise can_not_load(job.model, first_line(error)) from None
+    took = watch.took()
     if provider not in session.get_providers():
         raise unavailable(f"{provider} was asked for but not used: it could not be loaded")
-    return session, rewriting
+    return _Made(session, rewriting, without, took)
 
 
-def session_options_of(runtime: Any, backend: Backend) -> Any:  # noqa: ANN401
-    """Session options: level and threads as asked, node placement recorded, no log."""
+def _left_out(job: Job, provider: str, session_options: Any) -> list[str]:  # noqa: ANN401
+    """Optimizers to leave out: as asked, else as the file advises; its other advice is followed."""
+    hints = ort_hints.hints_of(job.model) if job.hinted else None
+    if hints is None or hints.provider != provider:
+        return job.backend.without
+    ort_hints.add(session_options, hints)
+    return job.backend.without or list(hints.disabled)
+
+
+def session_options_of(runtime: Any, backend: Backend, *, placed: bool = True) -> Any:  # noqa: ANN401
+    """Session options: level and threads as asked, no log.
+
+    Args:
+        runtime: The package onnxruntime.
+        backend: What was asked for.
+        placed: Whether it is to be recorded where nodes are placed.
+    """
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = backend.threads
     options.graph_optimization_level = getattr(
         runtime.GraphOptimizationLevel, LEVELS[backend.options.get("level", DEFAULT_LEVEL)]
     )
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if placed:
+        options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
 

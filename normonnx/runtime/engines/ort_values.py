@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import onnx_ir as ir
 
 Array = npt.NDArray[Any]
 
@@ -41,6 +40,7 @@ def run(session: Any, feeds: Mapping[str, Any]) -> list[Any]:  # noqa: ANN401
 
 def value_of(array: Any) -> Any:  # noqa: ANN401
     """An array of any type as onnxruntime's `OrtValue`, on the CPU."""
+    import onnx_ir as ir  # a second of imports that most workers never need
     from onnxruntime import OrtValue
 
     found = np.ascontiguousarray(array).reshape(np.shape(array))
@@ -58,6 +58,8 @@ def _array(value: Any) -> Any:  # noqa: ANN401
         return None
     if not is_exotic(value.data_type()):
         return value.numpy()
+    import onnx_ir as ir
+
     number = ir.DataType(value.element_type())
     shape = tuple(value.shape())
     size = math.prod(shape)

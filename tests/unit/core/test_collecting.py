@@ -27,10 +27,14 @@ def test_less_often_inside_and_as_before_outside() -> None:
     def inner() -> int:
         return gc.get_threshold()[0]
 
-    with pytest.raises(KeyError), rarely_collecting():
+    @rarely_collecting()
+    def outer() -> None:
         assert inner() > 10_000
         assert gc.get_threshold()[0] > 10_000
         raise KeyError
+
+    with pytest.raises(KeyError):
+        outer()
     assert gc.get_threshold() == (700, 10, 10)
 
 

@@ -1,0 +1,1 @@
+"""From a torch module to ONNX in which every normalization is one thing."""

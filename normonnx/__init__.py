@@ -14,12 +14,14 @@ from normonnx.core.costs import CostTable
 from normonnx.core.errors import (
     ExitCode,
     InvalidModelError,
+    MismatchError,
     NormonnxError,
     UnavailableError,
     UnsupportedOperatorError,
     UsageError,
 )
 from normonnx.core.events import Event, Obstacle, OptimizeReport
+from normonnx.core.exports import ExportReport, NormExported
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
 from normonnx.core.verdicts import (
     BackendRun,
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
     from normonnx.catalogue.contents import Catalogue
     from normonnx.core.kernels import Kernels
+    from normonnx.exporting.arguments import Example
+    from normonnx.exporting.exported import Exported
     from normonnx.lower.targets import Target
     from normonnx.pipeline import Judges, OptimizeResult
     from normonnx.validation.answers import Limits
@@ -61,9 +65,12 @@ __all__ = [
     "Divergence",
     "Event",
     "ExitCode",
+    "ExportReport",
     "Inspection",
     "InvalidModelError",
+    "MismatchError",
     "NodePlacement",
+    "NormExported",
     "NormFound",
     "NormonnxError",
     "Obstacle",
@@ -76,6 +83,7 @@ __all__ = [
     "ValidationReport",
     "Verdict",
     "compare",
+    "export",
     "fold_batch_norm",
     "inspect",
     "load",
@@ -223,6 +231,139 @@ def fold_batch_norm(
         keep=tuple(keep), keep_inputs=tuple(keep_inputs), only=BATCH_NORM, verify=verify
     )
     return run(model, options, _judges())
+
+
+def export(  # noqa: PLR0913
+    module: torch.nn.Module,
+    args: Any = (),  # a tensor, or whatever the module takes
+    path: str | os.PathLike[str] | None = None,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    opset: int | None = None,
+    style: Literal["native", "function", "primitive"] = "native",
+    dynamic: str | Mapping[str, Mapping[int, str] | Sequence[str]] | None = None,
+    dynamic_shapes: Any = None,  # torch's nested structure
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    fold: bool = False,
+    training: bool = False,
+    verify: bool = True,
+    custom_translation_table: Mapping[Any, Any] | None = None,
+) -> ir.Model:
+    """Export a torch module with each of its normalizations in one piece, and check the result.
+
+    Layers, calls of torch.nn.functional and what is spelled by hand alike become one node each:
+    ONNX's own operator where it means the same at the opset, else a call of the catalogue's
+    function normonnx::NAME. Weight norm, spectral norm and weights that are standardized are
+    evaluated, in float64. The module stays as it is.
+
+    Args:
+        module: In eval mode.
+        args: What it is called with, by position: a tensor or a tuple; or a dict, by name.
+        path: The .onnx file to write; None for none.
+        kwargs: What it is called with by name.
+        opset: Version of ONNX's operators, from 13 to the highest that ONNX Runtime here loads;
+            None for the lowest at which every normalization that has an operator of ONNX's own is
+            that.
+        style: "native", "function" for calls of the catalogue's functions alone, or "primitive"
+            for neither.
+        dynamic: Dynamic dimensions: a name for the first axis of all inputs, such as "batch"; or
+            for inputs by name {axis: name}, or a name for each axis and None where it is fixed.
+        dynamic_shapes: The same as torch.export takes it.
+        input_names: Other names for the inputs; by default `forward`'s.
+        output_names: Other names for the outputs; by default the keys of what is returned, or
+            "output".
+        fold: Fold BatchNorm into the linear operators before it; kept by default.
+        training: Export a module in training mode as it is, with the batch's own statistics.
+        verify: Compare with the module, both in float64.
+        custom_translation_table: As torch.onnx.export takes it.
+
+    Returns:
+        The model; `model.meta["normonnx.export"]` is an ExportReport.
+
+    Raises:
+        UsageError: The arguments don't fit the module, it is in training mode, it decides by the
+            numbers in a tensor or has an operator that torch can't export, or an option has no such
+            value.
+        MismatchError: The result is not the same function; names the submodule where that begins.
+        UnavailableError: torch is not installed.
+    """
+    from normonnx.graph import files
+    from normonnx.graph.paths import writable_output
+
+    if path is not None:
+        writable_output(path)
+    found = _exported(
+        module,
+        args,
+        kwargs,
+        opset=opset,
+        style=style,
+        dynamic=dynamic,
+        dynamic_shapes=dynamic_shapes,
+        input_names=input_names,
+        output_names=output_names,
+        fold=fold,
+        training=training,
+        verify=verify,
+        table=custom_translation_table,
+    )
+    verification = found.report.verification
+    if verification is not None and verification.verdict is Verdict.MISMATCH:
+        raise MismatchError(_said_of(verification))
+    if path is not None:
+        files.save(found.model, path)
+    return found.model
+
+
+def _exported(
+    module: torch.nn.Module,
+    args: Any,
+    kwargs: Mapping[str, Any] | None,
+    *,
+    verify: bool,
+    **options: Any,
+) -> Exported:
+    """A model and how it came about, whatever the verdict."""
+    try:
+        import torch as _torch
+    except ImportError:
+        from normonnx.runtime.naming import INSTALL
+
+        message = f"torch is not installed; {INSTALL['torch']}"
+        raise UnavailableError(message) from None
+    del _torch
+    from normonnx.exporting.exported import Judges as Handed
+    from normonnx.exporting.exported import Options, run
+    from normonnx.lower.targets import TARGETS
+    from normonnx.runtime.oracle import evaluate
+
+    highest = _highest_of(TARGETS["ort-cpu"]) or 0
+    handed = Handed(lambda model: evaluate(model, {}), _compare_with_module if verify else None)
+    return run(module, args, kwargs, Options(highest=highest, **options), handed)
+
+
+def _compare_with_module(
+    model: ir.Model, module: torch.nn.Module, example: Example, training: bool
+) -> ValidationReport:
+    from normonnx.runtime.eager import Eager, version
+    from normonnx.validation.live import against_live
+
+    live = Eager(module, example.args, example.kwargs, training=training)
+    precision = "float64" if live.wide else "own"
+    return against_live(model, live, {"torch": version(), "precision": precision})
+
+
+def _said_of(verification: ValidationReport) -> str:
+    """Why nothing is written, in one line."""
+    from normonnx.reporting.verdict_view import sentence, where
+
+    said = [str(sentence(verification))]
+    if verification.divergence is not None:
+        said.insert(0, where(verification.divergence))
+    else:
+        said += [one.reason for one in verification.comparisons if one.reason][:1]
+    return f"the export is not what the module computes, nothing is written: {'; '.join(said)}"
 
 
 def inspect(model: Model) -> Inspection:

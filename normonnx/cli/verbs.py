@@ -20,6 +20,7 @@ VERBS: Final[Mapping[str, str]] = {
     "inspect": "normonnx.cli.verb_inspect:inspect",
     "optimize": "normonnx.cli.verb_optimize:optimize",
     "lower": "normonnx.cli.verb_lower:lower",
+    "export": "normonnx.cli.verb_export:export",
     "validate": "normonnx.cli.verb_validate:validate",
     "record": "normonnx.cli.verb_record:record",
     "compare": "normonnx.cli.verb_compare:compare",

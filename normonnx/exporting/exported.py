@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from normonnx.core.verdicts import ValidationReport
 
+REPORT: Final = "normonnx.export"  # key in the model's meta
 _SITE: Final = "normonnx.exported"
 _BATCH_NORM: Final = "BatchNormalization"
 Verifier = Callable[["ir.Model", "nn.Module", Example, bool], "ValidationReport"]
@@ -128,6 +129,7 @@ def run(
     if judges.verify is not None:
         verified = judges.verify(work.model, module, example, options.training)
         report = replace(report, verification=verified)
+    work.model.meta[REPORT] = report
     return Exported(work.model, report)
 
 

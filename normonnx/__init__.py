@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from normonnx.catalogue.contents import Catalogue
     from normonnx.core.kernels import Kernels
-    from normonnx.exporting.arguments import Example
-    from normonnx.exporting.exported import Exported
     from normonnx.lower.targets import Target
     from normonnx.pipeline import Judges, OptimizeResult
     from normonnx.validation.answers import Limits
@@ -235,14 +233,14 @@ def fold_batch_norm(
 
 def export(  # noqa: PLR0913
     module: torch.nn.Module,
-    args: Any = (),  # a tensor, or whatever the module takes
+    args: Any = (),  # noqa: ANN401  # a tensor, or whatever the module takes
     path: str | os.PathLike[str] | None = None,
     *,
     kwargs: Mapping[str, Any] | None = None,
     opset: int | None = None,
     style: Literal["native", "function", "primitive"] = "native",
     dynamic: str | Mapping[str, Mapping[int, str] | Sequence[str]] | None = None,
-    dynamic_shapes: Any = None,  # torch's nested structure
+    dynamic_shapes: Any = None,  # noqa: ANN401  # torch's nested structure
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     fold: bool = False,
@@ -288,15 +286,13 @@ def export(  # noqa: PLR0913
         MismatchError: The result is not the same function; names the submodule where that begins.
         UnavailableError: torch is not installed.
     """
-    from normonnx.graph import files
-    from normonnx.graph.paths import writable_output
+    from normonnx.checked_export import export as exported
 
-    if path is not None:
-        writable_output(path)
-    found = _exported(
+    return exported(
         module,
         args,
         kwargs,
+        path,
         opset=opset,
         style=style,
         dynamic=dynamic,
@@ -308,62 +304,6 @@ def export(  # noqa: PLR0913
         verify=verify,
         table=custom_translation_table,
     )
-    verification = found.report.verification
-    if verification is not None and verification.verdict is Verdict.MISMATCH:
-        raise MismatchError(_said_of(verification))
-    if path is not None:
-        files.save(found.model, path)
-    return found.model
-
-
-def _exported(
-    module: torch.nn.Module,
-    args: Any,
-    kwargs: Mapping[str, Any] | None,
-    *,
-    verify: bool,
-    **options: Any,
-) -> Exported:
-    """A model and how it came about, whatever the verdict."""
-    try:
-        import torch as _torch
-    except ImportError:
-        from normonnx.runtime.naming import INSTALL
-
-        message = f"torch is not installed; {INSTALL['torch']}"
-        raise UnavailableError(message) from None
-    del _torch
-    from normonnx.exporting.exported import Judges as Handed
-    from normonnx.exporting.exported import Options, run
-    from normonnx.lower.targets import TARGETS
-    from normonnx.runtime.oracle import evaluate
-
-    highest = _highest_of(TARGETS["ort-cpu"]) or 0
-    handed = Handed(lambda model: evaluate(model, {}), _compare_with_module if verify else None)
-    return run(module, args, kwargs, Options(highest=highest, **options), handed)
-
-
-def _compare_with_module(
-    model: ir.Model, module: torch.nn.Module, example: Example, training: bool
-) -> ValidationReport:
-    from normonnx.runtime.eager import Eager, version
-    from normonnx.validation.live import against_live
-
-    live = Eager(module, example.args, example.kwargs, training=training)
-    precision = "float64" if live.wide else "own"
-    return against_live(model, live, {"torch": version(), "precision": precision})
-
-
-def _said_of(verification: ValidationReport) -> str:
-    """Why nothing is written, in one line."""
-    from normonnx.reporting.verdict_view import sentence, where
-
-    said = [str(sentence(verification))]
-    if verification.divergence is not None:
-        said.insert(0, where(verification.divergence))
-    else:
-        said += [one.reason for one in verification.comparisons if one.reason][:1]
-    return f"the export is not what the module computes, nothing is written: {'; '.join(said)}"
 
 
 def inspect(model: Model) -> Inspection:

@@ -30,7 +30,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import normonnx
 from models import NETWORKS
+from normonnx.exporting import adopting, styles
+from normonnx.lower import opsets as opsets_of
+from normonnx.runtime.eager import Eager
 from normonnx.runtime.kernel_registry import highest_opset
+from normonnx.validation.live import against_live
 
 STYLES: Final = ("native", "function", "primitive")
 REFERENCE: Final = (
@@ -63,7 +67,11 @@ class _Counting(TorchFunctionMode):
         self.count = 0
 
     def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None  # noqa: ANN401
+        self,
+        func: Any,
+        types: Any,
+        args: Any = (),
+        kwargs: Any = None,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         del types
         self.count += func in _CALLED
@@ -143,7 +151,7 @@ def _transformers() -> Mapping[str, Callable[[], Subject]]:
             torch.manual_seed(0)
             module = model(config()).eval()
             _shake(module)
-            return Subject(_First(module), (), kwargs)
+            return Subject(_First(module).eval(), (), kwargs)
 
         return build
 
@@ -253,7 +261,8 @@ def _shake(module: nn.Module) -> None:
 def subjects() -> dict[str, Callable[[], Subject]]:
     """Everything that can be exported here, by name."""
     found: dict[str, Callable[[], Subject]] = {
-        name: (lambda name=name: reference(name)) for name in REFERENCE  # type: ignore[misc]
+        name: (lambda name=name: reference(name))
+        for name in REFERENCE  # type: ignore[misc]
     }
     return {**found, "googlenet": googlenet, **_transformers()}
 
@@ -281,39 +290,80 @@ def runs(path: Path, subject: Subject) -> str:
     return "yes" if all(np.isfinite(one).all() for one in outputs) else "not finite"
 
 
-def rows(
-    names: list[str], styles: list[str], opsets: list[int]
-) -> Iterator[tuple[str, str, int, int, int, str, str, float]]:
-    """One for each network, style and opset."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one network in one style at one opset."""
+
+    network: str
+    style: str
+    opset: int
+    layers: int
+    nodes: int
+    verdict: str
+    ran: str
+    seconds: float
+
+    @property
+    def is_right(self) -> bool:
+        """One node for each layer, the same function, and it runs."""
+        return (self.layers, "pass", "yes") == (self.nodes, self.verdict, self.ran)
+
+
+def rows(names: list[str], wanted: list[str], opsets: list[int]) -> Iterator[Row]:
+    """One for each network, style and opset; a network is traced once."""
     known = subjects()
     for name in names:
         subject = known[name]()
         layers = executed(subject)
-        for style in styles:
-            for opset in opsets:
-                started = time.perf_counter()
-                found, verdict, ran = _row(subject, style, opset)
-                took = time.perf_counter() - started
-                yield name, style, opset, layers, found, verdict, ran, took
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "traced.onnx"
+            try:
+                normonnx.export(
+                    subject.module,
+                    subject.args,
+                    path,
+                    kwargs=subject.kwargs,
+                    style="function",
+                    opset=18,
+                    dynamic=subject.dynamic,
+                    verify=False,
+                )
+            except normonnx.NormonnxError as error:
+                yield Row(name, "", 18, layers, 0, f"{type(error).__name__}: {error}", "", 0.0)
+                continue
+            live = Eager(subject.module, subject.args, subject.kwargs)
+            for style in wanted:
+                for opset in opsets:
+                    started = time.perf_counter()
+                    found = _row(path, live, subject, style, opset)
+                    yield Row(
+                        name, style, opset, layers, *found, time.perf_counter() - started
+                    )
 
 
-def _row(subject: Subject, style: str, opset: int) -> tuple[int, str, str]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+def _row(
+    traced: Path, live: Eager, subject: Subject, style: str, opset: int
+) -> tuple[int, str, str]:
+    model = normonnx.load(traced)
+    if opset != adopting.opset_of(model):
         try:
-            model = normonnx.export(
-                subject.module, subject.args, path, kwargs=subject.kwargs, style=style,  # type: ignore[arg-type]
-                opset=opset, dynamic=subject.dynamic,
-            )  # fmt: skip
+            opsets_of.move(model, opset)
         except normonnx.NormonnxError as error:
             return 0, f"{type(error).__name__}: {str(error)[:300]}", ""
-        found: normonnx.ExportReport = model.meta["normonnx.export"]
-        verdict = found.verification.verdict.value if found.verification else "none"
-        notes = "; ".join(note for note in found.notes if "only the example" in note)
-        counted = len(found.norms) if style == "primitive" else norm_nodes(model)
-        if style == "primitive" and norm_nodes(model):
-            verdict += f", {norm_nodes(model)} nodes are no primitives"
-        return counted, verdict + (f" ({notes})" if notes else ""), runs(path, subject)
+    adopting.declare(model, opset)
+    calls = norm_nodes(model)
+    styles.as_asked(model, style)
+    adopting.declare(model, opset)
+    adopting.only_used_domains(model)
+    path = traced.with_name("model.onnx")
+    normonnx.save(model, path)
+    report = against_live(normonnx.load(path), live, {}, example=False)
+    verdict = report.verdict.value
+    if style == "primitive":
+        left = norm_nodes(model)
+        verdict += f", {left} nodes are no primitives" if left else ""
+        return calls, verdict, runs(path, subject)
+    return norm_nodes(model), verdict, runs(path, subject)
 
 
 def main() -> int:
@@ -327,19 +377,16 @@ def main() -> int:
     names = asked.names or list(subjects())
     bad: Counter[str] = Counter()
     print(f"{'network':<16}{'style':<11}opset layers nodes verdict  ORT at 5  s")
-    for name, style, opset, layers, found, verdict, ran, took in rows(
-        names, asked.styles, asked.opsets
-    ):
-        right = layers == found and verdict == "pass" and ran == "yes"
-        bad[name] += not right
-        mark = "" if right else "  <--"
+    for row in rows(names, asked.styles, asked.opsets):
+        bad[row.network] += not row.is_right
         print(
-            f"{name:<16}{style:<11}{opset:>5}{layers:>7}{found:>6} {verdict:<8} {ran:<8}"
-            f"{took:5.1f}{mark}",
+            f"{row.network:<16}{row.style:<11}{row.opset:>5}{row.layers:>7}{row.nodes:>6} "
+            f"{row.verdict:<8} {row.ran:<8}{row.seconds:5.1f}{'' if row.is_right else '  <--'}",
             flush=True,
         )
-    print(f"{sum(bad.values())} rows are not right", {k: v for k, v in bad.items() if v})
-    return int(any(bad.values()))
+    wrong = {name: number for name, number in bad.items() if number}
+    print(f"{sum(bad.values())} rows are not right", wrong or "")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

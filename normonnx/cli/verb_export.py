@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from normonnx.cli.options import check_json, json_option, report
-from normonnx.core.errors import ExitCode, UnavailableError, UsageError
+from normonnx.core.errors import ExitCode, UsageError
 from normonnx.core.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _WORTH_WRITING = (Verdict.PASS, Verdict.INCONCLUSIVE)
 @click.option("--force", is_flag=True, help="Allow OUTPUT to replace the file of FACTORY.")
 @json_option
 def export(**options: Any) -> ExitCode:  # noqa: ANN401  # as many types as options
-    """Export what FACTORY() makes, a torch module, and check the result.
+    r"""Export what FACTORY() makes, a torch module, and check the result.
 
     FACTORY is a function of a module, or of path/to/file.py, without arguments. It returns a module
     in eval mode, or (module, args), or (module, args, kwargs). Without --opset the lowest is taken
@@ -97,20 +97,15 @@ def export(**options: Any) -> ExitCode:  # noqa: ANN401  # as many types as opti
 
 
 def _found(name: str, options: dict[str, Any]) -> Exported:
-    from normonnx import _exported
-    from normonnx.runtime.naming import INSTALL
+    from normonnx.checked_export import check_torch, exported
 
-    try:
-        from normonnx.exporting.inputs import drawn, dynamic_axes
-        from normonnx.exporting.modules import made_by
-    except ImportError as error:
-        if error.name != "torch":
-            raise
-        message = f"torch is not installed; {INSTALL['torch']}"
-        raise UnavailableError(message) from None
+    check_torch()
+    from normonnx.exporting.inputs import drawn, dynamic_axes
+    from normonnx.exporting.modules import made_by
+
     made = made_by(name)
     args, kwargs = _arguments(made, drawn(options["inputs"]))
-    return _exported(
+    return exported(
         made.module,
         args,
         kwargs,

@@ -40,8 +40,8 @@ def in_words(error: BaseException, doing: str, module: object) -> UsageError:
         )
     elif any(words in text for words in _MISSING) and operator:
         message = (
-            f"{doing}: torch's ONNX exporter has no translation for {operator[1]}{where}; write that "
-            "part with other operators, or give a translation with custom_translation_table="
+            f"{doing}: torch's ONNX exporter has no translation for {operator[1]}{where}; write "
+            "that part with other operators, or give a translation with custom_translation_table="
         )
     elif "onstraint" in type(error).__name__ or "onstraint" in text or "pecializ" in text:
         message = (

@@ -66,9 +66,7 @@ def _rms_norm(
     computed = torch.float64 if input.dtype is torch.float64 else torch.float32
     epsilon = torch.finfo(computed).eps if eps is None else eps
     axis = -len(normalized_shape)
-    return Called(
-        "RMSNorm", input, {"scale": weight}, {"axis": axis, "epsilon": float(epsilon)}
-    )
+    return Called("RMSNorm", input, {"scale": weight}, {"axis": axis, "epsilon": float(epsilon)})
 
 
 def _group_norm(  # noqa: PLR0913, PLR0917

@@ -53,8 +53,8 @@ def asked(dynamic: Dynamic, inputs: Mapping[str, torch.Tensor]) -> dict[str, dic
             where, before = sizes.setdefault(symbol, (f"{name}:{axis}", size))
             if size != before:
                 message = (
-                    f"dimension {symbol!r} is {before} at {where} and {size} at {name}:{axis}; give "
-                    "examples where it has one size, or two names"
+                    f"dimension {symbol!r} is {before} at {where} and {size} at {name}:{axis}; "
+                    "give examples where it has one size, or two names"
                 )
                 raise UsageError(message)
     return found
@@ -68,7 +68,7 @@ def _axes(given: Axes | Sequence[str]) -> dict[int, str]:
 
 def _check_name(name: str) -> None:
     if not _SYMBOL.fullmatch(name):
-        message = f"{name!r} is no name of a dimension; expected letters and digits such as 'batch'"
+        message = f"{name!r} is no name of a dimension; expected letters, such as 'batch'"
         raise UsageError(message)
 
 
@@ -177,9 +177,7 @@ def _rename_in(value: ir.Value, renamed: Callable[[str], str]) -> None:
     if value.shape is None:
         return
     dims = [
-        ir.SymbolicDim(renamed(dim.value))
-        if isinstance(dim, ir.SymbolicDim) and dim.value
-        else dim
+        ir.SymbolicDim(renamed(dim.value)) if isinstance(dim, ir.SymbolicDim) and dim.value else dim
         for dim in value.shape
     ]
     value.shape = ir.Shape(dims)

@@ -5,9 +5,9 @@ What judges the result is handed in, as is what evaluates constants in float64.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import onnx_ir as ir
 
@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 REPORT: Final = "normonnx.export"  # key in the model's meta
 _SITE: Final = "normonnx.exported"
 _BATCH_NORM: Final = "BatchNormalization"
-Verifier = Callable[["ir.Model", "nn.Module", Example, bool], "ValidationReport"]
+
+
+class Verifier(Protocol):
+    """Judges a model against the module that it was exported from."""
+
+    def __call__(
+        self, model: ir.Model, module: nn.Module, example: Example, *, training: bool
+    ) -> ValidationReport:
+        """The verdict on the example, and on what else the judge thinks of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,7 @@ def run(
         notes=tuple(work.notes),
     )
     if judges.verify is not None:
-        verified = judges.verify(work.model, module, example, options.training)
+        verified = judges.verify(work.model, module, example, training=options.training)
         report = replace(report, verification=verified)
     work.model.meta[REPORT] = report
     return Exported(work.model, report)
@@ -146,9 +154,7 @@ def _check(options: Options) -> None:
         raise UsageError(message)
 
 
-def _dynamic(
-    options: Options, example: Example
-) -> tuple[Any, dict[str, dict[int, str]], Example]:
+def _dynamic(options: Options, example: Example) -> tuple[Any, dict[str, dict[int, str]], Example]:
     """What torch is told of dimensions, what they are called, and the example to trace on."""
     if options.dynamic_shapes is not None:
         shapes, axes = dynamic.given_names(options.dynamic_shapes, example.inputs)

@@ -27,7 +27,9 @@ def drawn(described: Sequence[str]) -> dict[str, torch.Tensor]:
         match = _INPUT.fullmatch(text.strip())
         kind = getattr(torch, match["type"], None) if match else None
         if match is None or not isinstance(kind, torch.dtype):
-            message = f"{text!r} is no input; expected NAME:TYPE[D,D,...] such as x:float32[1,3,32,32]"
+            message = (
+                f"{text!r} is no input; expected NAME:TYPE[D,D,...] such as x:float32[1,3,32,32]"
+            )
             raise UsageError(message)
         if match["name"] in found:
             message = f"input {match['name']!r} was given twice; give each once"

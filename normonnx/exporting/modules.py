@@ -67,7 +67,9 @@ def _called(name: str, factory: Any) -> Any:  # noqa: ANN401
     try:
         return factory()
     except Exception as error:  # the user's code
-        message = f"{name} raised {type(error).__name__}: {first(error)}; it is called without arguments"
+        message = (
+            f"{name} raised {type(error).__name__}: {first(error)}; it is called without arguments"
+        )
         raise UsageError(message) from error
 
 
@@ -76,8 +78,8 @@ def _read(name: str, result: Any) -> Made:  # noqa: ANN401
     if not parts or not isinstance(parts[0], nn.Module) or len(parts) > _PAIR + 1:
         kinds = ", ".join(type(part).__name__ for part in parts)
         message = (
-            f"{name} returned ({kinds}); expected a torch.nn.Module, or (module, args), or (module, "
-            "args, kwargs)"
+            f"{name} returned ({kinds}); expected a torch.nn.Module, or (module, args), or "
+            "(module, args, kwargs)"
         )
         raise UsageError(message)
     if len(parts) == 1:

@@ -161,7 +161,9 @@ def write_primitives(model: ir.Model) -> None:
     if left:
         reasons = {event.node: event.reason for event in done.refused}
         said = reasons.get(label(left[0]), "no form of it is made of primitives")
-        message = f"{label(left[0])} ({left[0].op_type}) stays: {said}; choose another opset or style"
+        message = (
+            f"{label(left[0])} ({left[0].op_type}) stays: {said}; choose another opset or style"
+        )
         raise UsageError(message)
 
 

@@ -14,14 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-
 import torch
 from torch import Tensor, nn
 
 from normonnx.catalogue.call import NormCall
 from normonnx.core.errors import NormonnxError, UsageError
 from normonnx.exporting import tracing
-
 from normonnx.exporting.capturing import Site, defined
 from normonnx.recognize.finding import find
 
@@ -31,7 +29,6 @@ _CHANNELS: Final = frozenset(
     ["BatchNorm", "BatchNormTraining", "GroupNorm", "InstanceNorm", "LocalResponseNorm"]
 )
 _ONE: Final = "LpNorm"
-
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,9 +170,7 @@ def _translated(witnesses: Sequence[_Witness]) -> dict[str, NormCall]:
         value.name = f"y{number}"
     found = find(model)
     outputs = {id(value): value.name or "" for value in model.graph.outputs}
-    return {
-        outputs[id(one.output)]: one.call for one in found.norms if id(one.output) in outputs
-    }
+    return {outputs[id(one.output)]: one.call for one in found.norms if id(one.output) in outputs}
 
 
 def _difference(read: NormCall, seen: NormCall) -> str:

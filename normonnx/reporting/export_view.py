@@ -9,7 +9,8 @@ from rich.console import RenderableType
 
 from normonnx.core.exports import ExportReport
 from normonnx.reporting import terminal
-from normonnx.reporting.figures import count, size as bytes_of
+from normonnx.reporting.figures import count
+from normonnx.reporting.figures import size as bytes_of
 from normonnx.reporting.verdict_view import validation
 
 _NOTES = 8
@@ -34,12 +35,14 @@ def _blocks(report: ExportReport, size: int | None) -> Iterator[RenderableType]:
     yield terminal.indented(terminal.table(("", ""), rows))
     yield terminal.heading(f"normalizations: {len(report.norms)}")
     if report.norms:
-        yield terminal.indented(terminal.table((">", "norm", "written as", "found", "modules"), _rows(report)))
+        yield terminal.indented(
+            terminal.table((">", "norm", "written as", "found", "modules"), _rows(report))
+        )
     if report.folded:
         yield terminal.line(f"{count(len(report.folded), 'BatchNorm')} folded")
     if report.checked:
         yield terminal.line(
-            f"{count(report.checked, 'kind')} of calls recognised alike in what torch's exporter writes"
+            f"{count(report.checked, 'kind')} of calls recognised alike in what torch writes"
         )
     for note in report.notes[:_NOTES]:
         yield terminal.line(note)

@@ -45,7 +45,12 @@ class Live(Protocol):
 
 
 def against_live(
-    model: ir.Model, live: Live, settings_of: Mapping[str, str], *, seed: int = 0
+    model: ir.Model,
+    live: Live,
+    settings_of: Mapping[str, str],
+    *,
+    seed: int = 0,
+    example: bool = True,
 ) -> ValidationReport:
     """Judge a model by what runs here.
 
@@ -54,6 +59,7 @@ def against_live(
         live: What it was exported from.
         settings_of: Versions and such, for the report.
         seed: Of drawn inputs and of perturbations.
+        example: False for a quick look on the first drawn case alone.
 
     Returns:
         Mismatch where an output is off on any case, with the submodule where that begins;
@@ -62,11 +68,12 @@ def against_live(
     settings = judging(seed, None, kernels=not live.wide)
     asked = Asked("computes", BACKEND, wide=live.wide)
     names = [value.name or "" for value in model.graph.inputs]
-    example = Case(_EXAMPLE, dict(zip(names, live.example, strict=False)))
+    given = Case(_EXAMPLE, dict(zip(names, live.example, strict=False)))
     notes = [f"torch: {live.note}"] if live.note else []
     found: list[Comparison] = []
     wrong: Truth | None = None
-    for case in (example, *_drawn(model, live, example, settings, notes)):
+    drawn = _drawn(model, live, given, settings, notes)
+    for case in (given, *drawn) if example or not drawn else drawn[:1]:
         try:
             truth = truth_of(model, case, settings)
         except (UnsupportedOperatorError, InvalidModelError) as error:

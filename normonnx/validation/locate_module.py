@@ -104,9 +104,7 @@ def _tensors(model: ir.Model, truth: Truth, settings: Settings) -> list[_Tensor]
     return found
 
 
-def _evaluated(
-    model: ir.Model, truth: Truth, perturb: Perturbation | None
-) -> dict[str, Sketch]:
+def _evaluated(model: ir.Model, truth: Truth, perturb: Perturbation | None) -> dict[str, Sketch]:
     found: dict[str, Sketch] = {}
 
     def watch(node: ir.Node, _inputs: Sequence[Any], results: Sequence[Any]) -> None:

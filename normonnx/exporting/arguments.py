@@ -23,13 +23,20 @@ class Example:
         args: By position.
         kwargs: By name.
         inputs: The tensors among them in order, by name.
+        signature: Of the module's `forward`.
         outputs: Names of the tensors that came back, in order.
     """
 
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     inputs: Mapping[str, torch.Tensor]
+    signature: inspect.Signature
     outputs: tuple[str, ...] = ()
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """The arguments by the names of `forward`'s parameters."""
+        return dict(self.signature.bind(*self.args, **self.kwargs).arguments)
 
     def having(self, tensors: Sequence[torch.Tensor]) -> Example:
         """The same call with other tensors, in order."""
@@ -40,7 +47,7 @@ class Example:
 
         args, kwargs = pytree.tree_map(of, (self.args, dict(self.kwargs)))
         inputs = dict(zip(self.inputs, tensors, strict=True))
-        return Example(args, kwargs, inputs, self.outputs)
+        return Example(args, kwargs, inputs, self.signature, self.outputs)
 
 
 def example_of(module: nn.Module, args: Any, kwargs: Mapping[str, Any] | None) -> Example:  # noqa: ANN401
@@ -57,8 +64,7 @@ def example_of(module: nn.Module, args: Any, kwargs: Mapping[str, Any] | None) -
     if isinstance(args, Mapping) and kwargs is None:
         args, kwargs = (), args
     given = (args,) if isinstance(args, torch.Tensor) else tuple(args or ())
-    named = dict(kwargs or {})
-    _check_signature(module, given, named)
+    named = _in_order(module, given, dict(kwargs or {}))
     inputs = dict(_named_tensors(module, given, named))
     result = _called(module, given, named)
     outputs = tuple(_result_names(result))
@@ -68,19 +74,28 @@ def example_of(module: nn.Module, args: Any, kwargs: Mapping[str, Any] | None) -
             "export needs one"
         )
         raise UsageError(message)
-    return Example(given, named, inputs, outputs)
+    return Example(given, named, inputs, inspect.signature(module.forward), outputs)
 
 
-def _check_signature(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+def _in_order(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Keyword arguments in the order of `forward`'s parameters, as torch has its inputs.
+
+    Raises:
+        UsageError: They don't fit.
+    """
     signature = inspect.signature(module.forward)
     try:
-        signature.bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         message = (
             f"{type(module).__name__} can't be called so: {error}; its forward takes "
             f"{signature}, and args has {len(args)} entries"
         )
         raise UsageError(message) from error
+    first_ones = [name for name in bound.arguments if name in kwargs]
+    return {name: kwargs[name] for name in dict.fromkeys([*first_ones, *kwargs])}
 
 
 @torch.no_grad()

@@ -87,14 +87,12 @@ def widened(x: torch.Tensor, axes: Axes) -> torch.Tensor:
 
 
 def specification(
-    structure: tuple[tuple[Any, ...], Mapping[str, Any]],
-    names: Sequence[str],
-    axes: Mapping[str, Axes],
+    arguments: Mapping[str, Any], names: Sequence[str], axes: Mapping[str, Axes]
 ) -> Any:  # noqa: ANN401  # as nested as the inputs
-    """What torch.export takes as dynamic_shapes, for arguments and keyword arguments.
+    """What torch.export takes as dynamic_shapes, by the names of `forward`'s parameters.
 
     Args:
-        structure: The example arguments.
+        arguments: The example's, by these names.
         names: Of their tensors, in order.
         axes: The dynamic axes by name.
     """
@@ -106,7 +104,7 @@ def specification(
         found = axes.get(next(left), {})
         return dict.fromkeys(found, Dim.DYNAMIC) or None
 
-    return pytree.tree_map(of, structure)
+    return pytree.tree_map(of, dict(arguments))
 
 
 def given_names(

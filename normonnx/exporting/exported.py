@@ -164,9 +164,8 @@ def _dynamic(options: Options, example: Example) -> tuple[Any, dict[str, dict[in
         return None, {}, example
     wide = [dynamic.widened(x, axes.get(name, {})) for name, x in example.inputs.items()]
     traced_on = example.having(wide)
-    structure = traced_on.args, traced_on.kwargs
-    args, kwargs = dynamic.specification(structure, list(example.inputs), axes)
-    return (*args, *kwargs.values()) if kwargs else args, axes, traced_on
+    shapes = dynamic.specification(traced_on.bound, list(example.inputs), axes)
+    return shapes, axes, traced_on
 
 
 def _mark(model: ir.Model, called: set[int]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, Final
 
 import onnx_ir as ir
@@ -88,8 +89,9 @@ def quiet() -> Iterator[None]:
     levels = [each.level for each in loggers]
     for each in loggers:
         each.setLevel(logging.CRITICAL)
+    unseen = io.StringIO()  # torch prints the graph that it can't trace
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), redirect_stdout(unseen), redirect_stderr(unseen):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -158,6 +158,21 @@ def name_nodes(model: ir.Model, nodes: Sequence[ir.Node]) -> None:
         node.name = name
 
 
+def separate_outputs(model: ir.Model) -> None:
+    """Let no output be an input, a weight or another output as well, in place."""
+    graph = model.graph
+    seen: set[int] = set()
+    for place, value in enumerate(list(graph.outputs)):
+        if value.producer() is None or id(value) in seen:
+            node = ir.Node("", "Identity", [value], num_outputs=1)
+            made = node.outputs[0]
+            made.name = _free(model, f"{value.name}_output")
+            made.type, made.shape = value.type, value.shape
+            graph.append(node)
+            graph.outputs[place] = made
+        seen.add(id(value))
+
+
 def name_inputs(model: ir.Model, wanted: Sequence[str] | None) -> None:
     """Give the graph's inputs other names, in place; fewer than it has leave the last ones.
 
@@ -187,7 +202,7 @@ def _rename(
     own = {id(value) for value in chosen}
     for value in list(_all_values(model)):
         if value.name in names and id(value) not in own:
-            if id(value) in {id(each) for each in (*model.graph.inputs, *model.graph.outputs)}:
+            if value.is_graph_input() or (value.is_graph_output() and what == "output"):
                 message = f"{what} name {value.name!r} is taken by another input or output"
                 raise UsageError(message)
             value.name = _free(model, f"{value.name}_inner")

@@ -35,8 +35,12 @@ class Example:
 
     @property
     def bound(self) -> dict[str, Any]:
-        """The arguments by the names of `forward`'s parameters."""
-        return dict(self.signature.bind(*self.args, **self.kwargs).arguments)
+        """The arguments by the names of `forward`'s parameters, **kwargs by their own."""
+        found = dict(self.signature.bind(*self.args, **self.kwargs).arguments)
+        for each in self.signature.parameters.values():
+            if each.kind is inspect.Parameter.VAR_KEYWORD and each.name in found:
+                found |= found.pop(each.name)
+        return found
 
     def having(self, tensors: Sequence[torch.Tensor]) -> Example:
         """The same call with other tensors, in order."""
@@ -151,6 +155,30 @@ def _result_names(result: Any) -> Iterator[str]:  # noqa: ANN401
         return
     for name, _ in found:
         yield f"output_{name}" if not name or name[0].isdigit() else name
+
+
+def name_keywords(module: nn.Module, example: Example) -> None:
+    """Let `forward` of a copy name the keyword arguments that it takes as **kwargs, in place.
+
+    torch.export loses track of their dynamic dimensions otherwise (2.13).
+    """
+    parameters = list(example.signature.parameters.values())
+    if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters):
+        return
+    known = {each.name for each in parameters}
+    named = [each for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    named += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+        for name in example.kwargs
+        if name not in known
+    ]
+    original = module.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        return original(*args, **kwargs)
+
+    forward.__signature__ = example.signature.replace(parameters=named)  # type: ignore[attr-defined]
+    module.forward = forward
 
 
 def check_training(module: nn.Module, *, training: bool) -> None:

@@ -106,6 +106,7 @@ def run(
     arguments.check_training(module, training=options.training)
     example = arguments.example_of(module, args, kwargs)
     own, computed = weights.evaluated(module)
+    arguments.name_keywords(own, example)
     capture = Capture()
     shapes, axes, traced_on = _dynamic(options, example)
     program = tracing.traced(own, traced_on.args, traced_on.kwargs, shapes, capture)
@@ -210,6 +211,7 @@ def _name(
     model: ir.Model, options: Options, example: Example, axes: Mapping[str, Mapping[int, str]]
 ) -> None:
     """Names of inputs, outputs and dimensions."""
+    adopting.separate_outputs(model)
     names = list(example.inputs)
     if len(names) == len(model.graph.inputs):
         adopting.name_inputs(model, names)

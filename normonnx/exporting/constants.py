@@ -27,6 +27,8 @@ _NO_NUMBERS: Final = frozenset(
     ["And", "ArgMax", "ArgMin", "Equal", "Greater", "GreaterOrEqual", "IsInf", "IsNaN", "Less",
      "LessOrEqual", "NonZero", "Not", "Or", "Shape", "Size", "Xor"]
 )  # fmt: skip
+# Of these, those that only turn a weight: its transpose, under its name, instead.
+_TURNING: Final = frozenset(["Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"])
 _RANDOM: Final = frozenset(
     ["Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
      "RandomUniformLike"]
@@ -113,17 +115,41 @@ def _ends(graph: ir.Graph, cones: Mapping[int, list[ir.Value]]) -> list[ir.Value
         if by_others or (node.op_type not in _MOVING and _weighs(node)):
             computed |= {id(value) for value in node.outputs}
     outputs = {id(value) for value in graph.outputs}
+    turned = _turned(graph, cones)
     return [
         value
         for node in graph
         for value in node.outputs
-        if id(value) in computed
+        if (id(value) in computed or id(value) in turned)
         and value.dtype is not None
         and value.dtype.is_floating_point()
         and _weighty(cones[id(value)])
         and id(value) not in outputs
         and any(not _is_constant(use, cones) for use in value.consumers())
     ]
+
+
+def _turned(graph: ir.Graph, cones: Mapping[int, list[ir.Value]]) -> set[int]:
+    """Values that are one weight in another order or shape, which nothing else reads."""
+    sources = {id(v): v for v in graph.initializers.values() if not v.is_graph_input()}
+    found: set[int] = set()
+    for node in graph:
+        first = node.inputs[0] if node.inputs else None
+        if node.op_type not in _TURNING or first is None or id(first) not in sources:
+            continue
+        if not node.outputs or id(node.outputs[0]) not in cones:
+            continue
+        source, value = sources[id(first)], node.outputs[0]
+        sources[id(value)] = source
+        if _is_wide(source) and _reaches_only(source, value):
+            found.add(id(value))
+    return found
+
+
+def _is_wide(weight: ir.Value) -> bool:
+    """Whether it is a weight of numbers, not a shape or a single number."""
+    kind = weight.dtype is not None and weight.dtype.is_floating_point()
+    return kind and weight.shape is not None and len(weight.shape) > 0
 
 
 def _is_constant(node: ir.Node, cones: Mapping[int, list[ir.Value]]) -> bool:
@@ -138,11 +164,7 @@ def _weighs(node: ir.Node) -> bool:
 
 def _weighty(cone: list[ir.Value]) -> bool:
     """Whether a weight is among what it is made of."""
-    return any(
-        value.dtype is not None and value.dtype.is_floating_point() and value.shape is not None
-        and len(value.shape) > 0
-        for value in cone
-    )  # fmt: skip
+    return any(map(_is_wide, cone))
 
 
 def _excerpt(model: ir.Model, values: list[ir.Value]) -> ir.Model:
@@ -235,8 +257,9 @@ def _namesake(value: ir.Value, shape: tuple[int, ...], cone: list[ir.Value]) -> 
         each
         for each in cone
         if each.shape is not None
-        and tuple(each.shape.numpy()) == shape
+        and sorted(each.shape.numpy()) == sorted(shape)
         and each.name
+        and _is_wide(each)
         and _reaches_only(each, value)
     ]
     return alike[0] if len(alike) == 1 else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import onnx_ir as ir
 
+from normonnx.core.copying import copied
 from normonnx.core.errors import UsageError
 from normonnx.core.events import Event
 from normonnx.core.exports import ExportReport, NormExported
@@ -104,7 +105,8 @@ def run(
     """
     _check(options)
     arguments.check_training(module, training=options.training)
-    example = arguments.example_of(module, args, kwargs)
+    tried = copied(module) if options.training else module  # running statistics would move
+    example = arguments.example_of(tried, args, kwargs)
     own, computed = weights.evaluated(module)
     arguments.name_keywords(own, example)
     capture = Capture()
@@ -112,12 +114,14 @@ def run(
     program = tracing.traced(own, traced_on.args, traced_on.kwargs, shapes, capture)
     torch_made = tracing.written(program, own, options.table)
     work = _Work(torch_made.model, [f"{name} was evaluated" for name in computed])
+    own_names = {name for name, _ in (*own.named_parameters(), *own.named_buffers())}
     adopting.complete(work.model)
     adopting.forget_places(work.model)
     work.notes += [
         f"{name} was evaluated" for name in evaluate_weights(work.model, judges.evaluate)
     ]
-    work.model = tracing.optimized(torch_made)
+    named = [name for name in work.model.graph.initializers if name in own_names]
+    work.model = tracing.optimized(torch_made, named)
     called = {id(node) for node in adopting.calls(work.model)}
     _mark(work.model, called)
     adopting.declare(work.model, adopting.opset_of(work.model))

@@ -6,7 +6,8 @@ of the catalogue's function; "function" is that call; "primitive" is neither.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import onnx_ir as ir
@@ -113,12 +114,14 @@ class _Natives:
         return Event(_RULE, label(found.node), found.node.op_type, reason, 1, 1)
 
     def put(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> None:
-        """In its place, under its name."""
-        self._writing(found).put(editor, found.node, inputs, _extras(found))
+        """In its place, under its name; a bias of zeros stays, which other forms leave out."""
+        with _unknown(inputs[1:]):
+            self._writing(found).put(editor, found.node, inputs, _extras(found))
 
     def write(self, editor: Editor, found: Found, inputs: Sequence[ir.Value]) -> ir.Value:
         """Ahead of it."""
-        return self._writing(found).ahead_of(editor, found.node, inputs)
+        with _unknown(inputs[1:]):
+            return self._writing(found).ahead_of(editor, found.node, inputs)
 
     def _writing(self, found: Found) -> Writing:
         form = self._form(found)
@@ -126,6 +129,19 @@ class _Natives:
             message = f"{label(found.node)} stays a call"
             raise ValueError(message)
         return Writing(found.call, form, opset_of(self._model))
+
+
+@contextmanager
+def _unknown(values: Iterable[ir.Value]) -> Iterator[None]:
+    """Hide the numbers of weights, so that nothing is left out for what they are."""
+    hidden = [(value, value.const_value) for value in values if value.is_initializer()]
+    for value, _ in hidden:
+        value.const_value = None
+    try:
+        yield
+    finally:
+        for value, tensor in hidden:
+            value.const_value = tensor
 
 
 def _extras(found: Found) -> dict[int, ir.Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, Final
 
@@ -75,10 +75,28 @@ def written(
     return found
 
 
-def optimized(program: torch.onnx.ONNXProgram) -> ir.Model:
-    """What torch's exporter makes of what it wrote: constants folded, dead nodes gone."""
+def optimized(program: torch.onnx.ONNXProgram, weights: Collection[str] = ()) -> ir.Model:
+    """What torch's exporter makes of what it wrote: constants folded, dead nodes gone.
+
+    Args:
+        program: Changed in place.
+        weights: Names of initializers that keep their names and numbers: while the model is
+            optimized they are inputs with a default, so neither folded nor merged with others.
+    """
+    graph = program.model.graph
+    inputs = list(graph.inputs)
+    graph.inputs.extend(graph.initializers[name] for name in weights)
     with quiet():
         program.optimize()
+    graph = program.model.graph
+    own = {value.name for value in inputs}
+    kept = [value for value in graph.inputs if value.name in own]
+    graph.inputs.clear()
+    graph.inputs.extend(kept)
+    for name in weights:
+        value = graph.initializers.get(name)
+        if value is not None and not value.uses():
+            del graph.initializers[name]
     return program.model
 
 

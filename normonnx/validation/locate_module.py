@@ -9,9 +9,10 @@ where a BatchNorm was folded into the layer before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -23,7 +24,9 @@ from normonnx.validation.measures import LEAST_FLOOR
 from normonnx.validation.sketch import Sketch, distance, moved_by, sketch
 from normonnx.validation.truths import Settings, Truth
 
-_U = 2.0**-24
+_U: Final = 2.0**-24
+_SCOPES: Final = "pkg.torch.onnx.name_scopes"  # as torch's exporter writes them
+_QUOTED: Final = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
 
 
 class _Live(Protocol):
@@ -65,7 +68,7 @@ def first_divergence(
         calls.append(_Call(path, kind, _sketches(given), _sketches(gave)))
 
     live.run([truth.case.feeds[value.name or ""] for value in model.graph.inputs], watch)
-    known = _tensors(model, truth, settings)
+    known = _Known(_tensors(model, truth, settings), leaving(model))
     chosen = _first(calls, known, settings.factor)
     if chosen is None:
         return None
@@ -117,22 +120,55 @@ def _evaluated(model: ir.Model, truth: Truth, perturb: Perturbation | None) -> d
     return found
 
 
+class _Known:
+    """The model's tensors, and which of them a submodule may have given."""
+
+    def __init__(self, tensors: Sequence[_Tensor], leaving: Mapping[str, set[str]]) -> None:
+        self._leaving = leaving
+        self._by_size: dict[int, list[_Tensor]] = {}
+        for tensor in tensors:
+            self._by_size.setdefault(tensor.sketch.size, []).append(tensor)
+
+    def of(self, one: Sketch, path: str | None) -> list[_Tensor]:
+        """Those of one size; of what a submodule gave, where that is known."""
+        found = self._by_size.get(one.size, [])
+        names = self._leaving.get(path, set()) if path is not None else set()
+        return [each for each in found if each.name in names] if names else found
+
+    def has(self, one: Sketch, path: str | None, factor: float) -> bool:
+        """Whether a tensor has the same numbers, in any order of axes."""
+        if not one.is_float or one.size == 0:
+            return True
+        for tensor in self.of(one, path):
+            allowed = factor * tensor.floor
+            if tensor.sketch.odd != one.odd:
+                continue
+            if distance(tensor.sketch, one) <= allowed:
+                return True
+            if moved_by(tensor.sketch, one) <= allowed / np.sqrt(one.size):
+                return True
+        return False
+
+    def nearest(self, one: Sketch, path: str) -> tuple[_Tensor | None, float]:
+        """The tensor that comes closest, and how far off it is."""
+        tensors = self.of(one, path)
+        if not tensors:
+            return None, float("inf")
+        found = min(tensors, key=lambda each: distance(each.sketch, one))
+        return found, distance(found.sketch, one)
+
+
 def _first(
-    calls: Sequence[_Call], known: Sequence[_Tensor], factor: float
+    calls: Sequence[_Call], known: _Known, factor: float
 ) -> tuple[_Call, _Tensor | None, float, float] | None:
-    by_size: dict[int, list[_Tensor]] = {}
-    for tensor in known:
-        by_size.setdefault(tensor.sketch.size, []).append(tensor)
     suspects: list[tuple[_Call, _Tensor | None, float, float]] = []
     for call in calls:
-        bad = [each for each in call.gave if not _is_good(each, by_size, factor)]
+        bad = [each for each in call.gave if not known.has(each, call.path, factor)]
         if not bad:
             read = {_key(each) for each in call.given}
             suspects = [one for one in suspects if not any(_key(g) in read for g in one[0].gave)]
-            continue
-        if all(_is_good(each, by_size, factor) for each in call.given):
-            nearest, off = _nearest(bad[0], by_size)
-            suspects.append((call, nearest, off, 0.0))
+        elif all(known.has(each, None, factor) for each in call.given):
+            suspects.append((call, *known.nearest(bad[0], call.path), 0.0))
     return suspects[0] if suspects else None
 
 
@@ -140,23 +176,23 @@ def _key(one: Sketch) -> tuple[object, ...]:
     return one.shape, one.norm, one.entries.tobytes()
 
 
-def _is_good(one: Sketch, by_size: dict[int, list[_Tensor]], factor: float) -> bool:
-    if not one.is_float or one.size == 0:
-        return True
-    for tensor in by_size.get(one.size, ()):
-        allowed = factor * tensor.floor
-        if tensor.sketch.odd != one.odd:
-            continue
-        if distance(tensor.sketch, one) <= allowed:
-            return True
-        if moved_by(tensor.sketch, one) <= allowed / np.sqrt(one.size):
-            return True
-    return False
+def leaving(model: ir.Model) -> dict[str, set[str]]:
+    """For each submodule the names of the values that nodes of it give to nodes of others.
+
+    Nodes say in their metadata which submodules they were written for, the outermost first.
+    """
+    found: dict[str, set[str]] = {}
+    for node in model.graph:
+        own = scopes(node)
+        for value in node.outputs:
+            readers = [scopes(use) for use in value.consumers()]
+            for path in own:
+                if value.is_graph_output() or any(path not in reader for reader in readers):
+                    found.setdefault(path, set()).add(value.name or "")
+    return found
 
 
-def _nearest(one: Sketch, by_size: dict[int, list[_Tensor]]) -> tuple[_Tensor | None, float]:
-    tensors = by_size.get(one.size, [])
-    if not tensors:
-        return None, float("inf")
-    found = min(tensors, key=lambda each: distance(each.sketch, one))
-    return found, distance(found.sketch, one)
+def scopes(node: ir.Node) -> list[str]:
+    """Paths of the submodules that a node was written for; none where that is not known."""
+    text = node.metadata_props.get(_SCOPES, "")
+    return [first or second for first, second in _QUOTED.findall(text)][:-1]

@@ -22,6 +22,7 @@ from normonnx.core.errors import (
     UsageError,
 )
 from normonnx.core.events import Event, Obstacle, OptimizeReport
+from normonnx.core.exports import ExportReport, NormExported
 from normonnx.core.inspection import AffineFound, Inspection, NormFound
 from normonnx.core.node_errors import NodeError, NodeErrors
 from normonnx.core.verdicts import (
@@ -67,12 +68,14 @@ __all__ = [
     "Divergence",
     "Event",
     "ExitCode",
+    "ExportReport",
     "Inspection",
     "InvalidModelError",
     "MismatchError",
     "NodeError",
     "NodeErrors",
     "NodePlacement",
+    "NormExported",
     "NormFound",
     "NormonnxError",
     "Obstacle",
@@ -86,6 +89,7 @@ __all__ = [
     "Verdict",
     "bench",
     "compare",
+    "export",
     "export_scaler",
     "fold_batch_norm",
     "inspect",
@@ -235,6 +239,81 @@ def fold_batch_norm(
         keep=tuple(keep), keep_inputs=tuple(keep_inputs), only=BATCH_NORM, verify=verify
     )
     return run(model, options, _judges())
+
+
+def export(  # noqa: PLR0913
+    module: torch.nn.Module,
+    args: Any = (),  # noqa: ANN401  # a tensor, or whatever the module takes
+    path: str | os.PathLike[str] | None = None,
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    opset: int | None = None,
+    style: Literal["native", "function", "primitive"] = "native",
+    dynamic: str | Mapping[str, Mapping[int, str] | Sequence[str]] | None = None,
+    dynamic_shapes: Any = None,  # noqa: ANN401  # torch's nested structure
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    fold: bool = False,
+    training: bool = False,
+    verify: bool = True,
+    custom_translation_table: Mapping[Any, Any] | None = None,
+) -> ir.Model:
+    """Export a torch module with each of its normalizations in one piece, and check the result.
+
+    Layers, calls of torch.nn.functional and what is spelled by hand alike become one node each:
+    ONNX's own operator where it means the same at the opset, else a call of the catalogue's
+    function normonnx::NAME. Weight norm, spectral norm and weights that are standardized are
+    evaluated, in float64. The module stays as it is.
+
+    Args:
+        module: In eval mode.
+        args: What it is called with, by position: a tensor or a tuple; or a dict, by name.
+        path: The .onnx file to write; None for none.
+        kwargs: What it is called with by name.
+        opset: Version of ONNX's operators, from 13 to the highest that ONNX Runtime here loads;
+            None for the lowest at which every normalization that has an operator of ONNX's own is
+            that.
+        style: "native", "function" for calls of the catalogue's functions alone, or "primitive"
+            for neither.
+        dynamic: Dynamic dimensions: a name for the first axis of all inputs, such as "batch"; or
+            for inputs by name {axis: name}, or a name for each axis and None where it is fixed.
+        dynamic_shapes: The same as torch.export takes it.
+        input_names: Other names for the inputs; by default `forward`'s.
+        output_names: Other names for the outputs; by default the keys of what is returned, or
+            "output".
+        fold: Fold BatchNorm into the linear operators before it; kept by default.
+        training: Export a module in training mode as it is, with the batch's own statistics.
+        verify: Compare with the module, both in float64.
+        custom_translation_table: As torch.onnx.export takes it.
+
+    Returns:
+        The model; `model.meta["normonnx.export"]` is an ExportReport.
+
+    Raises:
+        UsageError: The arguments don't fit the module, it is in training mode, it decides by the
+            numbers in a tensor or has an operator that torch can't export, or an option has no such
+            value.
+        MismatchError: The result is not the same function; names the submodule where that begins.
+        UnavailableError: torch is not installed.
+    """
+    from normonnx.checked_export import export as exported
+
+    return exported(
+        module,
+        args,
+        kwargs,
+        path,
+        opset=opset,
+        style=style,
+        dynamic=dynamic,
+        dynamic_shapes=dynamic_shapes,
+        input_names=input_names,
+        output_names=output_names,
+        fold=fold,
+        training=training,
+        verify=verify,
+        table=custom_translation_table,
+    )
 
 
 def inspect(model: Model) -> Inspection:

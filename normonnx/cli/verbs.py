@@ -23,6 +23,7 @@ VERBS: Final[Mapping[str, str]] = {
     "optimize": "normonnx.cli.verb_optimize:optimize",
     "lower": "normonnx.cli.verb_lower:lower",
     "prepend": "normonnx.cli.verb_prepend:prepend",
+    "export": "normonnx.cli.verb_export:export",
     "validate": "normonnx.cli.verb_validate:validate",
     "record": "normonnx.cli.verb_record:record",
     "compare": "normonnx.cli.verb_compare:compare",
@@ -37,7 +38,7 @@ TRACEBACK: Final = "NORMONNX_TRACEBACK"
 _EPILOG: Final = """\b
 Results go to stdout, everything else to stderr. Exit codes:
   0  all good
-  1  mismatch: a result is wrong; optimize then writes nothing
+  1  mismatch: a result is wrong; optimize and export then write nothing
   2  usage: an option, a path, or a failure of normonnx itself
   3  a backend or extra that was asked for is not installed
   4  inconclusive: nothing could be compared; optimize writes, unverified

@@ -146,12 +146,12 @@ def _run(
     import torch
 
     try:
-        given = {name: _tensor(feeds[name], wide=wide) for name in inputs if name in feeds}
+        given = {name: as_tensor(feeds[name], wide=wide) for name in inputs if name in feeds}
         known = _named(module)
         with torch.no_grad():
             by_name = all(name in known for name in given)
             result = module(**given) if by_name else module(*given.values())
-        found = [_array(tensor) for tensor in _tensors(result)]
+        found = [as_array(tensor) for tensor in _tensors(result)]
     except Exception as error:  # noqa: BLE001
         hint = "; add ,precision=own to its name" if wide else ""
         raise unavailable(f"failed while running: {first_line(error)}{hint}") from None
@@ -169,7 +169,8 @@ def _named(module: torch.nn.Module) -> set[str]:
     return {name for name, parameter in found.items() if parameter.kind in kinds}
 
 
-def _tensor(array: Any, *, wide: bool) -> torch.Tensor:  # noqa: ANN401
+def as_tensor(array: Any, *, wide: bool) -> torch.Tensor:  # noqa: ANN401
+    """An array as a tensor, in float64 where it is wide and floating-point."""
     import numpy as np
     import torch
 
@@ -181,7 +182,8 @@ def _tensor(array: Any, *, wide: bool) -> torch.Tensor:  # noqa: ANN401
     return found.double() if wide and found.is_floating_point() else found
 
 
-def _array(tensor: torch.Tensor) -> Any:  # noqa: ANN401
+def as_array(tensor: torch.Tensor) -> Any:  # noqa: ANN401
+    """A tensor as an array of its own type."""
     import ml_dtypes
 
     found = tensor.detach().cpu()

@@ -72,12 +72,6 @@ class UnavailableError(NormonnxError):
     exit_code: ClassVar[ExitCode] = ExitCode.UNAVAILABLE
 
 
-class MismatchError(NormonnxError):
-    """What was made is not the same function as what it was made of, so nothing is written."""
-
-    exit_code: ClassVar[ExitCode] = ExitCode.MISMATCH
-
-
 class UnsupportedOperatorError(NormonnxError):
     """The float64 oracle can't evaluate an operator, so nothing can be said about its outputs."""
 

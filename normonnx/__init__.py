@@ -335,8 +335,8 @@ def export_scaler(  # noqa: PLR0913
     path: str | os.PathLike[str] | None = None,
     *,
     opset: int | None = None,
-    dtype: Literal["float32", "float64"] = "float32",
-    stash_type: Literal["float32", "float64"] = "float64",
+    dtype: npt.DTypeLike = "float32",
+    stash_type: npt.DTypeLike = "float64",
     style: Literal["function", "native", "primitive"] = "function",
     input_name: str = "X",
     output_name: str = "Y",
@@ -353,7 +353,7 @@ def export_scaler(  # noqa: PLR0913
         fitted: The scaler; names of features that it knows go into the model's metadata.
         path: Where to save the model; None returns it alone.
         opset: Version of ONNX's operators; None for 17. Functions need 13, primitives 7.
-        dtype: Type of X (N, features) and Y.
+        dtype: Type of X (N, features) and Y, float32 or float64.
         stash_type: Type that is computed in. "float32" is for runtimes without float64: a mean far
             above the spread then takes as many digits away as scikit-learn loses in float32.
         style: "function" calls normonnx::NAME, one node for each normalization; "native" takes an
@@ -368,12 +368,13 @@ def export_scaler(  # noqa: PLR0913
             path can't be written.
         MismatchError: The model does not compute what the scaler does; nothing is written.
     """
-    from normonnx.exporting.assembling import Wanted
+    from normonnx.exporting.assembling import Wanted, type_named
     from normonnx.exporting.scalers import OPSET, scaler_model
 
+    kind = type_named("dtype", dtype)
+    stash = "float64" if kind == "float64" else type_named("stash_type", stash_type)
     chosen = OPSET if opset is None else opset
-    stash = dtype if dtype == "float64" else stash_type
-    wanted = Wanted(chosen, dtype, stash, style, (input_name, output_name))
+    wanted = Wanted(chosen, kind, stash, style, (input_name, output_name))
     model = scaler_model(fitted, wanted)
     if verify:
         _check_scaler(fitted, wanted)

@@ -22,7 +22,7 @@ from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.verdicts import ValidationReport, Verdict
 from normonnx.exporting.assembling import DType, ScalerStyle
-from normonnx.exporting.attaching import attach
+from normonnx.exporting.attaching import attach, copy_notes
 from normonnx.exporting.fronts import Front, chosen_input, front_of, match, scaler_type
 from normonnx.exporting.rows import Rows
 from normonnx.exporting.scalers import OPSET
@@ -114,32 +114,42 @@ def run(scaler: Any, model: ModelLike, options: Options, judge: Judge) -> Prepen
     target = chosen_input(kept, options.input)
     name = target.name or ""
     match(front, target)
-    opset = checks.opset_of(kept) or OPSET
-    alone = front.write(opset, scaler_type(target))
+    alone = front.write(checks.opset_of(kept) or OPSET, scaler_type(target))
     affine = _affine_through(front.spelled)
-    reason = _why_not(target, options)
-    folding = _Folding.of(original, name, front, affine, alone) if reason is None else reason
+    folding = _why_not(target, options) or _Folding.of(original, name, front, affine, alone)
+    draw = front.draw if front.incoming is not None else None
+    draw = draw or _draw_of(_width(front, target), affine, alone)
     attach(kept, target, own_model(alone), front.title.partition("(")[0])
-    draw = front.draw or _draw_of(front, affine, alone)
     compared = Compared(original, alone, kept, kept, name, front.transform, draw)
-    verification: ValidationReport | None = None
+    return _decided(compared, folding, front.title, judge if options.verify else None)
+
+
+def _decided(
+    compared: Compared, folding: _Folding | str, title: str, judge: Judge | None
+) -> PrependResult:
+    """Folded where that is proven, or is not to be; else kept in front."""
+    original, name = compared.model, compared.target
     if isinstance(folding, _Folding):
-        if options.verify is not None:
-            verification = judge(replace(compared, result=folding.model))
-        if verification is None or verification.verdict is Verdict.PASS:
-            report = _report(original, folding.model, (folding.event,), (), verification)
+        found = None if judge is None else judge(replace(compared, result=folding.model))
+        if found is None or found.verdict is Verdict.PASS:
+            report = _report(original, folding.model, (folding.event,), (), found)
             return PrependResult(folding.model, folded=True, report=report)
-        folding = f"folded, it would not be proven the same: {_said(verification)}"
-    verification = judge(compared) if options.verify is not None else None
-    applied = Event(RULE, name, front.title, f"{front.title} put in front of input {name!r}")
-    refused = Event(RULE, name, front.title, f"not folded: {folding}")
-    report = _report(original, kept, (applied,), (refused,), verification)
-    return PrependResult(kept, folded=False, report=report)
+        folding = f"folded, it would not be proven the same: {_said(found)}"
+    applied = Event(RULE, name, title, f"{title} put in front of input {name!r}")
+    refused = Event(RULE, name, title, f"not folded: {folding}")
+    found = None if judge is None else judge(compared)
+    report = _report(original, compared.kept, (applied,), (refused,), found)
+    return PrependResult(compared.kept, folded=False, report=report)
 
 
-def _draw_of(front: Front, affine: ChannelAffine | str, alone: ir.Model) -> Callable[[int], Rows]:
+def _width(front: Front, target: ir.Value) -> int:
+    """Number of features to try a scaler on."""
+    known = front.incoming or (None if target.shape is None else target.shape[1])
+    return known if isinstance(known, int) else _WIDTH
+
+
+def _draw_of(width: int, affine: ChannelAffine | str, alone: ir.Model) -> Callable[[int], Rows]:
     """Makes rows to try a scaler on of which only a model is known."""
-    width = front.incoming or _WIDTH
 
     def draw(count: int) -> Rows:
         rows = np.random.default_rng(0).standard_normal((count, width))
@@ -218,8 +228,7 @@ class _Folding:
             found = _absorbed(work, target, affine)
         if isinstance(found, str):
             return found
-        for key, text in alone.metadata_props.items():
-            work.metadata_props.setdefault(key, text)
+        copy_notes(alone, work)
         reason = f"{front.title} folded into {' and '.join(map(described, found))}"
         if not found:
             reason = f"{front.title} changes nothing, so nothing was added"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import onnx_ir as ir
@@ -57,8 +57,6 @@ class Wanted:
         Raises:
             UsageError: Saying what is expected.
         """
-        _check_choice("dtype", self.dtype, DTYPES)
-        _check_choice("stash_type", self.stash_type, DTYPES)
         _check_choice("style", self.style, SCALER_STYLES)
         if isinstance(self.opset, bool) or not isinstance(self.opset, int):
             message = f"opset is {self.opset!r}; expected a whole number"
@@ -78,6 +76,23 @@ class Wanted:
             raise UsageError(message)
 
 
+def type_named(what: str, found: Any) -> DType:  # noqa: ANN401  # whatever was given
+    """A type by its name, or as numpy knows it.
+
+    Raises:
+        UsageError: It is neither float32 nor float64.
+    """
+    try:
+        name = "None" if found is None else np.dtype(found).name
+    except TypeError:
+        name = str(found)
+    known = next((each for each in DTYPES if each == name), None)
+    if known is None:
+        message = f"{what} {name!r} is unknown; expected one of {', '.join(DTYPES)}"
+        raise UsageError(message)
+    return known
+
+
 def _check_choice(what: str, found: object, known: Sequence[str]) -> None:
     if found not in known:
         message = f"{what} {found!r} is unknown; expected one of {', '.join(known)}"
@@ -91,12 +106,8 @@ def model_of(scaling: Scaling, wanted: Wanted) -> ir.Model:
         UsageError: It can't be written as wanted.
     """
     wanted.check()
-    kind = ir.DataType[{"float32": "FLOAT", "float64": "DOUBLE"}[wanted.dtype]]
-    x = ir.Value(
-        name=wanted.names[0],
-        type=ir.TensorType(kind),
-        shape=ir.Shape(["N", "C" if scaling.width is None else scaling.width]),
-    )
+    kind = ir.DataType.from_numpy(np.dtype(wanted.dtype))
+    x = ir.Value(name=wanted.names[0], type=ir.TensorType(kind), shape=_rows(scaling.width))
     inner = _inner_type(scaling, wanted)
     writer = _Writer(wanted, inner)
     y = x if inner == wanted.dtype else writer.cast(x, inner)
@@ -105,9 +116,7 @@ def model_of(scaling: Scaling, wanted: Wanted) -> ir.Model:
         y = writer.cast(y, wanted.dtype)
     if y is x:
         y = writer.node("Identity", [x])
-    outgoing = scaling.outgoing
-    y.name, y.type = wanted.names[1], ir.TensorType(kind)
-    y.shape = ir.Shape(["N", "C" if outgoing is None else outgoing])
+    y.name, y.type, y.shape = wanted.names[1], ir.TensorType(kind), _rows(scaling.outgoing)
     graph = ir.Graph(
         [x],
         [y],
@@ -116,10 +125,9 @@ def model_of(scaling: Scaling, wanted: Wanted) -> ir.Model:
         name=scaling.title,
         opset_imports=writer.opsets,
     )
-    ir_version = next(least for since, least in emitting.IR_VERSIONS if wanted.opset >= since)
     model = ir.Model(
         graph,
-        ir_version=ir_version,
+        ir_version=next(least for since, least in emitting.IR_VERSIONS if wanted.opset >= since),
         producer_name="normonnx",
         producer_version=VERSION,
         functions=tuple(writer.functions.values()),
@@ -128,6 +136,10 @@ def model_of(scaling: Scaling, wanted: Wanted) -> ir.Model:
     if scaling.features:
         model.metadata_props[FEATURES] = json.dumps(list(scaling.features), ensure_ascii=False)
     return model
+
+
+def _rows(width: int | None) -> ir.Shape:
+    return ir.Shape(["N", "C" if width is None else width])
 
 
 def _inner_type(scaling: Scaling, wanted: Wanted) -> DType:

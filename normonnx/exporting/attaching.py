@@ -49,13 +49,25 @@ def attach(model: ir.Model, target: ir.Value, scaler: ir.Model, prefix: str) -> 
         node.replace_input_with(index, y)
     y.name = _free(f"{target.name}_scaled", _names(model))
     y.type, y.shape = kind, shape
-    batch = shape[0] if shape is not None and len(shape) else ir.SymbolicDim("N")
-    target.type = x.type
-    target.shape = ir.Shape([batch, *(x.shape[1:] if x.shape is not None else ())])
+    target.type, target.shape = x.type, _shape(x.shape, shape)
+    copy_notes(scaler, model)
+    return y
+
+
+def _shape(features: ir.Shape | None, before: ir.Shape | None) -> ir.Shape:
+    """Of an input that takes features as they are before scaling: the batch stays."""
+    batch = ir.SymbolicDim("N") if before is None else before[0]
+    width = None if features is None else features[1]
+    if not isinstance(width, int) and before is not None:
+        width = before[1]
+    return ir.Shape([batch, ir.SymbolicDim(None) if width is None else width])
+
+
+def copy_notes(scaler: ir.Model, model: ir.Model) -> None:
+    """What the metadata says of a scaler."""
     for key, text in scaler.metadata_props.items():
         if key.startswith(_OURS):
             model.metadata_props.setdefault(key, text)
-    return y
 
 
 def _add_functions(model: ir.Model, scaler: ir.Model) -> None:

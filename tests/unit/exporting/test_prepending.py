@@ -336,6 +336,15 @@ def test_a_width_that_was_not_known_is_that_of_the_scaler() -> None:
     assert list(result.model.graph.inputs[0].shape or ())[1] == WIDTH
 
 
+def test_a_normalizer_without_fit_takes_the_models_width() -> None:
+    """It learns nothing, so the width is the model's own."""
+    scaler, model = preprocessing.Normalizer("l1"), _model("y = Gemm(x, w, b)")
+    for given in (scaler, normonnx.export_scaler(scaler)):
+        result = normonnx.prepend(given, model)
+        assert list(result.model.graph.inputs[0].shape or ()) == ["N", WIDTH]
+        _check(result, scaler, model, _data(1))
+
+
 def test_names_that_are_taken() -> None:
     """Of nodes and values of the model, and a scaler in front of a scaler."""
     model = _model("StandardScaler = Relu(x) y = Gemm(StandardScaler, w, b)")

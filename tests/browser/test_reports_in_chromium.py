@@ -16,7 +16,7 @@ pytest.importorskip("matplotlib", reason="reports need normonnx[report]")
 
 from tests.browser.conftest import Open, Opened
 from tests.browser.reports import page_of, write
-from tests.cli.running import Cli
+from tests.cli.running import CUSTOM, Cli, with_weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -230,6 +230,41 @@ def test_markup_in_names_is_shown_as_text(opened: Open, tmp_path: Path) -> None:
     assert found.page.locator("img").count() == 0
     assert found.page.locator("script").count() == 1  # the page's own; those with data are read
     _is_quiet(found, path)
+
+
+def test_a_model_full_of_markup_has_a_harmless_report(
+    opened: Open, cli: Cli, tmp_path: Path
+) -> None:
+    """Names of nodes, values, graph, producer, domain and the file itself, through the whole tool."""
+    bad = _HOSTILE[1]
+    model = with_weights(CUSTOM)
+    renamed = {"x": f"x{bad}", "y": f"y{_HOSTILE[0]}", "c": f"c{_HOSTILE[2]}", "w": f"w{bad}"}
+    for number, node in enumerate(model.graph.node):
+        node.name = f"n{number}{_HOSTILE[number]}"
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+        node.domain = f"acme{bad}" if node.domain else ""
+    for one in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        one.name = renamed.get(one.name, one.name)
+    model.opset_import[1].domain = f"acme{bad}"
+    model.graph.name, model.producer_name = bad, _HOSTILE[3]
+    source = tmp_path / "a<img src=x onerror=alert(1)>.onnx"
+    source.write_bytes(model.SerializeToString())
+    path, svg = tmp_path / "report.html", tmp_path / "place.svg"
+    ran = cli("optimize", source, "--dry-run", "--html", path, "--no-measure")
+    assert ran.code == 4, ran
+    found = opened(path)
+    _open_all(found.page)
+    assert found.page.locator("h1").inner_text() == source.name
+    assert found.page.title().startswith(source.name)
+    assert bad in found.page.locator("main").inner_text()
+    assert found.page.locator("img, iframe, main script").count() == 0
+    _is_quiet(found, path)
+    assert cli("inspect", source, "--svg", svg).code == 0
+    drawn = opened(svg)
+    assert drawn.page.evaluate("document.documentElement.tagName") == "svg"
+    assert drawn.page.evaluate("document.querySelectorAll('script, image').length") == 0
+    _is_quiet(drawn, svg)
 
 
 def test_the_policy_holds_where_markup_gets_in_all_the_same(opened: Open, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def _tiles(found: Rewritten) -> Iterator[Tile]:
         yield Tile("One run", NOT_MEASURED)
         yield Tile("Session", NOT_MEASURED)
         return
-    said = f"95 %: {_times(gain.low)} to {_times(gain.high)} as fast"
+    said = f"95 %: {_times(gain.low)} to {_times(gain.high)}"
     yield Tile("One run", _speed(gain), said)
     first, last = found.measured.models[0].session, found.measured.models[-1].session
     yield Tile("Session", f"{_ms(last)}", f"{_ms(first)} before")
@@ -102,10 +102,7 @@ def _speed(gain: Spread) -> str:
     """What can be said of a ratio of times: nothing where its interval holds 1."""
     if gain.low <= 1 <= gain.high:
         return "no difference"
-    faster = gain.median > 1
-    return (
-        f"{_times(gain.median if faster else 1 / gain.median)} {'faster' if faster else 'slower'}"
-    )
+    return f"{_times(gain.median)} as fast"
 
 
 def _times(ratio: float) -> str:

@@ -132,7 +132,7 @@ def nodes(found: NodeErrors, divergence: Divergence | None, *, identifier: str) 
     values = [v for one in found.nodes for v in (one.local, one.total, one.floor * found.factor)]
     with canvas.settings():
         made = canvas.figure(_WIDTH, _HEIGHT)
-        plot = canvas.axes(made, left=52, bottom=44, right=12, top=26 if divergence else 10)
+        plot = canvas.axes(made, left=68, bottom=44, right=12, top=26 if divergence else 10)
         low, high = _limits([*values, *(one.floor for one in found.nodes)])
         _log(plot, "y", low, high, "error in u")
         plot.set_xlim(-0.02 * len(found.nodes) - 1, 1.02 * len(found.nodes))

@@ -62,7 +62,7 @@ def section(
     for one, is_gone in [*((n, False) for n in last), *((n, True) for n in gone)]:
         fate, plan = fates.get(one.node, ("stays", ""))
         row: list[Cell] = [one.node, one.op_type]
-        row += [fate] if after is not None else []
+        row += ["is gone" if is_gone else fate] if after is not None else []
         error = None if is_gone or one.graph else errors.get(one.node)
         row += [*_of(error), _line(error, factor)] if errors else []
         row += ["" if is_gone else places.get(one.node, _FUSED)] if places else []

@@ -93,9 +93,16 @@ def _tiles(found: Rewritten) -> Iterator[Tile]:
         yield Tile("Session", NOT_MEASURED)
         return
     said = f"95 %: {_times(gain.low)} to {_times(gain.high)}"
-    yield Tile("One run", f"{_times(gain.median)} as fast", said)
+    yield Tile("One run", _speed(gain), said)
     first, last = found.measured.models[0].session, found.measured.models[-1].session
     yield Tile("Session", f"{_ms(last)}", f"{_ms(first)} before")
+
+
+def _speed(gain: Spread) -> str:
+    """What can be said of a ratio of times: nothing where its interval holds 1."""
+    if gain.low <= 1 <= gain.high:
+        return "no difference"
+    return f"{_times(gain.median)} as fast"
 
 
 def _times(ratio: float) -> str:

@@ -150,6 +150,10 @@ def test_ten_thousand_nodes_share_marks_and_the_worst_stays() -> None:
     texts = {"".join(text.itertext()) for text in _parsed(svg).iter("text")}
     assert any("each mark is the worst of 25" in text for text in texts)
     assert "1e6" in texts
+    marks = [one for one in _parsed(svg).iter("use") if "k-local" in one.get("class", "")]
+    assert len(marks) == 400
+    heights = sorted(float(one.attrib["y"]) for one in marks)
+    assert heights[0] < heights[1] - 50  # y goes down: one mark far above all others
     calm = error_charts.nodes(_errors(10_000), None, identifier="x")
     assert "1e6" not in {"".join(text.itertext()) for text in _parsed(calm).iter("text")}
 

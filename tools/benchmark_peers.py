@@ -95,7 +95,7 @@ def _export(network: str, exporter: str, path: Path) -> None:
         message = f"there is no exporter {exporter!r}; use {', '.join(exporters.EXPORTERS)}"
         raise SystemExit(message)
     path.parent.mkdir(parents=True, exist_ok=True)
-    exporters.export(network, path, exporter)  # type: ignore[arg-type]  # it was just checked
+    exporters.export(network, path, exporter)
 
 
 def versions() -> dict[str, str]:

@@ -116,8 +116,8 @@ def _run(found: Figures, contenders: list[Contender], reference: Reference, want
     )
     with Race(contenders, effort) as race:
         race.give(reference.feeds)
-        for one in contenders:
-            race.tried(one)
+        for contender in contenders:
+            race.tried(contender)
         again = race.run()
     measured: Mapping[str, Measured] = race.measured
     pairs = {name: (one.runs, one.sessions) for name, one in measured.items()}

@@ -13,7 +13,7 @@ _STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 @pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_there_is_colour_unless_it_is_not_wanted(
-    models: Models, env: Mapping[str, str], *, coloured: bool
+    models: Models, env: dict[str, str], *, coloured: bool
 ) -> None:
     """A terminal gets styles; NO_COLOR leaves bold and dim at most, as its convention allows."""
     seen = on_terminal("optimize", str(models.conv_bn), "--dry-run", env=env)

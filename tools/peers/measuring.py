@@ -37,10 +37,10 @@ class Wanted:
         clock: "cpu" or "wall".
     """
 
-    rounds: int = 7
-    budget: float = 60.0
-    seconds: float = 20.0
-    sessions: int = 7
+    rounds: int = 6
+    budget: float = 30.0
+    seconds: float = 8.0
+    sessions: int = 6
     timeout: float = 120.0
     clock: str = "cpu"
 

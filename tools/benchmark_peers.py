@@ -51,7 +51,7 @@ from tools.peers.measuring import Wanted, measure
 ROOT: Final = Path(__file__).parents[1]
 DEFAULT: Final = (
     "demo", "mlp", "pointnet_linear", "mobilenet_v2", "levit:dynamo-raw", "convnext_v2:dynamo-raw",
-    "repvgg", "densenet121", "bert_small:dynamo-raw", "resnet50", "alexnet", "dcgan",
+    "repvgg", "densenet121", "bert_small:dynamo-raw", "resnet50",
 )  # fmt: skip
 _SCHEMA: Final = "normonnx.peers/1"
 _EXPORTER: Final = "legacy"

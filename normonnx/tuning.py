@@ -5,8 +5,9 @@ Sizes that the shapes of the inputs don't settle are those of one run in float64
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
@@ -57,15 +58,18 @@ class Tuned:
     left_out: tuple[LeftOut, ...]
 
 
-def tune_model(
+def tune_model(  # noqa: PLR0913
     model: ModelLike,
     *,
     target: str,
     shapes: Mapping[str, Sequence[int]] | None = None,
     seconds: float,
     threads: int,
+    told: Callable[[str, int, int], None] = lambda _what, _done, _total: None,
 ) -> Tuned:
     """Measure the forms of every normalization of a model; see `normonnx.tune`.
+
+    `told` hears how many of how many distinct uses are measured.
 
     Raises:
         UnavailableError: What runs the target is not here.
@@ -78,7 +82,16 @@ def tune_model(
     found = _calls(_sized(given, shapes or {}))
     reasons = [_hindrance(call, opset) for _, call in found]
     able = [call for (_, call), reason in zip(found, reasons, strict=True) if not reason]
-    table = tuning.tune(able, opset, target, seconds=seconds, threads=threads)
+    total = len({forms.entry_of(call, opset).use for call in able})
+    done = count(1)
+    table = tuning.tune(
+        able,
+        opset,
+        target,
+        seconds=seconds,
+        threads=threads,
+        told=lambda entry: told(entry.norm, next(done), total),
+    )
     uses = {entry.use for entry in table.entries}
     left_out = []
     for (node, call), hindrance in zip(found, reasons, strict=True):

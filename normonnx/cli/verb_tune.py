@@ -87,9 +87,14 @@ def tune(  # noqa: PLR0913  # one parameter for each option
         writable_output(output, inputs=read, example="costs.json")
     place = output or stored.place(target)
     check_json(json_to, inputs=(*read, place))
-    with terminal.progress(f"measuring the normalizations of {model.name} on {target}"):
+    with terminal.progress(f"measuring {model.name} on {target}") as bar:
         found = tune_model(
-            model, target=target, shapes=dict(shapes), seconds=seconds, threads=threads
+            model,
+            target=target,
+            shapes=dict(shapes),
+            seconds=seconds,
+            threads=threads,
+            told=bar.tell,
         )
     written = place if found.table.entries else None
     if output is not None and written is not None:

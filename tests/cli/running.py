@@ -8,7 +8,7 @@ import pty
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,11 +120,11 @@ class Models:
         return path
 
 
-def on_terminal(*arguments: str, errors: bool = True, **env: str) -> str:
+def on_terminal(*arguments: str, errors: bool = True, env: Mapping[str, str] | None = None) -> str:
     """What a terminal of 60 columns gets to see: stdout and, unless left out, stderr."""
     leader, follower = pty.openpty()
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"}
-    environment |= {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "60", **env}
+    environment |= {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "60", **(env or {})}
     with subprocess.Popen(
         [sys.executable, "-m", "normonnx", *arguments],
         env=environment,

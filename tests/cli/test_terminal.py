@@ -16,7 +16,7 @@ def test_there_is_colour_unless_it_is_not_wanted(
     models: Models, env: dict[str, str], *, coloured: bool
 ) -> None:
     """A terminal gets styles; NO_COLOR leaves bold and dim at most, as its convention allows."""
-    seen = on_terminal("optimize", str(models.conv_bn), "--dry-run", **env)
+    seen = on_terminal("optimize", str(models.conv_bn), "--dry-run", env=env)
     colours = {code for code in _STYLE.findall(seen) if re.search(r"[34]\d", code)}
     assert bool(colours) is coloured
 
@@ -51,3 +51,14 @@ def test_progress_is_shown_and_wiped_away(models: Models) -> None:
     seen = on_terminal("inspect", str(models.conv_bn))
     assert "reading" in seen
     assert "\x1b[2K" in seen
+
+
+def test_a_bar_says_how_far_a_benchmark_is(models: Models) -> None:
+    """What is being done, and a bar that grows; neither is left behind."""
+    pytest.importorskip("onnxruntime", reason="models run on ONNX Runtime")
+    seen = on_terminal("bench", str(models.conv_bn), "--seconds", "1", "--sessions", "3")
+    steps = without_styles(seen)
+    assert "timing conv_bn.onnx, trying" in steps
+    assert "timing conv_bn.onnx, timing" in steps
+    assert "━" in steps
+    assert seen.rfind("━") < seen.rfind("\x1b[2K") < seen.rfind("A/A")

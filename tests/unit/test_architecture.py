@@ -138,7 +138,7 @@ def test_every_public_name_exists_and_is_documented(name: str) -> None:
 
 def test_public_functions_are_keyword_only_after_the_model() -> None:
     """Options can be added without breaking a call."""
-    for name in ("optimize", "fold_batch_norm", "inspect", "tune", "validate"):
+    for name in ("bench", "optimize", "fold_batch_norm", "inspect", "tune", "validate"):
         first, *rest = inspect.signature(getattr(normonnx, name)).parameters.values()
         assert first.name == "model"
         assert all(option.kind is option.KEYWORD_ONLY for option in rest)

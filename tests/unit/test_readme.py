@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -108,13 +109,13 @@ RUNS: Mapping[str, Run] = {
     ),
     "cd repro && normonnx validate bottom_convnext_depthwise_Conv.onnx "
     "--inputs bottom_convnext_depthwise_Conv.npz": Run(code=1, says="verdict: mismatch"),
-    'pip install ".[bench]"': Run(instead={"pip install": "true"}),  # .ci/run installs what it can
     "python -m models NAME --size full --exporter legacy -o NAME.onnx": Run(
         instead={"NAME": "mlp"}, says="mlp.onnx: mlp", needs=("torch",)
     ),
 }
 ELSEWHERE: Mapping[str, str] = {  # the beginning of a command line, and who runs it
     "python3 -m venv .venv": ".ci/run",
+    "pip install": "tests/unit/test_readme.py",  # whether there is such an extra
     'eval "$(_NORMONNX_COMPLETE=': "tests/cli/test_completion.py",
     "_NORMONNX_COMPLETE=fish_source": "tests/cli/test_completion.py",
     "python tools/cuda_evidence.py": "tests/conformance/test_cuda_evidence.py",
@@ -137,6 +138,21 @@ def test_every_command_is_run_by_some_test() -> None:
         word = re.split(r"[ =]", beginning.removeprefix('eval "$('))[-1] or "VARIABLE"
         tool = Path(word).stem if word.startswith("tools/") else ""
         assert tool in (ROOT / place).read_text(encoding="utf-8")
+
+
+def test_every_extra_that_is_named_exists() -> None:
+    """What `pip install` is given in the README and in messages is an extra of pyproject.toml."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    texts = [README, *(path.read_text("utf-8") for path in (ROOT / "normonnx").rglob("*.py"))]
+    named = {
+        extra.strip()
+        for text in texts
+        for found in re.findall(r"(?:normonnx|\")?\.?\[([a-z, ]+)\]['\"]", text)
+        for extra in found.split(",")
+        if f"normonnx[{found}]" in text or f'".[{found}]"' in text
+    }
+    assert {"cpu", "bench"} <= named
+    assert named <= set(extras["optional-dependencies"])
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +209,7 @@ def _without_figures(text: str) -> list[str]:
 def test_the_demo_prints_what_the_readme_shows() -> None:
     """On a terminal of 100 columns, but for the figures."""
     shown = next(block for block in _blocks("text") if block.startswith("1. normonnx inspect demo"))
-    seen = without_styles(on_terminal("demo", errors=False, COLUMNS="100"))
+    seen = without_styles(on_terminal("demo", errors=False, env={"COLUMNS": "100"}))
     assert _without_figures(seen) == _without_figures(shown)
 
 

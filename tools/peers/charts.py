@@ -60,8 +60,7 @@ def _draw(
     from matplotlib import pyplot as plt
 
     title, line, logarithmic = about
-    style = {"svg.fonttype": "none", "svg.hashsalt": title, "font.family": "sans-serif"}
-    with mpl.rc_context(style):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure, axes = plt.subplots(figsize=(_WIDTH, 1.6 + _ROW * len(found)))
         for number, name in enumerate(names):
             _points(axes, found, (number, len(names), name), value)

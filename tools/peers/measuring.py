@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 import normonnx
+from normonnx.core.clocks import Took
 from normonnx.core.hints import KEY
 from normonnx.runtime import workers
 from normonnx.timing.contenders import Contender, Effort, Measured, Race
@@ -37,10 +38,10 @@ class Wanted:
         clock: "cpu" or "wall".
     """
 
-    rounds: int = 7
-    budget: float = 60.0
-    seconds: float = 20.0
-    sessions: int = 7
+    rounds: int = 6
+    budget: float = 30.0
+    seconds: float = 8.0
+    sessions: int = 6
     timeout: float = 120.0
     clock: str = "cpu"
 
@@ -108,6 +109,31 @@ def _contenders(found: Figures, path: Path, folder: Path) -> list[Contender]:
 
 
 def _run(found: Figures, contenders: list[Contender], reference: Reference, wanted: Wanted) -> None:
+    """Run all on ONNX Runtime in turns, then each other runtime in turns with the original.
+
+    Threads of one runtime that still spin would slow whoever runs next.
+    """
+    races: dict[str, list[Contender]] = {}
+    for one in contenders:
+        races.setdefault(one.backend, []).append(one)
+    for backend, together in races.items():
+        others = [] if backend == contenders[0].backend else contenders[:1]
+        measured, again = _raced([*others, *together], reference, wanted)
+        pairs = {name: (one.runs, one.sessions) for name, one in measured.items()}
+        for contender in together:
+            row, own = found.rows[contender.name], measured[contender.name]
+            if not own.ran:
+                row.judgement = Judgement(own.verdict.value, own.reason)
+            ours = pairs.get(OURS, ([], []))
+            figures.running(row, pairs[contender.name], pairs[ORIGINAL], ours, wanted.clock)
+        if not others:
+            runs = measured[ORIGINAL].runs[-len(again) :]
+            found.noise = figures.ratio(runs, again, wanted.clock)
+
+
+def _raced(
+    contenders: list[Contender], reference: Reference, wanted: Wanted
+) -> tuple[Mapping[str, Measured], list[Took]]:
     effort = Effort(
         wanted.seconds,
         sessions=wanted.sessions,
@@ -119,11 +145,4 @@ def _run(found: Figures, contenders: list[Contender], reference: Reference, want
         for one in contenders:
             race.tried(one)
         again = race.run()
-    measured: Mapping[str, Measured] = race.measured
-    pairs = {name: (one.runs, one.sessions) for name, one in measured.items()}
-    for name, one in measured.items():
-        row = found.rows[name]
-        if not one.ran:
-            row.judgement = Judgement(one.verdict.value, one.reason)
-        figures.running(row, pairs[name], pairs[ORIGINAL], pairs.get(OURS, ([], [])), wanted.clock)
-    found.noise = figures.ratio(measured[ORIGINAL].runs[-len(again) :], again, wanted.clock)
+    return race.measured, again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import pytest
@@ -9,14 +10,22 @@ import pytest
 from normonnx.timing import turns
 
 
-def test_contenders_take_turns_and_each_begins_a_round() -> None:
-    """Every contender runs in every round, and the order rotates."""
+def test_contenders_take_turns_and_each_follows_each() -> None:
+    """Every contender runs once in every round, and none always runs behind the same other."""
     calls: list[str] = []
-    runs = {name: lambda name=name: calls.append(name) for name in "abc"}
-    samples = turns.in_turns(runs, rounds=3, seconds=10)
-    assert {name: len(times) for name, times in samples.items()} == {"a": 3, "b": 3, "c": 3}
-    order = [name for n, name in enumerate(calls) if n == 0 or calls[n - 1] != name]
-    assert "".join(order).endswith("abcbcacab".replace("cc", "c").replace("aa", "a"))
+
+    def run(name: str) -> None:
+        calls.append(name)
+        time.sleep(1e-3)  # long enough that one run is a sample
+
+    runs = {name: functools.partial(run, name) for name in "abc"}
+    samples = turns.in_turns(runs, rounds=30, seconds=10)
+    assert {name: len(times) for name, times in samples.items()} == {"a": 30, "b": 30, "c": 30}
+    rounds = calls[-90:]
+    assert all(sorted(rounds[k : k + 3]) == ["a", "b", "c"] for k in range(0, 90, 3))
+    assert {rounds[k] for k in range(0, 90, 3)} == {"a", "b", "c"}
+    pairs = {(rounds[k], rounds[k + 1]) for k in range(0, 90, 3)}
+    assert pairs == {(one, other) for one in "abc" for other in "abc" if one != other}
 
 
 def test_time_ends_the_rounds_but_not_before_seven() -> None:

@@ -14,6 +14,7 @@ from tests.rewriting import parsed  # only where importorskip let us come here, 
 from tools import benchmark_peers
 from tools.peers import tables
 from tools.peers.contenders import PEERS
+from tools.peers.figures import of_plain
 
 TEXT = """g (float[N, 4, 8, 8] x) => (float[N, 3, 6, 6] y) <float[3, 4, 3, 3] w, float[3] scale, float[3] bias, float[3] mean, float[3] var> {
     c = Conv(x, w) r = Relu(c) b = BN(c) y = Add(b, r) }"""
@@ -82,7 +83,7 @@ def test_the_readme_shows_what_was_measured() -> None:
     """Its tables are those of the figures that lie in the repository; every peer is in them."""
     results = benchmark_peers.ROOT / "tools" / "peers" / "results"
     found = json.loads((results / "peers.json").read_text("utf-8"))
-    models = [benchmark_peers.of_plain(one) for one in found["models"]]
+    models = [of_plain(one) for one in found["models"]]
     assert len(models) >= 10
     assert all({*PEERS} <= {*one.rows} for one in models)
     readme = (benchmark_peers.ROOT / "README.md").read_text("utf-8")

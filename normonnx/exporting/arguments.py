@@ -81,9 +81,7 @@ def example_of(module: nn.Module, args: Any, kwargs: Mapping[str, Any] | None) -
     return Example(given, named, inputs, inspect.signature(module.forward), outputs)
 
 
-def _in_order(
-    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> dict[str, Any]:
+def _in_order(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """Keyword arguments in the order of `forward`'s parameters, as torch has its inputs.
 
     Raises:

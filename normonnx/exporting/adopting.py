@@ -57,11 +57,9 @@ def _constant(node: ir.Node, name: str, number: float, kind: ir.DataType | None)
         const_value=tensor,
     )
     owner = node.graph
-    while owner is not None and not isinstance(owner, ir.Graph):
-        owner = None
-    if owner is None:
+    if not isinstance(owner, ir.Graph):
         message = f"{walk.label(node)} stands in no graph"
-        raise ValueError(message)
+        raise TypeError(message)
     owner.initializers[name] = value
     return value
 

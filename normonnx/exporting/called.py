@@ -189,7 +189,7 @@ def readers() -> Mapping[Any, Read]:
     import torch
     from torch.nn import functional
 
-    by_name = {
+    by_name: dict[str, tuple[Read, Read]] = {
         "layer_norm": (_layer_norm, _layer_norm),
         "rms_norm": (_rms_norm, _rms_norm),
         "group_norm": (_group_norm, _group_norm),

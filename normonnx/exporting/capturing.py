@@ -89,7 +89,7 @@ class Capture(TorchFunctionMode):
     def _site(self, func: Any, called: Called) -> Site | None:  # noqa: ANN401
         """The call as data; None where it is no legal use of the catalogue's normalization."""
         name = str(getattr(func, "__name__", func)).partition(".")[0]
-        if not isinstance(called.x, torch.Tensor) or called.x.dtype not in _FLOATS:
+        if called.x.dtype not in _FLOATS:
             return None
         given = {key: value for key, value in called.parameters.items() if value is not None}
         site = Site(

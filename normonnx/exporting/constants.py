@@ -56,8 +56,9 @@ def evaluate_weights(model: ir.Model, evaluate: Evaluate) -> tuple[str, ...]:
     made: list[tuple[ir.Value, str]] = []
     for value in ends.values():
         array = found.get(value.name or "")
-        floats = isinstance(array, np.ndarray) and array.dtype.kind == "f"
-        if floats and _is_worth_keeping(array, cones[id(value)]):
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            continue
+        if _is_worth_keeping(array, cones[id(value)]):
             made.append(_fixed(model.graph, value, array, cones[id(value)]))
     _remove_unread(model.graph)
     taken = {each.name for node in model.graph for each in node.outputs}

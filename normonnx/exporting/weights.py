@@ -49,7 +49,7 @@ def _computed(module: nn.Module) -> Iterator[tuple[str, str]]:
     """Path of a submodule and the name of a tensor that it computes."""
     for path, each in module.named_modules():
         if parametrize.is_parametrized(each):
-            yield from ((path, name) for name in each.parametrizations)  # type: ignore[union-attr]
+            yield from ((path, name) for name in each.parametrizations)
         yield from ((path, hook.name) for hook in _hooks(each))
 
 

@@ -106,12 +106,13 @@ def _small(site: Site) -> Site:
 
 
 def _witness(site: Site) -> _Witness:
-    source = np.random.default_rng(math.prod(size or 1 for size in site.shape))
+    sizes = tuple(size or 1 for size in site.shape)
+    source = np.random.default_rng(math.prod(sizes))
     arrays = {
         name: source.uniform(0.5, 2.0, shape).astype(np.float32)
         for name, shape in site.shapes.items()
     }
-    x = torch.from_numpy(source.standard_normal(site.shape).astype(np.float32))
+    x = torch.from_numpy(source.standard_normal(sizes).astype(np.float32))
     parameters = {name: torch.from_numpy(array) for name, array in arrays.items()}
     return _Witness(site, defined(site, **arrays), x, parameters)
 

@@ -1,7 +1,8 @@
 """A torch module run here, in float64, on a copy; and what each of its submodules was given.
 
-torch code often says float32 itself: `x.float()`, `dtype=torch.float32`. That is read as float64 here, so that nothing but the export itself can differ. In a process
-of its own the backend `torch` does the same for modules that can be pickled; this one takes any.
+torch code often says float32 itself: `x.float()`, `dtype=torch.float32`. That is read as float64
+here, so that nothing but the export itself can differ. In a process of its own the backend `torch`
+does the same for modules that can be pickled; this one takes any.
 """
 
 from __future__ import annotations

@@ -94,11 +94,12 @@ def test_dynamic_shapes_are_those_of_torch_export() -> None:
 
 def test_batch_norms_stay_or_fold_as_asked() -> None:
     """Kept by default; folded, the convolution has other numbers and its name."""
-    net = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU()).eval()
-    net[1].running_var.uniform_(0.5, 2.0)
+    conv, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+    norm.running_var = torch.tensor([0.5, 1.0, 1.5, 2.0])
+    net = nn.Sequential(conv, norm, nn.ReLU()).eval()
     kept = normonnx.export(net, image(), dynamic="batch")
     assert _operators(kept) == ["Conv", "BatchNormalization", "Relu"]
-    assert np.array_equal(_weight(kept, "0.weight"), net[0].weight.detach().numpy())
+    assert np.array_equal(_weight(kept, "0.weight"), conv.weight.detach().numpy())
     folded = normonnx.export(net, image(), dynamic="batch", fold=True)
     assert _operators(folded) == ["Conv", "Relu"]
     report = folded.meta["normonnx.export"]
@@ -108,12 +109,14 @@ def test_batch_norms_stay_or_fold_as_asked() -> None:
 
 
 def _weight_norm() -> nn.Module:
-    return nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+    found: nn.Module = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
+    return found
 
 
 def _old_weight_norm() -> nn.Module:
     with pytest.warns(FutureWarning):
-        return nn.utils.weight_norm(nn.Conv2d(3, 4, 3))
+        found: nn.Module = nn.utils.weight_norm(nn.Conv2d(3, 4, 3))
+    return found
 
 
 def _spectral_norm() -> nn.Module:
@@ -162,9 +165,9 @@ def _in_float64(layer: nn.Module) -> Any:  # noqa: ANN401
     class Watch(torch.overrides.TorchFunctionMode):  # type: ignore[misc, name-defined]
         def __torch_function__(
             self,
-            func: Any,
-            types: Any,
-            args: Any = (),
+            func: Any,  # noqa: ANN401  # torch's signature
+            types: Any,  # noqa: ANN401
+            args: Any = (),  # noqa: ANN401
             kwargs: Any = None,  # noqa: ANN401
         ) -> Any:  # noqa: ANN401
             del types
@@ -191,7 +194,9 @@ def test_a_frozen_batch_norm_is_one() -> None:
 
     class Affine(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.relu(x) * torch.tensor([[[2.0]], [[3.0]], [[4.0]]]) + 1.0
+            """A scale for each channel, and a shift."""
+            y: Tensor = torch.relu(x) * torch.tensor([[[2.0]], [[3.0]], [[4.0]]]) + 1.0
+            return y
 
     assert "BatchNormalization" not in _operators(normonnx.export(Affine().eval(), image()))
 
@@ -200,7 +205,7 @@ def test_training_mode_is_asked_for() -> None:
     """Refused, with the submodule's name; else the batch's own statistics."""
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
     net[1].train()
-    with pytest.raises(normonnx.UsageError, match="submodule '1' .* is in training mode"):
+    with pytest.raises(normonnx.UsageError, match=r"submodule '1' .* is in training mode"):
         normonnx.export(net, image())
     model = normonnx.export(net, image(), training=True, style="function")
     (norm,) = model.meta["normonnx.export"].norms
@@ -262,9 +267,9 @@ class _Nothing(nn.Module):
 )
 def test_what_can_t_be_exported_is_said_in_one_line(
     module: nn.Module,
-    args: Any,
+    args: tuple[Tensor, ...],
     options: dict[str, Any],
-    words: str,  # noqa: ANN401
+    words: str,
 ) -> None:
     """With what was found and the way out."""
     with pytest.raises(normonnx.UsageError, match=words) as caught:

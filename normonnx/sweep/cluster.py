@@ -46,10 +46,20 @@ class RayExecutor(Executor):
         address: Of the cluster, as `ray.init` takes it; "local" starts one on this machine.
         jobs: Tasks at a time; None for as many as the cluster has cores.
         staging: A folder for what tasks leave.
+        modules: What every task imports.
         shared: All machines see this one's files at the same paths.
     """
 
-    def __init__(self, address: str, jobs: int | None, staging: Path, *, shared: bool) -> None:
+    def __init__(
+        self,
+        address: str,
+        jobs: int | None,
+        staging: Path,
+        modules: Sequence[str] = (),
+        *,
+        shared: bool,
+    ) -> None:
+        self._needs = remote.Needs(VERSION, tuple(modules))
         self._address, self._asked = address, jobs
         self._staging, self._shared = staging, shared
         self._running: dict[Any, _Running] = {}
@@ -113,7 +123,7 @@ class RayExecutor(Executor):
             raise UnavailableError(message)
         attached = None if self._shared else self._put(task)
         options = {"num_cpus": 1, "num_gpus": task.gpus, "max_retries": RETRIES}
-        reference = self._run.options(**options).remote(task, attached, VERSION)
+        reference = self._run.options(**options).remote(task, attached, self._needs)
         self._running[reference] = _Running(task, attached)
 
     def collect(self, seconds: float) -> Sequence[Finished]:
@@ -216,7 +226,7 @@ def _last_started() -> str:
 
 
 def _task(
-    task: Task, attached: Mapping[int, Mapping[str, Any]] | None, version: str
+    task: Task, attached: Mapping[int, Mapping[str, Any]] | None, needs: remote.Needs
 ) -> remote.Left:
     """What runs on a machine of the cluster."""
-    return remote.run(task, attached, version, import_module("ray").get)
+    return remote.run(task, attached, needs, import_module("ray").get)

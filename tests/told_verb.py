@@ -47,6 +47,7 @@ def _told(what: str, number: str, model: Path, named: dict[str, str]) -> int:
     if code:
         sys.stderr.write(f"normonnx: error: {model}: exits with {code}\n")
     else:
-        document = {"model": str(model), "output": named.get("--output"), "said": what}
+        said = os.environ.get(number, "") if what == "env" else what
+        document = {"model": str(model), "output": named.get("--output"), "said": said}
         Path(named["--json"]).write_text(json.dumps(document), encoding="utf-8")
     return code

@@ -24,6 +24,16 @@ from normonnx.sweep.executor import Attached, Output, Word
 from normonnx.sweep.hashing import attached_files, attached_model
 
 ENTRY: Final = "normonnx.cli.__main__:main"
+# What the verbs import when they are called, the slow ones.
+MODULES: Final = (
+    "normonnx.catalogue.contents",
+    "normonnx.cli.__main__",
+    "normonnx.inspecting",
+    "normonnx.pipeline",
+    "normonnx.reporting.terminal",
+    "normonnx.reporting.verdict_view",
+    "normonnx.validation.judge",
+)
 _REWRITING: Final = (
     "target",
     "prefer",

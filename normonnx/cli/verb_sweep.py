@@ -255,6 +255,7 @@ def _swept(work: _Work, lines: CommandLines, found: Sequence[Subject], store: St
 
 def _executor(work: _Work, store: Store) -> tuple[Executor, Limits]:
     """Who runs the models, and what each may take."""
+    from normonnx.cli.sweeping import MODULES
     from normonnx.sweep.executor import Limits
     from normonnx.sweep.local import LocalExecutor, share_of_memory
 
@@ -262,10 +263,11 @@ def _executor(work: _Work, store: Store) -> tuple[Executor, Limits]:
         from normonnx.sweep.cluster import RayExecutor
 
         limits = Limits(work.timeout, work.memory)
-        return RayExecutor(work.ray_address, work.jobs, store.staging, shared=work.shared), limits
+        at = work.ray_address
+        return RayExecutor(at, work.jobs, store.staging, MODULES, shared=work.shared), limits
     jobs = work.jobs or os.cpu_count() or 1
     memory = share_of_memory(jobs) if work.memory is None else work.memory
-    return LocalExecutor(jobs, store.staging), Limits(work.timeout, memory)
+    return LocalExecutor(jobs, store.staging, MODULES), Limits(work.timeout, memory)
 
 
 def _reported(work: _Work, done: SweepReport) -> ExitCode:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from normonnx.runtime.workers import environment
 from normonnx.sweep.executor import (
     ANSWER,
     PRINTED,
@@ -28,13 +25,11 @@ from normonnx.sweep.executor import (
     Output,
     Task,
 )
-from normonnx.sweep.worker import SIGNALLED
+from normonnx.sweep.mothering import Mother
 
-WORKER: Final = "normonnx.sweep.worker"
 POLL: Final = 0.05  # seconds
-# One thread a model: models run side by side, and sums don't depend on how many cores there are.
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _OUTSIDE: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_PATIENCE: Final = 120.0  # seconds until a task must have been started
 _LONGEST: Final = 300  # characters of a reason
 
 
@@ -45,31 +40,33 @@ class Child:
         task: What to run.
         place: An empty folder for what it leaves.
         words: The command line with every word spelled out; see `spelled`.
+        mother: Who starts it.
     """
 
-    def __init__(self, task: Task, place: Path, words: list[str]) -> None:
+    def __init__(self, task: Task, place: Path, words: list[str], mother: Mother) -> None:
         self.task = task
         self.place = place
-        self._limits = task.limits
-        self._started = time.monotonic()
-        with (place / PRINTED).open("wb") as out, (place / SAID).open("wb") as errors:
-            self._child = subprocess.Popen(  # noqa: S603  # our own interpreter and module
-                # -P: files in the current folder must not shadow numpy or a runtime.
-                [sys.executable, "-P", "-m", WORKER, task.entry, *words],
-                stdin=subprocess.PIPE,
-                stdout=out,
-                stderr=errors,
-                env=environment() | dict.fromkeys(_THREADS, "1"),
-                start_new_session=True,
-            )
+        self._mother = mother
+        self._asked = time.monotonic()
+        self._birth = mother.start(task.entry, words, place / PRINTED, place / SAID)
+
+    @property
+    def pid(self) -> int | None:
+        """The process; None before it is started."""
+        return self._birth.pid
 
     def poll(self) -> Ended | None:
         """How it ended; None while it runs. Ends it where it exceeds a limit."""
-        status = self._child.poll()
-        if status is not None:
+        self._mother.listen()
+        birth = self._birth
+        if birth.status is not None:
             self.end()
-            return self._ended(status)
-        over, reason = _exceeded(self._child.pid, self._limits, self._seconds())
+            return self._ended(birth.status)
+        if birth.pid is None:
+            late = time.monotonic() - self._asked > _PATIENCE
+            over, reason = ("lost", "its process could not be started") if late else ("", "")
+        else:
+            over, reason = _exceeded(birth.pid, self.task.limits, self._seconds())
         if not over:
             return None
         self.end()
@@ -77,27 +74,28 @@ class Child:
 
     def end(self) -> None:
         """End it, and whatever it started; nothing of it runs when this returns."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._child.pid, signal.SIGKILL)
-        self._child.wait()
-        if self._child.stdin is not None:
-            with suppress(OSError):
-                self._child.stdin.close()
+        birth = self._birth
+        if birth.pid is None and birth.status is None:
+            self._mother.listen(until=lambda: birth.pid is not None or birth.status is not None)
+        if birth.pid is not None:
+            for end in (os.killpg, os.kill) if birth.status is None else (os.killpg,):
+                with suppress(ProcessLookupError, PermissionError):
+                    end(birth.pid, signal.SIGKILL)
+        self._mother.listen(until=lambda: birth.status is not None)
 
     def _seconds(self) -> float:
-        return time.monotonic() - self._started
+        return time.monotonic() - (self._birth.born or self._asked)
 
     def _ended(self, status: int) -> Ended:
-        if 0 <= status <= SIGNALLED:
+        if status >= 0:
             return Ended(status, "", "", self._seconds())
-        number = -status if status < 0 else status - SIGNALLED
         try:
-            name = signal.Signals(number).name
+            name = signal.Signals(-status).name
         except ValueError:
-            name = f"signal {number}"
-        hint = "; it may have run out of memory" if number == signal.SIGKILL else ""
+            name = f"signal {-status}"
+        hint = "; it may have run out of memory" if status == -signal.SIGKILL else ""
         reason = f"its process was ended by {name}{hint}"
-        return Ended(None, "crashed", reason, self._seconds(), outside=number in _OUTSIDE)
+        return Ended(None, "crashed", reason, self._seconds(), outside=-status in _OUTSIDE)
 
 
 def spelled(

@@ -8,7 +8,9 @@ lost, which is no result. What comes back is written here, so the machines need 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -22,6 +24,9 @@ from normonnx.sweep import remote
 from normonnx.sweep.executor import WRITTEN, Attached, Ended, Executor, Finished, Task
 
 LOCAL: Final = "local"
+AUTO: Final = "auto"
+_PORT: Final = 6379  # where `ray start --head` listens
+_CLIENT_PORT: Final = 10001  # the same for ray://
 RETRIES: Final = 5  # of a task whose worker is lost
 _AHEAD: Final = 2  # tasks handed over for each core, so that none waits for the next
 _PATIENCE: Final = 10.0  # seconds that cancelled tasks may take to end
@@ -41,10 +46,20 @@ class RayExecutor(Executor):
         address: Of the cluster, as `ray.init` takes it; "local" starts one on this machine.
         jobs: Tasks at a time; None for as many as the cluster has cores.
         staging: A folder for what tasks leave.
+        modules: What every task imports.
         shared: All machines see this one's files at the same paths.
     """
 
-    def __init__(self, address: str, jobs: int | None, staging: Path, *, shared: bool) -> None:
+    def __init__(
+        self,
+        address: str,
+        jobs: int | None,
+        staging: Path,
+        modules: Sequence[str] = (),
+        *,
+        shared: bool,
+    ) -> None:
+        self._needs = remote.Needs(VERSION, tuple(modules))
         self._address, self._asked = address, jobs
         self._staging, self._shared = staging, shared
         self._running: dict[Any, _Running] = {}
@@ -69,6 +84,7 @@ class RayExecutor(Executor):
         if self._address == LOCAL and self._asked:
             options["num_cpus"] = self._asked
         try:
+            _check_listening(self._address)
             self._ray.init(address=self._address, **options)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             said = " ".join(str(error).split())[:_LONGEST]
@@ -107,7 +123,7 @@ class RayExecutor(Executor):
             raise UnavailableError(message)
         attached = None if self._shared else self._put(task)
         options = {"num_cpus": 1, "num_gpus": task.gpus, "max_retries": RETRIES}
-        reference = self._run.options(**options).remote(task, attached, VERSION)
+        reference = self._run.options(**options).remote(task, attached, self._needs)
         self._running[reference] = _Running(task, attached)
 
     def collect(self, seconds: float) -> Sequence[Finished]:
@@ -182,8 +198,35 @@ class RayExecutor(Executor):
         return Ended(None, "lost", reason[:_LONGEST], 0.0)
 
 
+def _check_listening(address: str) -> None:
+    """Look whether a cluster can be reached: Ray itself would try for many minutes.
+
+    Raises:
+        OSError: Nothing listens there.
+    """
+    if address == LOCAL:
+        return
+    if address == AUTO:
+        address = os.environ.get("RAY_ADDRESS") or _last_started()
+    found = re.fullmatch(r"(?:ray://)?\[?([^/]*?)\]?(?::(\d+))?", address)
+    if found is None or not found[1]:
+        return  # Ray says what is wrong with it
+    port = found[2] or (_CLIENT_PORT if address.startswith("ray://") else _PORT)
+    with socket.create_connection((found[1], int(port)), timeout=_PATIENCE):
+        return
+
+
+def _last_started() -> str:
+    """The address of the cluster that was last started here; empty where none is known."""
+    try:
+        found = import_module("ray._private.services").find_bootstrap_address(None)
+    except (AttributeError, ImportError, TypeError):
+        found = None
+    return str(found or "")
+
+
 def _task(
-    task: Task, attached: Mapping[int, Mapping[str, Any]] | None, version: str
+    task: Task, attached: Mapping[int, Mapping[str, Any]] | None, needs: remote.Needs
 ) -> remote.Left:
     """What runs on a machine of the cluster."""
-    return remote.run(task, attached, version, import_module("ray").get)
+    return remote.run(task, attached, needs, import_module("ray").get)

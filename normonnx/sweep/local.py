@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from normonnx.sweep.children import POLL, Child, spelled
 from normonnx.sweep.executor import WRITTEN, Executor, Finished, Task
+from normonnx.sweep.mothering import Mother
 
 _SHARE: Final = 0.85
 # What a container may take: control groups, second and first version.
@@ -22,20 +23,24 @@ class LocalExecutor(Executor):
     Args:
         jobs: Processes at a time.
         staging: A folder, on the disk that results go to, for what tasks leave.
+        modules: What every task imports.
     """
 
-    def __init__(self, jobs: int, staging: Path) -> None:
+    def __init__(self, jobs: int, staging: Path, modules: Sequence[str] = ()) -> None:
         self._jobs = jobs
         self._staging = staging
+        self._mother = Mother(modules)
         self._children: list[Child] = []
 
     def __enter__(self) -> Self:
-        """Nothing is to be done."""
+        """Start to import what tasks need."""
+        self._mother.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End what still runs."""
         self.cancel()
+        self._mother.close()
 
     @property
     def jobs(self) -> int:
@@ -52,7 +57,7 @@ class LocalExecutor(Executor):
         place = self._staging / f"task-{task.number}"
         (place / WRITTEN).mkdir(parents=True)
         words, _ = spelled(task, place)
-        self._children.append(Child(task, place, words))
+        self._children.append(Child(task, place, words, self._mother))
 
     def collect(self, seconds: float) -> Sequence[Finished]:
         """What has ended; waits so long for the first."""

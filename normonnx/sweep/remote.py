@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from normonnx.core.version import VERSION
 from normonnx.sweep.children import POLL, Child, spelled
 from normonnx.sweep.executor import ANSWER, SAID, WRITTEN, Ended, Task
+from normonnx.sweep.mothering import Mother
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +38,19 @@ class VersionError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Needs:
+    """What a machine must have to run tasks.
+
+    Attributes:
+        version: Of normonnx.
+        modules: What every task imports.
+    """
+
+    version: str
+    modules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Left:
     """What a task left.
 
@@ -49,7 +64,10 @@ class Left:
 
 
 def run(
-    task: Task, attached: Mapping[int, Mapping[str, Any]] | None, version: str, fetch: Fetch
+    task: Task,
+    attached: Mapping[int, Mapping[str, Any]] | None,
+    needs: Needs,
+    fetch: Fetch,
 ) -> Left:
     """Run a task here.
 
@@ -57,15 +75,15 @@ def run(
         task: What to run.
         attached: Number of a word to its files: relative paths to references; None where the
             machines share their files.
-        version: Of normonnx, where the sweep runs.
+        needs: What this machine must have.
         fetch: Makes an array of a reference.
 
     Raises:
         VersionError: That is another one.
         OSError: Files can't be written here.
     """
-    if version != VERSION:
-        message = f"normonnx {VERSION} is installed here, expected {version}"
+    if needs.version != VERSION:
+        message = f"normonnx {VERSION} is installed here, expected {needs.version}"
         raise VersionError(message)
     with _folder() as folder:
         place, inputs = folder / "place", folder / "inputs"
@@ -74,7 +92,7 @@ def run(
             for name, reference in files.items():
                 _lay(inputs / str(number), name, fetch(reference))
         words, paths = spelled(task, place, None if attached is None else inputs)
-        ended = _watched(Child(task, place, words))
+        ended = _watched(Child(task, place, words, _mother(needs.modules)))
         return Left(replace(ended, paths=(*paths, (str(place), ""))), _left(place))
 
 
@@ -87,6 +105,12 @@ def _watched(child: Child) -> Ended:
             time.sleep(POLL)
     finally:
         child.end()
+
+
+@cache
+def _mother(modules: tuple[str, ...]) -> Mother:
+    """The nursery of this worker, which runs one task after another and takes it along."""
+    return Mother(modules)
 
 
 def _lay(folder: Path, name: str, content: Bytes) -> None:

@@ -18,6 +18,7 @@ import grimp
 import pytest
 
 import normonnx
+from normonnx.cli.sweeping import passed_options
 from normonnx.cli.verbs import VERBS
 from normonnx.cli.verbs import normonnx as command_line
 from normonnx.core.version import VERSION
@@ -166,15 +167,31 @@ def test_every_verb_has_help_json_and_a_row_in_the_readme(verb: str) -> None:
     command = _commands()[verb]
     assert command.name == verb
     assert command.help
-    options = [found for found in command.params if isinstance(found, click.Option)]
-    assert all(option.help for option in options)
-    assert any("--json" in option.opts for option in options)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (row,) = re.findall(rf"^\| `{verb}\b.*$", readme, re.MULTILINE)
     everywhere = {"--json", "--quiet", "--verbose"}  # told once, for all verbs
     assert all(option in readme for option in everywhere)
-    named = {option.opts[-1] for option in options} - everywhere
-    assert {name for name in named if not re.search(rf"{name}\b(?!-)", row)} == set()
+    for handed_on, one in _with_options(command):
+        options = [found for found in one.params if isinstance(found, click.Option)]
+        assert one.help
+        assert all(option.help for option in options)
+        assert any("--json" in option.opts for option in options)
+        named = {option.opts[-1] for option in options} - everywhere - handed_on
+        assert {name for name in named if not re.search(rf"{name}\b(?!-)", row)} == set()
+
+
+def _with_options(command: click.Command) -> list[tuple[set[str], click.Command]]:
+    """The commands that take options, and which of these are told in another verb's row."""
+    if not isinstance(command, click.Group):
+        return [(set(), command)]
+    context = click.Context(command)
+    found = []
+    for name in command.list_commands(context):
+        one = command.get_command(context, name)
+        assert one is not None
+        handed_on = {option.opts[-1] for option in passed_options(name)}
+        found.append((handed_on, one))
+    return found
 
 
 def test_verbs_are_listed_in_order_and_unknown_ones_are_none() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from normonnx.sweep.children import Child, last_words, resident, spelled
 from normonnx.sweep.executor import ANSWER, WRITTEN, Attached, Ended, Limits, Output, Task
+from normonnx.sweep.mothering import Mother
 from tests.sweeping import ENTRY
 
 MB = 10**6
@@ -26,10 +27,12 @@ def _ended(tmp_path: Path, what: str, limits: Limits = Limits(60.0), entry: str 
     place = tmp_path / "place"
     (place / WRITTEN).mkdir(parents=True)
     words, _ = spelled(task, place)
-    child = Child(task, place, words)
-    while (ended := child.poll()) is None:
-        time.sleep(0.02)
-    assert not _alive(child._child.pid)
+    with Mother([]) as mother:
+        child = Child(task, place, words, mother)
+        while (ended := child.poll()) is None:
+            time.sleep(0.02)
+        assert child.pid is not None
+        assert not _alive(child.pid)
     return ended
 
 
@@ -107,11 +110,12 @@ import sys, time
 from pathlib import Path
 from normonnx.sweep.children import Child, spelled
 from normonnx.sweep.executor import *
-from normonnx.sweep.executor import Attached
+from normonnx.sweep.mothering import Mother
 model = Path(sys.argv[1]); place = Path(sys.argv[2]); (place / WRITTEN).mkdir(parents=True)
 task = Task(0, "tests.told_verb:verb", ("optimize", Attached(model, ())), Limits(60.0))
-child = Child(task, place, spelled(task, place)[0])
-print(child._child.pid, flush=True)
+child = Child(task, place, spelled(task, place)[0], Mother([]))
+while child.pid is None: child.poll()
+print(child.pid, flush=True)
 time.sleep(60)
 """
 

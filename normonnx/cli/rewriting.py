@@ -37,6 +37,7 @@ class _Work:
     explain: bool
     dry_run: bool
     force: bool
+    share_data: bool
     json_to: str | None
 
 
@@ -94,6 +95,14 @@ def rewriting_options(command: Command) -> Command:
         ),
         click.option("--explain", is_flag=True, help="Print every rewrite and every refusal."),
         click.option("--dry-run", is_flag=True, help="Do everything but write the result."),
+        click.option(
+            "--share-data",
+            is_flag=True,
+            help=(
+                "Leave unchanged weights in the files of MODEL, which OUTPUT then refers to and has "
+                "to stand beside."
+            ),
+        ),
         click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),
         json_option,
     )
@@ -117,14 +126,14 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     work = _Work(**{name: value for name, value in options.items() if name in own})
     asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
-    _check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    _check_places(work)
     with terminal.progress(f"optimizing {model.name}"):
         result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
     verification = result.report.verification
     before = size_on_disk(model)
     written = output if _is_sound(verification) and not work.dry_run else None
     if written is not None:
-        normonnx.save(result.model, written, force=work.force)
+        normonnx.save(result.model, written, force=work.force, share_data=work.share_data)
     after = size_on_disk(written) if written is not None else None
     content = {
         "model": model,
@@ -144,9 +153,7 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     )
 
 
-def _check_places(
-    model: Path, output: Path | None, json_to: str | None, *, force: bool, dry_run: bool
-) -> None:
+def _check_places(work: _Work) -> None:
     """Fail before the work, not after it, where the result could not be written.
 
     Raises:
@@ -154,14 +161,17 @@ def _check_places(
     """
     from normonnx.graph.paths import writable_output
     from normonnx.graph.reading import files_of
+    from normonnx.graph.sharing import check_sources
 
-    read = files_of(model)
-    if output is None and not dry_run:
+    output, read = work.output, files_of(work.model)
+    if output is None and not work.dry_run:
         message = "no place for the result; give -o OUTPUT, or --dry-run to write nothing"
         raise UsageError(message)
     if output is not None:
-        writable_output(output, inputs=read, force=force)
-    check_json(json_to, inputs=read if output is None else (*read, output))
+        writable_output(output, inputs=read, force=work.force)
+        if work.share_data:
+            check_sources(read, output)
+    check_json(work.json_to, inputs=read if output is None else (*read, output))
 
 
 def _is_sound(verification: ValidationReport | None) -> bool:

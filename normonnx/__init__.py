@@ -136,7 +136,13 @@ def load(path: str | os.PathLike[str]) -> ir.Model:
     return files.load(path)
 
 
-def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) -> None:
+def save(
+    model: ir.Model,
+    path: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    share_data: bool = False,
+) -> None:
     """Write a model to a file, whole or not at all.
 
     Args:
@@ -144,13 +150,17 @@ def save(model: ir.Model, path: str | os.PathLike[str], *, force: bool = False) 
             the same bytes. External data goes to one file named after the model.
         path: The .onnx file. An existing file is replaced at the very end.
         force: Allow replacing the file that `model` was loaded from.
+        share_data: Leave unchanged weights in the files that `model` was loaded from, and write
+            only the others, to one data file. The new model needs those files from then on; it has
+            to stand in their folder.
 
     Raises:
-        UsageError: The path can't be written, or is the file that the model was loaded from.
+        UsageError: The path can't be written, is the file that the model was loaded from, or holds
+            weights that another model in its folder shares; or there is nothing to share there.
     """
     from normonnx.graph import files
 
-    files.save(model, path, force=force)
+    files.save(model, path, force=force, share_data=share_data)
 
 
 def optimize(  # noqa: PLR0913

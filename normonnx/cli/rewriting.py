@@ -39,6 +39,7 @@ class _Work:
     explain: bool
     dry_run: bool
     force: bool
+    share_data: bool
     json_to: str | None
     html_to: str | None
     no_measure: bool
@@ -99,6 +100,14 @@ def rewriting_options(command: Command) -> Command:
         ),
         click.option("--explain", is_flag=True, help="Print every rewrite and every refusal."),
         click.option("--dry-run", is_flag=True, help="Do everything but write the result."),
+        click.option(
+            "--share-data",
+            is_flag=True,
+            help=(
+                "Leave unchanged weights in the files of MODEL, which OUTPUT then refers to and has "
+                "to stand beside."
+            ),
+        ),
         click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),
         json_option,
     )
@@ -118,6 +127,7 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     import normonnx
     from normonnx.cli.disk import size_on_disk
     from normonnx.cli.pages import Optimized, of_optimization
+    from normonnx.graph.sharing import check_sources
     from normonnx.reporting import rewrite_view, terminal
 
     own = {field.name for field in fields(_Work)}
@@ -125,6 +135,8 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
     places = check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    if work.share_data and output is not None:
+        check_sources([path for path in places if path != output], output)
     check_html(work.html_to, work.json_to, inputs=places, no_measure=work.no_measure)
     with terminal.progress(f"optimizing {model.name}"):
         result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
@@ -132,7 +144,7 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     before = size_on_disk(model)
     written = output if is_sound(verification) and not work.dry_run else None
     if written is not None:
-        normonnx.save(result.model, written, force=work.force)
+        normonnx.save(result.model, written, force=work.force, share_data=work.share_data)
     after = size_on_disk(written) if written is not None else None
     if work.html_to is not None:
         done = Optimized(verb, model, written, result, (before, after), no_measure=work.no_measure)

@@ -11,8 +11,8 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import onnx
@@ -237,6 +237,8 @@ class _TensorReader:
 
     files: list[Path] = field(default_factory=list)
     _maps: dict[str, memoryview] = field(default_factory=dict)
+    _paths: dict[str, Path] = field(default_factory=dict)
+    _places: dict[Path, tensors.Place] = field(default_factory=dict)
     _pending: dict[str, tensors.StreamedTensor] = field(default_factory=dict)
 
     def prepare(self, tensor: onnx.TensorProto) -> None:
@@ -252,14 +254,16 @@ class _TensorReader:
             offset, length = span
             checks.check_length(self.name, tensor.name, (dtype, shape), length)
             view = self.buffer[offset : offset + length]
+            place = None if self.folder is None else self._place(self.folder.absolute(), offset)
         else:
-            view = self._external_view(tensor, tensors.nbytes(dtype, shape))
+            view, place = self._external_view(tensor, tensors.nbytes(dtype, shape))
         key = str(len(self._pending))
         self._pending[key] = tensors.StreamedTensor(
             lambda: view,
             dtype,
             ir.Shape(shape),
             external=external,
+            place=place,
             name=tensor.name,
             doc_string=tensor.doc_string or None,
             metadata_props={entry.key: entry.value for entry in tensor.metadata_props},
@@ -275,7 +279,18 @@ class _TensorReader:
             return self._pending[os.fspath(tensor.location)]
         return None
 
-    def _external_view(self, tensor: onnx.TensorProto, expected: int) -> memoryview:
+    def _place(self, path: Path, offset: int) -> tensors.Place | None:
+        """Where in a file a tensor lies; each file is asked about once."""
+        if path not in self._places:
+            with suppress(OSError):
+                self._places[path] = tensors.Place.of(path, 0)
+        start = self._places.get(path)
+        return None if start is None else replace(start, offset=offset)
+
+    def _external_view(
+        self, tensor: onnx.TensorProto, expected: int
+    ) -> tuple[memoryview, tensors.Place | None]:
+        """The bytes of a tensor, and where they lie."""
         entries = {entry.key: entry.value for entry in tensor.external_data}
         where = f"{self.name}: external data of tensor {tensor.name!r}"
         if self.folder is None:
@@ -300,7 +315,8 @@ class _TensorReader:
                 f"least {offset + length}; it is truncated, fetch it again"
             )
             raise InvalidModelError(message)
-        return view[offset : offset + length]
+        file_path = self._paths[entries.get("location", "")]
+        return view[offset : offset + length], self._place(file_path, offset)
 
     def _map(self, location: str) -> memoryview:
         if location not in self._maps:
@@ -317,6 +333,7 @@ class _TensorReader:
                 )
                 raise UsageError(message) from None
             self.files.append(file_path)
+            self._paths[location] = file_path
         return self._maps[location]
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -57,11 +59,47 @@ class Collector:
             _collector.reset(reset)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in a file the bytes of a tensor lie.
+
+    Attributes:
+        path: The file.
+        offset: In bytes.
+        stamp: Device, number, size and time of the last change of the file when it was read.
+    """
+
+    path: Path
+    offset: int
+    stamp: tuple[int, int, int, int]
+
+    @classmethod
+    def of(cls, path: Path, offset: int) -> Place:
+        """In a file as it is now.
+
+        Raises:
+            OSError: It can't be asked about.
+        """
+        return cls(path, offset, _stamp(path))
+
+    def is_current(self) -> bool:
+        """Whether the file is still as it was."""
+        with suppress(OSError):
+            return _stamp(self.path) == self.stamp
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, int, int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class StreamedTensor(ir.LazyTensor):
     """A tensor whose bytes are read from a buffer when needed and never copied as a whole.
 
     Attributes:
         external: Whether the model it came from kept it in an external data file.
+        place: Where in a file it lies; None for one that was computed.
     """
 
     def __init__(  # noqa: PLR0913
@@ -71,6 +109,7 @@ class StreamedTensor(ir.LazyTensor):
         shape: ir.Shape,
         *,
         external: bool = False,
+        place: Place | None = None,
         name: str | None = None,
         doc_string: str | None = None,
         metadata_props: dict[str, str] | None = None,
@@ -85,6 +124,7 @@ class StreamedTensor(ir.LazyTensor):
         )
         self._buffer = buffer
         self.external = external
+        self.place = place
 
     def __repr__(self) -> str:
         """Name, type and shape; the content stays unread."""

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,18 @@ from google.protobuf.message import EncodeError
 
 from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
-from normonnx.graph import kept_types, mapping, paths, protos, reading, tensors, walk, wire
+from normonnx.graph import (
+    kept_types,
+    mapping,
+    paths,
+    protos,
+    reading,
+    sharing,
+    tensors,
+    walk,
+    wire,
+)
+from normonnx.graph.sharing import Shared
 
 _LARGEST_MESSAGE: Final = 2**31 - 1  # bytes; protobuf's limit
 _ALIGNMENT: Final = 64  # bytes; what vector loads like
@@ -45,6 +56,7 @@ def save(
     *,
     force: bool = False,
     durable: bool | None = None,
+    share_data: bool = False,
 ) -> None:
     """Write a model to `path`, whole or not at all; `model` is not changed.
 
@@ -58,9 +70,13 @@ def save(
         durable: Wait until it is on the disk. None waits where a file is replaced: what it held
             must not be lost with the power. Nothing is lost with a new one, as the source stays.
 
+        share_data: Leave weights that are unchanged in the files that `model` was loaded from,
+            which must lie in the folder of `path`: the new model refers to them.
+
     Raises:
-        UsageError: The path can't be written, is one of the files that `model` was loaded from, or
-            the disk is full.
+        UsageError: The path can't be written, is one of the files that `model` was loaded from or
+            that another model shares, or the disk is full; or `model` came from another folder and
+            is to share its data.
         InvalidModelError: `model` can't be represented as ONNX.
     """
     out = paths.writable_output(path, inputs=reading.source_files(model), force=force)
@@ -68,13 +84,24 @@ def save(
     skeleton, collected = _skeleton(model)
     offsets = wire.find_tokens(skeleton, collected.secret, collected.token_length)
     sizes = [tensor.nbytes for tensor in collected.tensors]
-    everything = len(skeleton) + sum(sizes) + 64 * len(sizes) > _LARGEST_MESSAGE
-    external = [everything or tensor.external for tensor in collected.tensors]
+    sources = reading.source_files(model)
+    sharing.check_free(out, sources)
+    shared = sharing.places(collected.tensors, sources, out) if share_data else [None] * len(sizes)
+    everything = share_data or len(skeleton) + sum(sizes) + 64 * len(sizes) > _LARGEST_MESSAGE
+    external = [
+        place is None and (everything or tensor.external)
+        for tensor, place in zip(collected.tensors, shared, strict=True)
+    ]
     layout = _Layout.of(sizes, external)
+    used = {place.location for place in shared if place is not None}
     try:
-        with _Attempt(out, reading.source_files(model), durable=durable).files() as attempt:
+        with _Attempt(out, sources, used, durable=durable).files() as attempt:
             location = attempt.write_data(collected.tensors, layout) if any(external) else ""
-            pieces = wire.fill(skeleton, offsets, lambda i: _pieces(i, sizes[i], layout, location))
+            places = [
+                place or (None if offset is None else Shared(location, offset))
+                for place, offset in zip(shared, layout.offsets, strict=True)
+            ]
+            pieces = wire.fill(skeleton, offsets, lambda i: _pieces(i, sizes[i], places[i]))
             attempt.write_model(pieces, collected.tensors)
     except OSError as error:
         message = f"can't write {out}: {error.strerror or error}; nothing was changed"
@@ -146,14 +173,14 @@ class _Layout:
         return cls(tuple(offsets))
 
 
-def _pieces(index: int, size: int, layout: _Layout, location: str) -> wire.Pieces:
+def _pieces(index: int, size: int, place: Shared | None) -> wire.Pieces:
     """The fields of TensorProto that hold tensor `index`: its bytes, or where they are."""
-    offset = layout.offsets[index]
-    if offset is None:
+    if place is None:
         header = wire.length_delimited(_RAW_DATA, size)
         return wire.Pieces((header, index), len(header) + size)
     fields = b""
-    for key, value in (("location", location), ("offset", str(offset)), ("length", str(size))):
+    location, offset = place.location, str(place.offset)
+    for key, value in (("location", location), ("offset", offset), ("length", str(size))):
         entry = onnx.StringStringEntryProto(key=key, value=value).SerializeToString()
         fields += wire.length_delimited(_EXTERNAL_DATA, len(entry)) + entry
     fields += wire.varint(_DATA_LOCATION << 3) + wire.varint(onnx.TensorProto.EXTERNAL)
@@ -163,8 +190,11 @@ def _pieces(index: int, size: int, layout: _Layout, location: str) -> wire.Piece
 class _Attempt:
     """One try at replacing a model and its data file; leaves nothing behind if it fails."""
 
-    def __init__(self, out: Path, sources: Sequence[Path], *, durable: bool) -> None:
+    def __init__(
+        self, out: Path, sources: Sequence[Path], shared: Collection[str], *, durable: bool
+    ) -> None:
         self._out = out
+        self._shared = frozenset(shared)
         self._durable = durable
         self._sources = sources
         name = f".normonnx-{secrets.token_hex(6)}"
@@ -200,7 +230,8 @@ class _Attempt:
     def _free_data_name(self) -> str:
         name = f"{self._out.name}.data"
         existing = self._out.with_name(name)
-        if not os.path.lexists(existing) or _same_content(existing, self._data):
+        free = not os.path.lexists(existing) or _same_content(existing, self._data)
+        if free and name not in self._shared:
             return name
         with self._data.open("rb") as file:
             digest = hashlib.file_digest(file, "blake2b").hexdigest()[:12]
@@ -231,7 +262,7 @@ class _Attempt:
 
     def _obsolete(self) -> set[str]:
         """Data files of the old model at this path that no model will need any more."""
-        found = _data_files_of(self._out) - {self._data_name}
+        found = _data_files_of(self._out) - {self._data_name} - self._shared
         if not found or not _is_among(self._out, self._sources):
             found -= {source.name for source in self._sources}
         if found:

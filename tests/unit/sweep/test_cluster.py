@@ -150,7 +150,7 @@ def test_another_version_is_refused(
     three_nodes: Any,
     zoo: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: ANN401
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Results of two versions would be mixed."""
     monkeypatch.setattr(clusters, "VERSION", "0.0.0")
@@ -161,7 +161,7 @@ def test_another_version_is_refused(
 
 def test_with_a_node_killed_it_is_as_if_undisturbed(
     three_nodes: Any, zoo: Path, tmp_path: Path
-) -> None:  # noqa: ANN401
+) -> None:
     """Byte for byte what this machine alone gives; what the node worked on was done again."""
     limits = Limits(6.0)
     swept([zoo], tmp_path / "here", limits=limits)

@@ -44,7 +44,7 @@ def recognised(model: ir.Model) -> tuple[tuple[Event, ...], tuple[Event, ...]]:
     found = find(model)
     norms = tuple(each for each in found.norms if each.is_call or _is_layer(each))
     misses = tuple(each for each in found.near_misses if not each.is_affine)
-    return emit(model, Findings(norms, misses))
+    return emit(model, Findings(norms, misses, found.ranks))
 
 
 def _is_layer(found: Found) -> bool:
@@ -157,7 +157,7 @@ def write_natives(model: ir.Model, only: Collection[str] | None = None) -> None:
         only: Names of normalizations; None for all.
     """
     found = find(model)
-    calls = Findings(tuple(each for each in found.norms if each.is_call), ())
+    calls = Findings(tuple(each for each in found.norms if each.is_call), (), found.ranks)
     emit(model, calls, writer=_Natives(model, only))
 
 

@@ -66,6 +66,7 @@ def of_optimization(done: Optimized) -> Page:
         done.sizes,
         measured,
         places.of_events(before, after, events),
+        judged,
     )
     files = circumstances(("model", done.model), ("written", done.output))
     sections = [

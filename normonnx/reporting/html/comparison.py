@@ -21,7 +21,8 @@ def overview(found: ValidationReport, model: Inspection, reference: Inspection |
     return Section("overview", "At a glance", tuple(blocks))
 
 
-def _tiles(found: ValidationReport, model: Inspection) -> Iterator[Tile]:
+def answers(found: ValidationReport) -> Iterator[Tile]:
+    """Each question with its verdict, and each backend that did not run with the reason."""
     for one in judge(found.comparisons):
         worst = f"error {multiple(one.worst.error)} u, {multiple(one.worst.ratio)} floors"
         by = "in float64" if one.question == "equivalent" else f"on {one.backend}"
@@ -30,6 +31,10 @@ def _tiles(found: ValidationReport, model: Inspection) -> Iterator[Tile]:
     for run in found.backends:
         if run.reason:
             yield Tile(run.backend, run.verdict.value, run.reason, run.verdict)
+
+
+def _tiles(found: ValidationReport, model: Inspection) -> Iterator[Tile]:
+    yield from answers(found)
     nodes = sum(model.nodes.values())
     yield Tile("Nodes", f"{nodes:,}", count(len(model.norms), "normalization"))
 

@@ -11,10 +11,11 @@ from normonnx.core.events import Event, Obstacle, OptimizeReport
 from normonnx.core.inspection import Inspection
 from normonnx.core.listing import Neighborhood
 from normonnx.core.measurements import Measurements, Spread
+from normonnx.core.verdicts import ValidationReport
 from normonnx.reporting import graph_picture
 from normonnx.reporting.figures import count, size
 from normonnx.reporting.grouping import Group, group
-from normonnx.reporting.html import cost_charts
+from normonnx.reporting.html import comparison, cost_charts
 from normonnx.reporting.html.blocks import (
     Block,
     Column,
@@ -50,6 +51,7 @@ class Rewritten:
         sizes: Bytes on disk, before and after; None where there is no file.
         measured: What both cost; with a reason where that was not measured.
         places: Pictures by the name of an event's node and its reason.
+        judged: How right it is, where that is known.
     """
 
     report: OptimizeReport
@@ -58,11 +60,12 @@ class Rewritten:
     sizes: tuple[int, int | None]
     measured: Measurements
     places: Mapping[tuple[str, str], Neighborhood] = field(default_factory=dict)
+    judged: ValidationReport | None = None
 
 
 def overview(found: Rewritten) -> Section:
     """Before and after in figures."""
-    blocks: list[Block] = [Tiles(tuple(_tiles(found))), _before_and_after(found)]
+    blocks: list[Block] = [Tiles((*_tiles(found), *_answers(found))), _before_and_after(found)]
     if found.measured.models:
         chart = cost_charts.times(found.measured, identifier="times")
         blocks.append(Picture(chart, _how_measured(found.measured)))
@@ -96,6 +99,11 @@ def _tiles(found: Rewritten) -> Iterator[Tile]:
     yield Tile("One run", _speed(gain), said)
     first, last = found.measured.models[0].session, found.measured.models[-1].session
     yield Tile("Session", f"{_ms(last)}", f"{_ms(first)} before")
+
+
+def _answers(found: Rewritten) -> Iterator[Tile]:
+    if found.judged is not None:
+        yield from comparison.answers(found.judged)
 
 
 def _speed(gain: Spread) -> str:

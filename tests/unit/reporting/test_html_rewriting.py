@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 pytest.importorskip("matplotlib", reason="reports need normonnx[report]")
@@ -10,6 +12,7 @@ from normonnx.core.events import Event, Obstacle, OptimizeReport
 from normonnx.core.inspection import Inspection
 from normonnx.core.listing import NodeListed
 from normonnx.core.measurements import Measured, Measurements, Spread
+from normonnx.core.verdicts import Comparison, ValidationReport, Verdict
 from normonnx.reporting.html import nodes, rewriting
 from normonnx.reporting.html.blocks import Details, Facts, Listing, Paragraph, Section, Tiles
 
@@ -62,6 +65,16 @@ def test_sizes_and_counts_come_with_their_change() -> None:
     tiles = _tiles(rewriting.overview(_content(_measured(1, 1, 1))))
     assert tiles["Nodes"] == ("3 → 1", "−67%")
     assert tiles["Size"] == ("1.0 kB", "2.0 kB before, −50%")
+
+
+def test_the_answers_stand_beside_the_figures() -> None:
+    """A backend that is wrong is seen at once, also where the rewrite itself is right."""
+    right = Comparison("equivalent", "oracle", "random", "y", Verdict.PASS, "", 1.0, 1.0)
+    wrong = Comparison("computes", "ort:cpu", "random", "y", Verdict.MISMATCH, "", 90.0, 1.0)
+    judged = ValidationReport(Verdict.PASS, (right, wrong))
+    tiles = _tiles(rewriting.overview(replace(_content(_measured(1, 1, 1)), judged=judged)))
+    assert tiles["The same function"] == ("pass", "in float64; error 1.0 u, 1.0 floors")
+    assert tiles["Computed rightly"] == ("mismatch", "on ort:cpu; error 90 u, 90 floors")
 
 
 def test_plans_are_grouped_and_each_is_told() -> None:

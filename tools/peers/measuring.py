@@ -97,7 +97,7 @@ def _row(peer: str, done: Done, reference: Reference, out: Path, wanted: Wanted)
 def _contenders(found: Figures, path: Path, folder: Path) -> list[Contender]:
     """The original, and all whose result is right, or could not be refuted."""
     contenders = [Contender(ORIGINAL, path, "ort:cpu")]
-    for peer, row in found.rows.items():
+    for peer, row in list(found.rows.items()):
         if peer == ORIGINAL or row.judgement.outcome not in _TIMED:
             continue
         own = result(folder, peer) if PEERS[peer].writes else path

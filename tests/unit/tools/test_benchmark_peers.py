@@ -16,8 +16,8 @@ from tools.peers import tables
 from tools.peers.contenders import PEERS
 from tools.peers.figures import of_plain
 
-TEXT = """g (float[N, 4, 8, 8] x) => (float[N, 3, 6, 6] y) <float[3, 4, 3, 3] w, float[3] scale, float[3] bias, float[3] mean, float[3] var> {
-    c = Conv(x, w) r = Relu(c) b = BN(c) y = Add(b, r) }"""
+TEXT = """g (float[N, 8, 64] x, float[N, 8, 64] z) => (float[N, 8, 64] y) <float[64] scale, float[64] bias> {
+    s = Add(x, z) y = LayerNormalization<axis = -1>(s, scale, bias) }"""  # gets hints for its session
 QUICK = ["--rounds", "1", "--seconds", "0", "--sessions", "1", "--peers"]
 
 
@@ -32,10 +32,11 @@ def test_one_command_measures_judges_and_tells(
     benchmark_peers.main([*asked, "normonnx,ORT basic,onnxsim"])
     found = json.loads((out / "peers.json").read_text())
     (one,) = found["models"]
-    assert one["inputs"] == {"x": [1, 4, 8, 8]}
+    assert one["inputs"] == {"x": [1, 8, 64], "z": [1, 8, 64]}
     missing = set(found["missing"])
     assert missing <= {"onnxsim"}
-    assert set(one["rows"]) == {"plain session", "normonnx", "ORT basic", "onnxsim"} - missing
+    peers = {"normonnx", "ORT basic", "onnxsim"} - missing
+    assert set(one["rows"]) == {"plain session", "normonnx, session hints"} | peers
     for name in ("normonnx", "ORT basic"):
         row = one["rows"][name]
         assert row["judgement"]["outcome"] == "pass"

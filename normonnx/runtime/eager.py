@@ -91,7 +91,7 @@ class Eager:
 
     def _copy(self, *, wide: bool) -> nn.Module:
         copy: nn.Module = copied(self._own)
-        return copy.double() if wide else copy
+        return copy.cpu().double() if wide else copy.cpu()
 
     @property
     def example(self) -> list[Array]:

@@ -108,23 +108,30 @@ def test_a_file_runs_at_another_batch_and_gives_what_the_module_gives(traced: Pa
     assert np.abs(found - expected).max() < 1e-4
 
 
-def test_without_an_opset_it_is_the_lowest_where_all_are_native() -> None:
-    """LayerNorm alone is there at 17, GroupNorm at 21, RMSNorm at 23; BatchNorm always was."""
+@pytest.mark.parametrize(
+    ("norm", "given", "opset"),
+    [
+        ("BatchNorm", {}, 13),
+        ("LayerNorm", {}, 17),
+        ("GroupNorm", {"num_groups": 2}, 21),
+        ("RMSNorm", {}, 23),
+        ("LocalResponseNorm", {"size": 3}, 13),
+        ("LocalResponseNorm", {"size": 2, "torch_window": 1}, 13),
+        ("LpNorm", {"epsilon": 1e-12}, 13),
+    ],
+)
+def test_the_lowest_opset_is_where_all_are_native_that_ever_are(
+    norm: str, given: dict[str, Any], opset: int
+) -> None:
+    """LayerNorm is there at 17, GroupNorm at 21, RMSNorm at 23; an even window never is."""
+    full = {each.name: (4,) for each in normonnx.norms[norm].parameters}
+    model = normonnx.norms[norm].define((2, 4, 4, 4), **full, **given).model("function", opset=18)
+    assert styles.lowest_native(model, 26) == opset
+
+
+def test_without_an_opset_that_one_is_taken() -> None:
+    """Of a module."""
     from torch import nn
 
-    found: dict[str, int] = {}
-    for layer, shape in (
-        (nn.BatchNorm2d(4), (2, 4, 3, 3)),
-        (nn.LayerNorm(4), (2, 4)),
-        (nn.GroupNorm(2, 4), (2, 4, 3)),
-        (nn.RMSNorm(4), (2, 4)),
-    ):
-        found[type(layer).__name__] = _opset(layer.eval(), shape)
-    assert found == {"BatchNorm2d": 13, "LayerNorm": 17, "GroupNorm": 21, "RMSNorm": 23}
-
-
-def _opset(module: Any, shape: tuple[int, ...]) -> int:  # noqa: ANN401
-    import torch
-
-    model = normonnx.export(module, torch.zeros(shape), verify=False)
-    return adopting.opset_of(model)
+    model = normonnx.export(nn.LayerNorm(4).eval(), image()[..., :4], verify=False)
+    assert adopting.opset_of(model) == 17

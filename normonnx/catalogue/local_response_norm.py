@@ -33,6 +33,8 @@ from normonnx.core.errors import UsageError
 
 _ALPHA: Final = float(np.float32(1e-4))
 _ROOTS: Final = 0.75  # x^0.75 is sqrt(x) sqrt(sqrt(x))
+_SLICES: Final = 64  # the most that are written one by one
+_CHANNELS: Final = 2048  # the most that a banded matrix is written for
 
 
 def _window(size: int, torch_window: int) -> tuple[int, int]:
@@ -52,10 +54,10 @@ def formula(  # the operator's attributes
     **_: object,
 ) -> Array:
     """Divided by a power of what stands in the window; channels beyond the ends count as 0."""
-    below, above = _window(size, torch_window)
+    below, above = (min(each, x.shape[1]) for each in _window(size, torch_window))
     squares = np.pad(x * x, [(0, 0), (below, above), *[(0, 0)] * (x.ndim - 2)])
     total = np.zeros_like(x)
-    for offset in range(size):
+    for offset in range(below + 1 + above):
         total += squares[:, offset : offset + x.shape[1]]
     return x / (bias + alpha / size * total) ** beta
 
@@ -178,6 +180,17 @@ def _convolution_and_roots(op: Tracer, x: ir.Value) -> ir.Value:
     return op.back(op("Div", wide, op("Mul", root, op("Sqrt", root))), x)
 
 
+def _few_slices(call: NormCall) -> str | None:
+    size = cast("int", call.attributes["size"])
+    return None if size <= _SLICES else f"size is {size}, a slice for each channel of the window"
+
+
+def _few_channels(call: NormCall) -> str | None:
+    channels = call.shape[1]
+    few = isinstance(channels, int) and channels <= _CHANNELS
+    return None if few else f"{channels} channels would take as many squared weights"
+
+
 def _is_onnx_window(call: NormCall) -> str | None:
     size = cast("int", call.attributes["size"])
     if size % 2 == 0:
@@ -224,7 +237,7 @@ def layer(module: Any, _shape: Sequence[Dim]) -> tuple[str, dict[str, Any]]:  # 
 
 
 _WITH_CHANNELS: Final = conditions.every(
-    conditions.not_double, conditions.knows_channels, conditions.rank_of(3, 5)
+    conditions.not_double, conditions.knows_channels, _few_channels, conditions.rank_of(3, 5)
 )
 _SIZED: Final = conditions.every(conditions.not_double, conditions.knows_channels)
 
@@ -270,7 +283,7 @@ LOCAL_RESPONSE_NORM: Final = Norm(
             ),
         ),
         Form("AveragePool of a plane", _plane, requires=_SIZED),
-        Form("sum of slices", _slices),
+        Form("sum of slices", _slices, requires=_few_slices),
         Form("banded Conv", _convolution, requires=_WITH_CHANNELS),
         Form(
             "banded Conv, square roots",

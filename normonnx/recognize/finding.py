@@ -36,6 +36,7 @@ from normonnx.recognize.regions import Leak, Region, region_of
 from normonnx.recognize.walk import Known
 
 _EXACT: Final = 2.0**-45  # float64, a few roundings later
+_LONGEST: Final = 1 << 26  # of an axis; parameters are as long as one
 _STASH: Final = 4  # bytes of the type that LayerNorm gives its mean in
 
 
@@ -257,6 +258,8 @@ def _call(
     if coarse is not None:
         return Missing(f"its {coarse} is no float32 number, as attributes are, and X is float64")
     shape = tuple(length if isinstance(length, int) else None for length in kind[0])
+    if any(length is not None and length > _LONGEST for length in shape[1:]):
+        return Missing(f"what it normalizes is of shape {list(shape)}, beyond any memory")
     try:
         call = CATALOGUE[reading.norm].define(shape, kind[1], **given, **attributes)
     except UsageError as error:

@@ -23,10 +23,11 @@ from normonnx.core.dtypes import is_float, is_narrow
 from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOperatorError
 from normonnx.graph import calls, walk
 from normonnx.graph.folding import constant_attribute
-from normonnx.runtime import blas, reference, sizes
+from normonnx.runtime import blas, large_weights, reference, sizes
 from normonnx.runtime.invocation import Array, Invocation
 from normonnx.runtime.kernels import KERNELS_BY_DOMAIN
 from normonnx.runtime.kernels.movement import MOVEMENTS, promoted
+from normonnx.runtime.large_weights import LargeWeight, is_taken_in_slices
 from normonnx.runtime.perturbation import Perturbation
 from normonnx.runtime.precision import (
     Precision,
@@ -224,8 +225,13 @@ class _Run:
             return tensor.numpy()
         return self._weight(tensor.numpy(), node, index)
 
-    def _weight(self, array: Array, node: ir.Node | None, index: int) -> Array:
+    def _weight(self, array: Array, node: ir.Node | None, index: int) -> Array | LargeWeight:
         """A constant in float64, moved unless it is exact by intent."""
+        if node is not None and self._watch is None and is_taken_in_slices(node, index, array):
+            return LargeWeight(array, lambda part: self._exactly(part, node, index))
+        return self._exactly(array, node, index)
+
+    def _exactly(self, array: Array, node: ir.Node | None, index: int) -> Array:
         exact: Array = promoted(array)
         if self._perturb is None or not is_float(array.dtype):
             return exact
@@ -279,6 +285,8 @@ class _Run:
         if domain == "":
             sizes.check(call, inputs)
         kernel = KERNELS_BY_DOMAIN.get(domain, {}).get(node.op_type)
+        if any(isinstance(each, LargeWeight) for each in inputs):
+            kernel = large_weights.kernel
         results = reference.run(call, inputs) if kernel is None else kernel(call, inputs)
         if self._perturb is not None and domain == "":
             if node.op_type in _PRODUCTS and self._perturb.kernels:

@@ -18,7 +18,9 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import is_float
 from normonnx.core.errors import UsageError
+
 from normonnx.runtime.invocation import Array
+from normonnx.runtime.sizes import allowed
 from normonnx.validation.bounds import exclusive_bound
 
 SHIFT: Final = 100.0
@@ -31,6 +33,7 @@ _COLOURS: Final = 4
 _INK: Final = 0.35  # share of blocks of a page that are blank
 _STROKES: Final = 0.5
 _BYTES: Final = (np.uint8, np.int8)
+_DRAWN: Final = 8  # bytes of a number while it is drawn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,6 +249,13 @@ def _draw(
         )
         raise UsageError(message)
     dtype = np.dtype(value.dtype.numpy())
+    if math.prod(shape) * _DRAWN > allowed():
+        message = (
+            f"inputs can't be drawn for {value.name!r}: its shape {list(shape)} would take "
+            f"{math.prod(shape) * _DRAWN / 2**30:.3g} GiB of memory; give a smaller one with "
+            f"--shape {value.name}=D,D,..."
+        )
+        raise UsageError(message)
     if is_float(dtype):
         return np.asarray((source.standard_normal(shape) + shift).astype(dtype))
     if dtype == np.bool_:

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 import click
 
 from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.cli.tracing import (
+    check_provenance,
+    provenance_of,
+    provenance_option,
+    put_beside,
+    put_inside,
+)
 from normonnx.core.errors import ExitCode, UsageError
 from normonnx.core.verdicts import Verdict
 
@@ -37,6 +44,7 @@ class _Work:
     explain: bool
     dry_run: bool
     force: bool
+    provenance: str | None
     json_to: str | None
 
 
@@ -95,6 +103,7 @@ def rewriting_options(command: Command) -> Command:
         click.option("--explain", is_flag=True, help="Print every rewrite and every refusal."),
         click.option("--dry-run", is_flag=True, help="Do everything but write the result."),
         click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),
+        provenance_option,
         json_option,
     )
     for option in reversed(options):
@@ -117,14 +126,17 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     work = _Work(**{name: value for name, value in options.items() if name in own})
     asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
-    _check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    _check_places(work)
     with terminal.progress(f"optimizing {model.name}"):
         result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
     verification = result.report.verification
     before = size_on_disk(model)
     written = output if _is_sound(verification) and not work.dry_run else None
     if written is not None:
+        made = provenance_of(verb, model, {**asked, "verify": work.verify}, result)
+        put_inside(work.provenance, made, result)
         normonnx.save(result.model, written, force=work.force)
+        put_beside(work.provenance, made, written)
     after = size_on_disk(written) if written is not None else None
     content = {
         "model": model,
@@ -144,9 +156,7 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     )
 
 
-def _check_places(
-    model: Path, output: Path | None, json_to: str | None, *, force: bool, dry_run: bool
-) -> None:
+def _check_places(work: _Work) -> None:
     """Fail before the work, not after it, where the result could not be written.
 
     Raises:
@@ -155,13 +165,15 @@ def _check_places(
     from normonnx.graph.paths import writable_output
     from normonnx.graph.reading import files_of
 
-    read = files_of(model)
-    if output is None and not dry_run:
+    read, output = files_of(work.model), work.output
+    if output is None and not work.dry_run:
         message = "no place for the result; give -o OUTPUT, or --dry-run to write nothing"
         raise UsageError(message)
     if output is not None:
-        writable_output(output, inputs=read, force=force)
-    check_json(json_to, inputs=read if output is None else (*read, output))
+        writable_output(output, inputs=read, force=work.force)
+    places = read if output is None else (*read, output)
+    check_json(work.json_to, inputs=places)
+    check_provenance(work.provenance, work.json_to, inputs=places)
 
 
 def _is_sound(verification: ValidationReport | None) -> bool:

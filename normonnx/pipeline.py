@@ -102,7 +102,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rewrites:
+class Rewrites:
     """What was done and what was refused."""
 
     applied: tuple[Event, ...]
@@ -117,7 +117,7 @@ def run(model: ModelLike, options: Options, judges: Judges) -> OptimizeResult:
         UsageError: An option has no such value.
         InvalidModelError: The model is damaged or no legal ONNX model.
     """
-    _check_options(options)
+    check_options(options)
     original = as_model(model)
     # Rewriting replaces tensors and never changes one, so a copy of the graph suffices.
     copied = original is model or options.verify is not None
@@ -146,9 +146,26 @@ def run(model: ModelLike, options: Options, judges: Judges) -> OptimizeResult:
     return OptimizeResult(work, report)
 
 
+@rarely_collecting()
+def rewrite_in_place(model: ir.Model, options: Options) -> Rewrites:
+    """Optimize a model itself; nothing is checked.
+
+    Args:
+        model: Changed in place.
+        options: How; `verify` and `opset` do nothing here.
+
+    Raises:
+        UsageError: An option has no such value.
+        InvalidModelError: The model is no legal ONNX model.
+    """
+    check_options(options)
+    work = as_model(model)
+    return _rewritten(work, replace(_with_names(work, options), opset=None), None)
+
+
 def _rewritten(
     work: ir.Model, options: Options, observer: Callable[[Event], None] | None
-) -> _Rewrites:
+) -> Rewrites:
     """Run the passes in their order."""
     if options.only is not None:
         return _folded(work, options, observer)
@@ -157,9 +174,7 @@ def _rewritten(
     return _in_forms(work, options, observer)
 
 
-def _folded(
-    work: ir.Model, options: Options, observer: Callable[[Event], None] | None
-) -> _Rewrites:
+def _folded(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> Rewrites:
     found = rewrite(
         work,
         keep=options.keep,
@@ -168,22 +183,22 @@ def _folded(
         only=options.only,
         observer=observer,
     )
-    return _Rewrites(found.applied, found.refused)
+    return Rewrites(found.applied, found.refused)
 
 
 def _as_functions(
     work: ir.Model, options: Options, observer: Callable[[Event], None] | None
-) -> _Rewrites:
+) -> Rewrites:
     """What is recognised first is not folded into pieces.
 
     A scale and a shift fold first, and are recognised where they stay.
     """
     moved = _moved(work, options, observer)
 
-    def recognized(*, affine: bool) -> _Rewrites:
+    def recognized(*, affine: bool) -> Rewrites:
         keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
         done = recognize(work, **keep, affine=affine, observer=observer)
-        return _Rewrites(done.applied, done.refused)
+        return Rewrites(done.applied, done.refused)
 
     first = recognized(affine=False)
     found = _folded(work, options, observer)
@@ -193,7 +208,7 @@ def _as_functions(
 
 def _in_forms(
     work: ir.Model, options: Options, observer: Callable[[Event], None] | None
-) -> _Rewrites:
+) -> Rewrites:
     """Folding and the choice of forms take turns, since each may make room for the other."""
     passes = PASSES if options.passes is None else options.passes
     if "lower" not in passes:
@@ -211,24 +226,24 @@ def _in_forms(
     folds = options.passes is None or any(name in passes for name in PASSES if name != "lower")
     for _ in range(_ROUNDS):
         formed = lowered(None)
-        folded = _folded(work, options, observer) if folds else _Rewrites((), ())
+        folded = _folded(work, options, observer) if folds else Rewrites((), ())
         done += [*formed.applied, *folded.applied]
         if not formed.applied and not folded.applied:
             break
     hints.record(work, TARGETS[options.target])
     left = tuple(event for event in folded.refused if event.node not in formed.nodes)
-    return _Rewrites(tuple(done), (*formed.refused, *left))
+    return Rewrites(tuple(done), (*formed.refused, *left))
 
 
-def _moved(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> _Rewrites:
+def _moved(work: ir.Model, options: Options, observer: Callable[[Event], None] | None) -> Rewrites:
     if options.opset is None or options.opset == checks.opset_of(work):
-        return _Rewrites((), ())
+        return Rewrites((), ())
     moved = opsets.move(work, options.opset, keep=options.keep, observer=observer)
-    return _Rewrites(moved.applied, ())
+    return Rewrites(moved.applied, ())
 
 
-def _joined(parts: Sequence[_Rewrites]) -> _Rewrites:
-    return _Rewrites(
+def _joined(parts: Sequence[Rewrites]) -> Rewrites:
+    return Rewrites(
         tuple(event for part in parts for event in part.applied),
         tuple(event for part in parts for event in part.refused),
     )
@@ -283,7 +298,12 @@ def count_operators(model: ir.Model) -> dict[str, int]:
     return dict(sorted(counts.items()))
 
 
-def _check_options(options: Options) -> None:
+def check_options(options: Options) -> None:
+    """Look at the values of options.
+
+    Raises:
+        UsageError: One has no such value.
+    """
     _check_choice("target", options.target, TARGETS)
     for name in options.passes or ():
         _check_choice("pass", name, PASSES)

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import math
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 from normonnx.core.verdicts import Comparison, Tolerance, ValidationReport, Verdict
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
     Model = str | os.PathLike[str] | onnx.ModelProto | ir.Model
     Inputs = str | os.PathLike[str] | Mapping[str, npt.NDArray[Any]]
 
-__all__ = ["Options", "assert_computes", "assert_equivalent"]
+__all__ = [
+    "Options",
+    "assert_computes",
+    "assert_equivalent",
+    "assert_same_function",
+    "assert_valid",
+]
 
 _TOLD: Final = 8  # comparisons told in a failure
 
@@ -86,6 +94,44 @@ def assert_computes(model: Model, **options: Unpack[Options]) -> ValidationRepor
     return _passed(_judged(model, None, options), _called(model))
 
 
+def assert_same_function(
+    model: Model, reference: Model, **options: Unpack[Options]
+) -> ValidationReport:
+    """Assert that two models are the same function, in float64; no runtime is needed.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model.
+        reference: What it is to be the same function as.
+        options: As in `normonnx.validate`, but for `backends`.
+
+    Returns:
+        The report, which passed.
+
+    Raises:
+        AssertionError: Something differs, or nothing could be compared.
+        UsageError, InvalidModelError: As `normonnx.validate`.
+    """
+    __tracebackhide__ = True
+    return assert_equivalent(model, reference, **{**options, "backends": ()})
+
+
+def assert_valid(model: Model) -> None:
+    """Assert that a model is legal ONNX: it loads, with all its weights, and the checker agrees.
+
+    Args:
+        model: A path, a ModelProto or an onnx_ir.Model.
+
+    Raises:
+        AssertionError: It is damaged or no legal ONNX model; says what is wrong.
+        UsageError: There is no such file.
+    """
+    __tracebackhide__ = True
+    said = _illegal(model)
+    if said:
+        message = f"{_called(model)}: invalid\n  {said}"
+        raise AssertionError(message)
+
+
 def _judged(model: Model, reference: Model | None, options: Options) -> ValidationReport:
     from normonnx.validation.answers import Limits
     from normonnx.validation.judge import validate
@@ -96,6 +142,28 @@ def _judged(model: Model, reference: Model | None, options: Options) -> Validati
     for name in ("timeout", "rtol", "atol"):
         rest.pop(name, None)
     return validate(model, against=reference, tolerance=tolerance, limits=limits, **rest)  # type: ignore[arg-type]
+
+
+def _illegal(model: Model) -> str:
+    """What makes a model illegal; empty for nothing."""
+    import onnx
+
+    from normonnx.core.errors import InvalidModelError
+    from normonnx.graph import files
+    from normonnx.graph.source import as_model
+
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.onnx"
+            files.save(as_model(model), path)  # whole, with its weights, as others will see it
+            onnx.checker.check_model(str(path), full_check=True)
+    except (
+        InvalidModelError,
+        onnx.checker.ValidationError,
+        onnx.shape_inference.InferenceError,
+    ) as e:
+        return " ".join(str(e).split())
+    return ""
 
 
 def _called(model: object) -> str:

@@ -12,6 +12,13 @@ import click
 from normonnx.cli.completion import completing, target_names
 from normonnx.cli.html import check_html, html_options, write_html
 from normonnx.cli.options import check_json, json_option, model_argument, report
+from normonnx.cli.tracing import (
+    check_provenance,
+    provenance_of,
+    provenance_option,
+    put_beside,
+    put_inside,
+)
 from normonnx.core.errors import ExitCode, UsageError
 from normonnx.core.verdicts import Verdict
 
@@ -40,6 +47,7 @@ class _Work:
     dry_run: bool
     force: bool
     share_data: bool
+    provenance: str | None
     json_to: str | None
     html_to: str | None
     no_measure: bool
@@ -109,6 +117,7 @@ def rewriting_options(command: Command) -> Command:
             ),
         ),
         click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),
+        provenance_option,
         json_option,
     )
     command = html_options(command)
@@ -127,24 +136,23 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
     import normonnx
     from normonnx.cli.disk import size_on_disk
     from normonnx.cli.pages import Optimized, of_optimization
-    from normonnx.graph.sharing import check_sources
     from normonnx.reporting import rewrite_view, terminal
 
     own = {field.name for field in fields(_Work)}
     work = _Work(**{name: value for name, value in options.items() if name in own})
     asked = {name: value for name, value in options.items() if name not in own}
     model, output = work.model, work.output
-    places = check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
-    if work.share_data and output is not None:
-        check_sources([path for path in places if path != output], output)
-    check_html(work.html_to, work.json_to, inputs=places, no_measure=work.no_measure)
+    _check(work)
     with terminal.progress(f"optimizing {model.name}"):
         result = normonnx.optimize(model, verify=_VERIFY[work.verify], **asked)
     verification = result.report.verification
     before = size_on_disk(model)
     written = output if is_sound(verification) and not work.dry_run else None
     if written is not None:
+        made = provenance_of(verb, model, {**asked, "verify": work.verify}, result)
+        put_inside(work.provenance, made, result)
         normonnx.save(result.model, written, force=work.force, share_data=work.share_data)
+        put_beside(work.provenance, made, written)
     after = size_on_disk(written) if written is not None else None
     if work.html_to is not None:
         done = Optimized(verb, model, written, result, (before, after), no_measure=work.no_measure)
@@ -166,6 +174,18 @@ def rewrite(verb: str, options: Mapping[str, Any]) -> ExitCode:
         *outcome(verification, written, dry_run=work.dry_run),
         json_to=work.json_to,
     )
+
+
+def _check(work: _Work) -> None:
+    """Fail before the work where anything that is asked for could not be written."""
+    from normonnx.graph.sharing import check_sources
+
+    model, output = work.model, work.output
+    places = check_places(model, output, work.json_to, force=work.force, dry_run=work.dry_run)
+    if work.share_data and output is not None:
+        check_sources([path for path in places if path != output], output)
+    check_html(work.html_to, work.json_to, inputs=places, no_measure=work.no_measure)
+    check_provenance(work.provenance, work.json_to, inputs=places)
 
 
 def check_places(  # noqa: PLR0913

@@ -18,6 +18,7 @@ from typing import Any, Final, cast
 import click
 from click.core import ParameterSource
 
+from normonnx.cli.tracing import INSIDE
 from normonnx.core.errors import UsageError
 from normonnx.sweep.discovery import Subject
 from normonnx.sweep.executor import Attached, Output, Word
@@ -42,6 +43,7 @@ _REWRITING: Final = (
     "keep_inputs",
     "verify",
     "style",
+    "provenance",
 )
 # The options of each verb that a sweep hands on, by the names of their parameters.
 PASSED: Final[Mapping[str, tuple[str, ...]]] = {
@@ -140,7 +142,10 @@ class CommandLines:
             UsageError: As `words`.
         """
         for subject in subjects:
-            self._own(subject)
+            where = {**self.given, **self._own(subject)}.get("provenance", INSIDE)
+            if where != INSIDE:
+                message = f"--provenance {where} is one file; a sweep takes --provenance inside"
+                raise UsageError(message)
 
     def _own(self, subject: Subject) -> dict[str, Any]:
         """Options of a model's own, as its verb reads them."""

@@ -8,11 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx_ir
 import pytest
 
 from normonnx.core.errors import UsageError
 from normonnx.core.verdicts import Verdict
-from normonnx.testing import assert_computes, assert_equivalent
+from normonnx.testing import (
+    assert_computes,
+    assert_equivalent,
+    assert_same_function,
+    assert_valid,
+)
 
 pytest.importorskip("onnxruntime", reason="models run on ONNX Runtime: install normonnx[cpu]")
 
@@ -65,6 +71,40 @@ def test_without_backends_only_the_functions_are_compared() -> None:
     report = assert_equivalent(DOUBLE, SUM, backends=())
     assert report.backends == ()
     assert {one.question for one in report.comparisons} == {"equivalent"}
+
+
+def test_the_same_function_is_asked_in_float64_alone() -> None:
+    """No backend is run, whatever is passed."""
+    report = assert_same_function(DOUBLE, SUM, seed=1)
+    assert report.backends == ()
+    assert report.seed == 1
+    with pytest.raises(AssertionError, match="not the same function, output 'y'"):
+        assert_same_function(OFF, DOUBLE)
+
+
+def test_what_is_legal_is_valid(tmp_path: Path) -> None:
+    """As a file, a proto and in memory, with external data; custom operators are legal."""
+    weights = onnx.numpy_helper.from_array(np.ones(4, np.float32), "w")
+    model = _model("y = Add(x, w)")
+    model.graph.initializer.append(weights)
+    assert_valid(model)
+    place = tmp_path / "m.onnx"
+    onnx.save(model, place, save_as_external_data=True, location="w.bin", size_threshold=0)
+    for one in (place, CUSTOM, onnx_ir.load(place)):
+        assert_valid(one)
+    (tmp_path / "w.bin").unlink()
+    with pytest.raises(AssertionError, match=r"m\.onnx: invalid\n  .*w\.bin"):
+        assert_valid(place)
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["y = Add(x, nothing)", "y = Add(x)", "y = Frobnicate(x)", "t = Shape(x) y = Add(x, t)"],
+)
+def test_what_is_illegal_is_not(body: str) -> None:
+    """Dangling inputs, too few of them, operators that ONNX hasn't, types that don't fit."""
+    with pytest.raises(AssertionError, match="the model given: invalid\n  "):
+        assert_valid(_model(body))
 
 
 def test_nothing_compared_never_passes() -> None:

@@ -20,9 +20,9 @@ from typing import Final, Literal
 
 import onnx_ir as ir
 
+from normonnx.core.kernels import Kernels
 from normonnx.fold.passes import FoldAffine
 from normonnx.fold.rules import RULES, rewrite
-from normonnx.core.kernels import Kernels
 from normonnx.lower.targets import TARGETS
 from normonnx.pipeline import Options, check_options, rewrite_in_place
 from normonnx.recognize.passes import RecognizeNorms

@@ -112,7 +112,8 @@ def assert_same_function(
         UsageError, InvalidModelError: As `normonnx.validate`.
     """
     __tracebackhide__ = True
-    return assert_equivalent(model, reference, **{**options, "backends": ()})
+    options["backends"] = ()
+    return assert_equivalent(model, reference, **options)
 
 
 def assert_valid(model: Model) -> None:

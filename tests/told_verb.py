@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 TRACE = "NORMONNX_TEST_TRACE"
@@ -18,7 +19,7 @@ TRACE = "NORMONNX_TEST_TRACE"
 
 def verb(arguments: list[str]) -> int:
     """Do what the model says; leave a document, and a file where one is asked for."""
-    named = dict(zip(arguments, arguments[1:], strict=False))
+    named = dict(pairwise(arguments))
     model = Path(arguments[1])
     if TRACE in os.environ:
         with Path(os.environ[TRACE]).open("a", encoding="utf-8") as trace:

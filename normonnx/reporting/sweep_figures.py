@@ -40,7 +40,7 @@ def cells(result: ModelResult) -> tuple[str, ...]:
         return empty
     try:
         return tuple(_BY_VERB[result.verb](result.document))
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return empty
 
 

@@ -82,7 +82,7 @@ def test_what_stands_there_and_is_none_is_replaced(
     assert _inside(tmp_path / "out.onnx")["source"]["sha256"] == _sha256(models.kept)
 
 
-def test_it_may_stand_beside(cli: Cli, models: Models, tmp_path: Path) -> None:
+def test_it_may_stand_beside(cli: Cli, tmp_path: Path) -> None:
     """As JSON, with digests of the result and of all weights; the model is as without it."""
     source, out, beside = (tmp_path / name for name in ("ext.onnx", "out.onnx", "out.json"))
     onnx.save(

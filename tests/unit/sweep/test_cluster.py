@@ -20,6 +20,8 @@ from normonnx.sweep.store import Store
 from tests.sweeping import Quiet, bytes_of, plan_of, swept
 from tests.told_verb import TRACE
 
+Cluster = Any  # Ray's, with `trace` and `mortal`; Ray has few types
+
 pytest.importorskip("ray", reason="no Ray here: install normonnx[ray]")
 pytestmark = [
     pytest.mark.ray,
@@ -38,7 +40,7 @@ def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("PYTHONPATH", root)
         patch.setenv(TRACE, str(trace))
-        from ray.cluster_utils import Cluster
+        from ray.cluster_utils import Cluster as RayCluster
 
         size: dict[str, Any] = {
             "object_store_memory": 100 << 20,
@@ -46,7 +48,7 @@ def three_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             "include_dashboard": False,
         }
         size["_system_config"] = {"health_check_period_ms": 500, "health_check_timeout_ms": 1000}
-        made = Cluster(initialize_head=True, head_node_args=size)
+        made: Any = RayCluster(initialize_head=True, head_node_args=size)
         for name in ("include_dashboard", "_system_config"):
             size.pop(name)
         made.trace = trace
@@ -70,7 +72,7 @@ def zoo(tmp_path: Path) -> Path:
     return folder
 
 
-def _executor(cluster: Any, out: Path, *, shared: bool = False) -> RayExecutor:  # noqa: ANN401
+def _executor(cluster: Cluster, out: Path, *, shared: bool = False) -> RayExecutor:
     return RayExecutor(cluster.address, None, Store(out, "optimize").staging, shared=shared)
 
 
@@ -81,7 +83,7 @@ class Killer(Quiet):
         cluster: The cluster.
     """
 
-    def __init__(self, cluster: Any) -> None:  # noqa: ANN401
+    def __init__(self, cluster: Cluster) -> None:
         super().__init__()
         self._cluster = cluster
         self.killed = False
@@ -116,7 +118,7 @@ def _works(leader: int) -> bool:
     return False
 
 
-def test_cards_are_asked_for_where_they_are_needed(three_nodes: Any, tmp_path: Path) -> None:  # noqa: ANN401
+def test_cards_are_asked_for_where_they_are_needed(three_nodes: Cluster, tmp_path: Path) -> None:
     """A task that needs one runs on the node that has it; all others see none."""
     zoo = tmp_path / "zoo"
     zoo.mkdir()
@@ -137,7 +139,7 @@ def test_cards_are_asked_for_where_they_are_needed(three_nodes: Any, tmp_path: P
         )
 
 
-def test_files_may_be_shared(three_nodes: Any, zoo: Path, tmp_path: Path) -> None:  # noqa: ANN401
+def test_files_may_be_shared(three_nodes: Cluster, zoo: Path, tmp_path: Path) -> None:
     """Then they are read where they are, and results are the same."""
     models = [zoo / "m0.onnx", zoo / "sub" / "bad.onnx"]
     swept(models, tmp_path / "here")
@@ -147,7 +149,7 @@ def test_files_may_be_shared(three_nodes: Any, zoo: Path, tmp_path: Path) -> Non
 
 
 def test_another_version_is_refused(
-    three_nodes: Any,
+    three_nodes: Cluster,
     zoo: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -160,7 +162,7 @@ def test_another_version_is_refused(
 
 
 def test_with_a_node_killed_it_is_as_if_undisturbed(
-    three_nodes: Any, zoo: Path, tmp_path: Path
+    three_nodes: Cluster, zoo: Path, tmp_path: Path
 ) -> None:
     """Byte for byte what this machine alone gives; what the node worked on was done again."""
     limits = Limits(6.0)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -50,6 +50,7 @@ class Told(Executor):
         self.cancelled = 0
 
     def __enter__(self) -> Self:
+        """Nothing is to be done."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,17 +58,21 @@ class Told(Executor):
 
     @property
     def jobs(self) -> int:
+        """One at a time."""
         return 1
 
     @property
     def free(self) -> int:
+        """Whether it has none."""
         return 1 - len(self._taken)
 
     def submit(self, task: Task) -> None:
+        """Take it."""
         assert self.free
         self._taken.append(task)
 
     def collect(self, seconds: float) -> Sequence[Finished]:
+        """End it as told."""
         del seconds
         found = []
         for task in self._taken:
@@ -84,14 +89,19 @@ class Told(Executor):
         return found
 
     def cancel(self) -> None:
+        """Count, and drop it."""
         self.cancelled += 1
         self._taken.clear()
 
 
 def _told(
-    models: Path, out: Path, *, fail_fast: bool = False, **ends: Sequence[Ended]
+    models: Path,
+    out: Path,
+    ends: Mapping[str, Sequence[Ended]] | None = None,
+    *,
+    fail_fast: bool = False,
 ) -> tuple[Told, SweepReport]:
-    executor = Told(Store(out, "optimize").staging, **ends)
+    executor = Told(Store(out, "optimize").staging, **(ends or {}))
     report, _ = swept([models], out, executor=executor, fail_fast=fail_fast)
     return executor, report
 
@@ -139,7 +149,7 @@ def test_the_exit_code_is_that_of_the_worst(
     """5, 1, 3, 4, 0; where every model is refused the call is at fault."""
     models = _zoo(tmp_path / "zoo", a="x", b="x")
     ends = {name: [Ended(code, "", "", 1.0)] for name, code in zip("ab", codes, strict=True)}
-    _, report = _told(models, tmp_path / "out", **ends)
+    _, report = _told(models, tmp_path / "out", ends)
     assert report.exit_code == expected
 
 
@@ -147,7 +157,7 @@ def test_nothing_is_done_twice(tmp_path: Path) -> None:
     """A second run reuses all; a changed model, recipe or file is done again, and only that."""
     models, out = _zoo(tmp_path / "zoo", a="write", b="x", c="x"), tmp_path / "out"
     codes = {"b": [Ended(4, "", "", 1.0)] * 9, "c": [Ended(5, "", "", 1.0)] * 9}
-    first, report = _told(models, out, **codes)
+    first, report = _told(models, out, codes)
     assert sorted(first.order) == ["a", "b", "c"]
     before = bytes_of(out)
     second, again = _told(models, out)
@@ -188,7 +198,7 @@ def test_a_limit_that_changed_is_tried_again(tmp_path: Path) -> None:
     """Exceeding the old one proves nothing; with the same one it stays a result."""
     models, out = _zoo(tmp_path / "zoo", a="sleep 3", b="pass"), tmp_path / "out"
     report, _ = swept([models], out, limits=Limits(1.5))
-    assert [one.outcome for one in report.results][0] is Outcome.TIMEOUT
+    assert next(one.outcome for one in report.results) is Outcome.TIMEOUT
     _, quiet = swept([models], out, limits=Limits(1.5))
     assert "a.onnx" not in quiet.begun
     report, quiet = swept([models], out, limits=Limits(60.0))
@@ -203,7 +213,7 @@ def test_what_an_earlier_run_wrote_goes_where_a_later_one_writes_nothing(tmp_pat
     (out / "models" / "a.onnx.data").write_text("old weights")
     (out / "models" / "a.onnx.json").write_text("somebody's own")
     (models / "a.onnx").write_text("write again")
-    _told(models, out, a=[Ended(1, "", "", 1.0)])
+    _told(models, out, {"a": [Ended(1, "", "", 1.0)]})
     assert sorted(path.name for path in (out / "models").iterdir()) == ["a.onnx.json", "b.onnx"]
 
 
@@ -211,7 +221,9 @@ def test_a_task_that_somebody_else_ended_is_tried_once_more(tmp_path: Path) -> N
     """Twice is a result; so is a crash of its own at once."""
     models = _zoo(tmp_path / "zoo", a="x", b="x", c="x")
     own = Ended(None, "crashed", "its process was ended by SIGSEGV", 1.0)
-    executor, report = _told(models, tmp_path / "out", a=[KILLED], b=[KILLED, KILLED], c=[own])
+    executor, report = _told(
+        models, tmp_path / "out", {"a": [KILLED], "b": [KILLED, KILLED], "c": [own]}
+    )
     assert sorted(executor.order) == ["a", "a", "b", "b", "c"]
     found = {one.model[0]: one.outcome for one in report.results}
     assert found == {"a": Outcome.PASS, "b": Outcome.CRASHED, "c": Outcome.CRASHED}
@@ -220,7 +232,7 @@ def test_a_task_that_somebody_else_ended_is_tried_once_more(tmp_path: Path) -> N
 def test_what_was_lost_is_no_result(tmp_path: Path) -> None:
     """It is told, and done the next time."""
     models, out = _zoo(tmp_path / "zoo", a="x", b="x"), tmp_path / "out"
-    _, report = _told(models, out, a=[LOST])
+    _, report = _told(models, out, {"a": [LOST]})
     assert report.exit_code is ExitCode.INCONCLUSIVE
     executor, report = _told(models, out)
     assert executor.order == ["a"]
@@ -231,7 +243,7 @@ def test_fail_fast_stops_at_the_first_that_is_not_good(tmp_path: Path) -> None:
     """Nothing more is begun, what runs is ended, and what was not run is told."""
     models = _zoo(tmp_path / "zoo", a="xxx", b="xx", c="x")
     bad = Ended(1, "", "", 1.0)
-    executor, report = _told(models, tmp_path / "out", fail_fast=True, b=[bad])
+    executor, report = _told(models, tmp_path / "out", {"b": [bad]}, fail_fast=True)
     assert executor.order == ["a", "b"]  # the largest first
     assert executor.cancelled
     assert report.not_run == ("c.onnx",)
@@ -245,7 +257,10 @@ def test_a_model_that_changes_meanwhile_is_worked_on_again(tmp_path: Path) -> No
     models, out = _zoo(tmp_path / "zoo", a="x"), tmp_path / "out"
 
     class Meddling(Told):
+        """Changes the model while it is worked on."""
+
         def collect(self, seconds: float) -> Sequence[Finished]:
+            """End it, and change it."""
             found = super().collect(seconds)
             if len(self.order) <= times:
                 (models / "a.onnx").write_text("x" * (1 + len(self.order)))
@@ -264,12 +279,12 @@ def test_a_model_that_changes_meanwhile_is_worked_on_again(tmp_path: Path) -> No
 
 def test_two_sweeps_into_one_folder_are_refused(tmp_path: Path) -> None:
     """The second, at once; the folder is free again when the first is gone."""
-    with Store(tmp_path / "out", "optimize"):
-        with (
-            pytest.raises(UsageError, match="another sweep is writing to"),
-            Store(tmp_path / "out", "inspect"),
-        ):
-            pass
+    with (
+        Store(tmp_path / "out", "optimize"),
+        pytest.raises(UsageError, match="another sweep is writing to"),
+        Store(tmp_path / "out", "inspect"),
+    ):
+        pass
     with Store(tmp_path / "out", "optimize"):
         pass
 
@@ -316,7 +331,7 @@ def test_killed_at_random_and_resumed_it_is_as_if_undisturbed(tmp_path: Path) ->
     out, trace = tmp_path / "out", tmp_path / "trace"
     command = [sys.executable, "-m", "tests.sweeping", str(out), str(models)]
     env = {**os.environ, "PYTHONPATH": str(ROOT), TRACE: str(trace)}
-    chance = random.Random()
+    chance = random.Random()  # noqa: S311  # no secret
     done_before: set[str] = set()
     for _ in range(3):
         trace.write_text("")

@@ -16,6 +16,7 @@ from typing import TextIO
 
 import click
 
+from normonnx.cli import faults
 from normonnx.cli.verbs import TRACEBACK, normonnx
 from normonnx.core.errors import ExitCode, NormonnxError
 
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         _accept_any_name(stream)
+    faults.say_lost_files()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # third parties warn about what our users can't change
     try:

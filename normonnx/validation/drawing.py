@@ -18,7 +18,6 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import is_float
 from normonnx.core.errors import UsageError
-
 from normonnx.runtime.invocation import Array
 from normonnx.runtime.sizes import allowed
 from normonnx.validation.bounds import exclusive_bound

@@ -36,7 +36,7 @@ _ODD_NAMES: Final = (
 _DIMENSIONS: Final = (0, 1, -1, -(2**63), 2**31, 2**40, 2**62, 2**63 - 1, 10**13)
 
 
-def _model(  # noqa: PLR0913
+def _model(
     nodes: Sequence[onnx.NodeProto],
     constants: Sequence[TensorProto] = (),
     *,
@@ -124,10 +124,10 @@ def doubling(rng: random.Random) -> onnx.ModelProto:
         elif operator == 1:
             tile = ["two"] if value != "x" or step else ["pair"]
             nodes.append(helper.make_node("Tile", [value, *tile], [new]))
-        elif operator == 2:  # noqa: PLR2004
+        elif operator == 2:
             nodes.append(helper.make_node("Unsqueeze", [value, "axis"], [f"u{step}"]))
             nodes.append(helper.make_node("Concat", [f"u{step}"] * 4, [new], axis=0))
-        elif operator == 3:  # noqa: PLR2004
+        elif operator == 3:
             nodes.append(helper.make_node("Add", [value, value], [new]))
         else:
             nodes.append(helper.make_node("Gather", [value, "again"], [new], axis=0))
@@ -181,7 +181,7 @@ def endless(rng: random.Random) -> onnx.ModelProto:
         [
             helper.make_node("Identity", ["go"], ["on"]),
             helper.make_node(rng.choice(("Add", "Mul", "Concat")), ["c", "c"], ["d"], axis=0)
-            if rng.random() < 0.3  # noqa: PLR2004
+            if rng.random() < 0.3
             else helper.make_node("Neg", ["c"], ["d"]),
         ],
         "body",
@@ -195,7 +195,7 @@ def endless(rng: random.Random) -> onnx.ModelProto:
             helper.make_tensor_value_info("d", TensorProto.FLOAT, None),
         ],
     )
-    collects = rng.random() < 0.5  # noqa: PLR2004
+    collects = rng.random() < 0.5
     if collects:
         body.output.append(helper.make_tensor_value_info("d", TensorProto.FLOAT, None))
     constants = [
@@ -231,7 +231,7 @@ def cycle(rng: random.Random) -> onnx.ModelProto:
     ]
     rng.shuffle(nodes)
     nodes.append(helper.make_node("Relu", [f"v{length - 1}"], ["y"]))
-    if rng.random() < 0.3:  # noqa: PLR2004
+    if rng.random() < 0.3:
         nodes.append(helper.make_node("Relu", ["x"], ["y"]))
     return _model(nodes)
 
@@ -294,9 +294,9 @@ def giants(rng: random.Random) -> onnx.ModelProto:
     elif kind == 1:
         nodes[0].doc_string = "d" * size
         nodes[0].attribute.append(helper.make_attribute("text", "t" * size))
-    elif kind == 2:  # noqa: PLR2004
+    elif kind == 2:
         nodes = [helper.make_node("Sum", ["x"] * size, ["y"])]
-    elif kind == 3:  # noqa: PLR2004
+    elif kind == 3:
         nodes = [helper.make_node("Split", ["x"], [f"o{k}" for k in range(min(size, 20_000))])]
         nodes.append(helper.make_node("Relu", ["o0"], ["y"]))
     else:
@@ -318,7 +318,7 @@ def names(rng: random.Random) -> onnx.ModelProto:
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_param = rng.choice(_ODD_NAMES)
     model.graph.name, model.producer_name = rng.choice(_ODD_NAMES), rng.choice(_ODD_NAMES)
     model.metadata_props.add(key=rng.choice(_ODD_NAMES), value=rng.choice(_ODD_NAMES))
-    if rng.random() < 0.3:  # noqa: PLR2004
+    if rng.random() < 0.3:
         model.graph.output[0].name = nodes[2].output[0] = rng.choice(_ODD_NAMES)
     return model
 

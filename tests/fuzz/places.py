@@ -59,7 +59,7 @@ def place(folder: Path, rng: random.Random) -> Path:
     rng.shuffle(chosen)
     for tensor in chosen[: rng.choice((1, 2, 9))]:
         _make_external(tensor, rng)
-    if rng.random() < 0.2:  # noqa: PLR2004
+    if rng.random() < 0.2:
         mutations.mutate_structure(model, rng)
     path = folder / "m.onnx"
     path.write_bytes(model.SerializeToString())
@@ -68,19 +68,19 @@ def place(folder: Path, rng: random.Random) -> Path:
 
 def _make_external(tensor: onnx.TensorProto, rng: random.Random) -> None:
     size = len(tensor.raw_data)
-    location = rng.choice(LOCATIONS) if rng.random() < 0.7 else "w.bin"  # noqa: PLR2004
+    location = rng.choice(LOCATIONS) if rng.random() < 0.7 else "w.bin"
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     entries = {"location": location.encode("utf-8", "replace").decode(), "offset": "0"}
     entries["length"] = str(size)
     odd = rng.random()
-    if odd < 0.3:  # noqa: PLR2004
+    if odd < 0.3:
         entries[rng.choice(("offset", "length"))] = rng.choice(_NUMBERS)
-    elif odd < 0.4:  # noqa: PLR2004
+    elif odd < 0.4:
         del entries[rng.choice(list(entries))]
     for key, value in entries.items():
         tensor.external_data.add(key=key, value=value)
-        if rng.random() < 0.05:  # noqa: PLR2004
+        if rng.random() < 0.05:
             tensor.external_data.add(key=key, value=rng.choice(_NUMBERS))
 
 

@@ -89,7 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             folder.mkdir()
         with ThreadPoolExecutor(given.jobs) as pool:
             shares = [numbers[job :: given.jobs] for job in range(given.jobs)]
-            parts = list(pool.map(lambda pair: fuzz(*pair, given.log), zip(shares, folders)))
+            logs = [given.log] * given.jobs
+            parts = list(pool.map(fuzz, shares, folders, logs))
     report = {"first": given.first, **_joined(parts), "wall_seconds": time.monotonic() - began}
     print(json.dumps(report, indent=1))
     if given.json is not None:

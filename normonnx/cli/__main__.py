@@ -16,7 +16,7 @@ from typing import TextIO
 
 import click
 
-from normonnx.cli import completion, logs
+from normonnx.cli import completion, faults, logs
 from normonnx.cli.circumstances import ARGUMENTS
 from normonnx.cli.verbs import TRACEBACK, normonnx
 from normonnx.core.errors import ExitCode, NormonnxError
@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         _accept_any_name(stream)
     set_loudness(Loudness.NORMAL)
+    faults.say_lost_files()
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # third parties warn about what our users can't change
     logs.listen()

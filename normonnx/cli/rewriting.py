@@ -112,8 +112,8 @@ def rewriting_options(command: Command) -> Command:
             "--share-data",
             is_flag=True,
             help=(
-                "Leave unchanged weights in the files of MODEL, which OUTPUT then refers to and has "
-                "to stand beside."
+                "Leave unchanged weights in the files of MODEL; OUTPUT then needs them, and has to "
+                "stand beside them."
             ),
         ),
         click.option("--force", is_flag=True, help="Allow OUTPUT to replace MODEL."),

@@ -44,6 +44,7 @@ ILL_FORMED: Final = (
     IndexError,
     KeyError,
     OverflowError,
+    StopIteration,
     TypeError,
     ValueError,
     ZeroDivisionError,

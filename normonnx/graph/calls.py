@@ -7,12 +7,13 @@ functions that call one another twice each, sixty deep, are 2^60 nodes: counted 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import onnx_ir as ir
 
 from normonnx.core.errors import InvalidModelError
 
-Calls = Mapping[ir.OperatorIdentifier, int]  # how often each function is called
+_MOST: Final = 10**18  # nodes; what is more is not told apart
 
 
 def check_recursion(model: ir.Model, name: str) -> None:
@@ -42,7 +43,7 @@ def _size(
     nodes = depth = 0
     for node in graph.all_nodes():
         inside, deep = sizes.get(node.op_identifier(), (0, 0))
-        nodes += 1 + inside
+        nodes = min(nodes + 1 + inside, _MOST)
         depth = max(depth, 1 + deep)
     return nodes, depth
 

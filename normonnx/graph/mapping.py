@@ -16,6 +16,8 @@ from typing import BinaryIO, Final
 
 import numpy as np
 
+from normonnx.core.errors import UsageError
+
 _COPIED_FROM: Final = 1 << 16  # bytes; opening a file again costs more than copying less
 _REFUSALS: Final = {
     getattr(errno, name)
@@ -40,6 +42,18 @@ class MappedFile(mmap.mmap):
         mapped.path = path
         mapped.identity = _identity(file.fileno())
         return mapped
+
+    def check_whole(self) -> None:
+        """Refuse to be read when the file has lost its end: reading it would end the process.
+
+        Raises:
+            UsageError: It has.
+        """
+        if self.size() < len(self):
+            message = (
+                f"{self.path} became shorter while it was in use; leave it alone, and start again"
+            )
+            raise UsageError(message)
 
     def reopened(self) -> BinaryIO | None:
         """The same file, open; None where another one has its name now."""
@@ -115,7 +129,7 @@ class Copier:
         start = self._target.tell()
         offset = address(buffer) - address(mapped)
         if os.fstat(source.fileno()).st_size < offset + len(buffer):
-            raise OSError(errno.EIO, f"{mapped.path} became shorter while it was in use")
+            mapped.check_whole()
         try:
             _copy(source.fileno(), offset, self._target.fileno(), start, len(buffer))
         except OSError as error:

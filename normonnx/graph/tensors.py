@@ -130,12 +130,23 @@ class StreamedTensor(ir.LazyTensor):
         """Name, type and shape; the content stays unread."""
         return f"{type(self).__name__}({self.name!r}, {self.dtype}, {list(self.shape.numpy())})"
 
+    def _bytes(self) -> memoryview:
+        """Where they lie, to be read now.
+
+        Raises:
+            UsageError: The file that they lie in has lost its end.
+        """
+        buffer = self._buffer()
+        if isinstance(buffer.obj, mapping.MappedFile):
+            buffer.obj.check_whole()
+        return buffer
+
     def _tensor_of_buffer(self) -> ir.TensorProtocol:
         return ir.Tensor(self.numpy(), dtype=self.dtype, name=self.name)
 
     def numpy(self) -> npt.NDArray[Any]:
         """The tensor as a read-only array; a view of the buffer except for sub-byte types."""
-        return array_of(self._buffer(), self.dtype, tuple(self.shape.numpy()))
+        return array_of(self._bytes(), self.dtype, tuple(self.shape.numpy()))
 
     def __array__(  # numpy prescribes the arguments
         self,
@@ -151,7 +162,7 @@ class StreamedTensor(ir.LazyTensor):
         collector = _collector.get()
         if collector is not None and (self.nbytes >= STREAM_FROM or self.external):
             return collector.take(self)
-        return bytes(self._buffer())
+        return bytes(self._bytes())
 
     def tofile(self, file: BinaryIO) -> None:
         """Write its bytes to an open file, in pieces."""
@@ -162,8 +173,9 @@ class StreamedTensor(ir.LazyTensor):
 
         Raises:
             ValueError: There are more or fewer bytes than its type and shape need.
+            UsageError: The file that they lie in has lost its end.
         """
-        buffer = self._buffer()
+        buffer = self._bytes()
         if len(buffer) != self.nbytes:
             message = f"tensor {self.name!r} has {len(buffer)} bytes, expected {self.nbytes}"
             raise ValueError(message)

@@ -16,12 +16,11 @@ import re
 import secrets
 import stat
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import EncodeError
@@ -30,7 +29,6 @@ from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
 from normonnx.graph import (
     kept_types,
-    mapping,
     paths,
     protos,
     reading,
@@ -39,14 +37,12 @@ from normonnx.graph import (
     walk,
     wire,
 )
+from normonnx.graph.new_files import NewFile, alone_in, flush_folder
 from normonnx.graph.sharing import Shared
 
 _LARGEST_MESSAGE: Final = 2**31 - 1  # bytes; protobuf's limit
 _ALIGNMENT: Final = 64  # bytes; what vector loads like
 _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 9, 13, 14  # fields of TensorProto
-_BUFFERING: Final = 1 << 20
-_HOLE_FROM: Final = 1 << 20  # bytes
-_HAND_OVER: Final = 1 << 24  # bytes
 
 
 @rarely_collecting()
@@ -201,30 +197,44 @@ class _Attempt:
         self._model = out.with_name(f"{name}.tmp")
         self._data = out.with_name(f"{name}.data.tmp")
         self._data_name: str | None = None
+        self._locked = False
 
     @contextmanager
     def files(self) -> Iterator[_Attempt]:
         """Within this context write to temporary files; they are renamed at its end."""
-        try:
-            yield self
-            self._commit()
-        finally:
-            self._model.unlink(missing_ok=True)
-            self._data.unlink(missing_ok=True)
+        with ExitStack() as self._held:
+            try:
+                yield self
+                self._take_turns()
+                self._commit()
+            finally:
+                self._model.unlink(missing_ok=True)
+                self._data.unlink(missing_ok=True)
+
+    def _take_turns(self) -> None:
+        """Wait for others that are about to put files into this folder, and let them wait.
+
+        Of two that write the same model at once, one would put its data where the other's model
+        looks for its own. The lock goes with the process, whatever ends it.
+        """
+        if not self._locked:
+            self._held.enter_context(alone_in(self._out.parent))
+            self._locked = True
 
     def write_data(self, collected: Sequence[tensors.StreamedTensor], layout: _Layout) -> str:
         """Write the data file; returns the name that it will get."""
-        with _NewFile(self._data, durable=self._durable).opened() as file:
+        with NewFile(self._data, durable=self._durable).opened() as file:
             for tensor, offset in zip(collected, layout.offsets, strict=True):
                 if offset is not None:
                     file.pad_to(offset)
                     file.stream(tensor)
+        self._take_turns()
         self._data_name = self._free_data_name()
         return self._data_name
 
     def write_model(self, pieces: wire.Pieces, collected: Sequence[tensors.StreamedTensor]) -> None:
         """Write the model file."""
-        with _NewFile(self._model, durable=self._durable).opened() as file:
+        with NewFile(self._model, durable=self._durable).opened() as file:
             wire.write(pieces, file.write, lambda index: file.stream(collected[index]))
 
     def _free_data_name(self) -> str:
@@ -256,7 +266,7 @@ class _Attempt:
             raise
         with suppress(OSError):  # the new model is in place: what follows can't undo that
             if self._durable:
-                _flush_folder(self._out.parent)
+                flush_folder(self._out.parent)
             for name in obsolete:
                 self._out.with_name(name).unlink(missing_ok=True)
 
@@ -292,68 +302,3 @@ def _locations(path: Path) -> set[str]:
         return reading.data_locations(path) if path.is_file() else set()
     except (NormonnxError, OSError):
         return set()
-
-
-class _NewFile:
-    """A file that is being written; on request it is on the disk in the end."""
-
-    def __init__(self, path: Path, *, durable: bool) -> None:
-        self._path = path
-        self._durable = durable
-        self._handed_over = 0
-
-    @contextmanager
-    def opened(self) -> Iterator[_NewFile]:
-        """Within this context it can be written."""
-        with self._path.open("xb", buffering=_BUFFERING) as self._file:
-            self._copier = mapping.Copier(self._file)
-            try:
-                yield self
-            finally:
-                self._copier.close()
-            self._file.truncate()  # a hole at the end counts, too
-            self._file.flush()
-            if self._durable:
-                os.fsync(self._file.fileno())
-
-    def write(self, piece: bytes | memoryview) -> None:
-        """Append bytes."""
-        self._file.write(piece)
-
-    def pad_to(self, offset: int) -> None:
-        """Append zeros up to an offset."""
-        self._file.write(bytes(offset - self._file.tell()))
-
-    def stream(self, tensor: tensors.StreamedTensor) -> None:
-        """Append the bytes of a tensor; long stretches of zeros become holes of the file."""
-        if self._copier.copy(tensor.checked_buffer()):
-            self._hand_over()
-            return
-        for chunk in tensor.chunks():
-            if len(chunk) >= _HOLE_FROM and not np.frombuffer(chunk, dtype=np.uint8).max():
-                self._file.seek(len(chunk), os.SEEK_CUR)
-            else:
-                self._file.write(chunk)
-            self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Let the system send to the disk what is complete, while the rest is being written.
-
-        Waiting for the disk at the end takes half as long then. Only a hint: what goes wrong with
-        it changes nothing.
-        """
-        start = self._handed_over
-        end = self._file.tell() // _HAND_OVER * _HAND_OVER
-        if self._durable and end > start and hasattr(os, "posix_fadvise"):
-            self._file.flush()
-            with suppress(OSError):
-                os.posix_fadvise(self._file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
-            self._handed_over = end
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

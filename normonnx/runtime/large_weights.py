@@ -56,7 +56,7 @@ def is_taken_in_slices(node: ir.Node, index: int, array: Array) -> bool:
     """Whether an operator reads its index-th input, a constant, only in slices."""
     if _PLACES.get(node.op_type) != index or node.domain not in ("", "ai.onnx"):
         return False
-    if array.ndim != _MATRIX or array.nbytes < LARGE or not promoted(array[:1]).dtype.kind == "f":
+    if array.ndim != _MATRIX or array.nbytes < LARGE or promoted(array[:1]).dtype.kind != "f":
         return False
     if node.op_type == "Gather":
         axis = node.attributes.get("axis")

@@ -21,9 +21,9 @@ import onnx_ir as ir
 
 from normonnx.core.dtypes import is_float, is_narrow
 from normonnx.core.errors import InvalidModelError, NormonnxError, UnsupportedOperatorError
-from normonnx.graph import calls, walk
 from normonnx.graph.folding import constant_attribute
 from normonnx.runtime import blas, large_weights, reference, sizes
+from normonnx.runtime.calls import check_calls
 from normonnx.runtime.invocation import Array, Invocation
 from normonnx.runtime.kernels import KERNELS_BY_DOMAIN
 from normonnx.runtime.kernels.movement import MOVEMENTS, promoted
@@ -80,11 +80,6 @@ _PER_TERM: Final = 0.25
 _ABSOLUTE: Final = frozenset({"Sigmoid"})
 
 
-# Functions that call one another may be written in a few lines and take for ever.
-_WRITTEN_OUT: Final = 50_000  # nodes
-_TIMES_HELD: Final = 20  # and so many for each node that the model holds
-_DEEPEST_CALLS: Final = 64
-
 Watch = Callable[[ir.Node, Sequence[Any], Sequence[Any]], Sequence[Any] | None]
 
 
@@ -135,7 +130,7 @@ def evaluate(  # noqa: PLR0913
 
 def _evaluated(run: _Run, feeds: Mapping[str, Any], keep: Collection[str]) -> dict[str, Any]:
     model = run.model
-    _check_calls(model)
+    check_calls(model)
     scope = _Scope({}, {}, model.opset_imports)
     for value in model.graph.inputs:
         name = value.name or ""
@@ -281,13 +276,7 @@ class _Run:
         version = scope.opsets.get(node.domain, 0) or max(
             (scope.opsets.get(name, 0) for name in _STANDARD), default=0
         )
-        call = Invocation(node, attributes, version)
-        if domain == "":
-            sizes.check(call, inputs)
-        kernel = KERNELS_BY_DOMAIN.get(domain, {}).get(node.op_type)
-        if any(isinstance(each, LargeWeight) for each in inputs):
-            kernel = large_weights.kernel
-        results = reference.run(call, inputs) if kernel is None else kernel(call, inputs)
+        results = _computed(Invocation(node, attributes, version), domain, inputs)
         if self._perturb is not None and domain == "":
             if node.op_type in _PRODUCTS and self._perturb.kernels:
                 if results[0].dtype.kind != "f":
@@ -354,22 +343,14 @@ def _resolved(node: ir.Node, outer: Mapping[str, ir.Attr]) -> dict[str, ir.Attr]
     return found
 
 
-def _check_calls(model: ir.Model) -> None:
-    """Refuse functions that would be evaluated without an end.
-
-    Raises:
-        UnsupportedOperatorError: They call one another too often, or too deep.
-    """
-    if not model.functions:
-        return
-    nodes, depth = calls.written_out(model)
-    held = sum(len(graph) for graph in walk.all_graphs(model))
-    if depth > _DEEPEST_CALLS or nodes > _WRITTEN_OUT + _TIMES_HELD * held:
-        message = (
-            f"the oracle can't evaluate functions that call one another {depth} deep, "
-            f"{nodes:.3g} nodes where written out; call them less often"
-        )
-        raise UnsupportedOperatorError(message)
+def _computed(call: Invocation, domain: str, inputs: list[Any]) -> Sequence[Any]:
+    """One operator, unless its result would not fit into memory."""
+    if domain == "":
+        sizes.check(call, inputs)
+    if any(isinstance(each, LargeWeight) for each in inputs):
+        return large_weights.kernel(call, inputs)
+    kernel = KERNELS_BY_DOMAIN.get(domain, {}).get(call.node.op_type)
+    return reference.run(call, inputs) if kernel is None else kernel(call, inputs)
 
 
 def _is_whole(array: Array) -> bool:

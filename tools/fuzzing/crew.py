@@ -17,7 +17,8 @@ from typing import Any, Final, Self
 from tools.fuzzing.worker import LARGEST
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-HANG: Final = 10.0  # seconds of processor time
+PROGRAM = ("-m", "tools.fuzzing.worker")
+HANG = 10.0  # seconds of processor time
 _WALL: Final = 8  # times as long on the clock: a busy machine is no hang
 _SPACE: Final = 4 << 30  # bytes of addresses, so that nothing can take the machine down
 _FILE: Final = 256 << 20  # bytes of one file
@@ -97,7 +98,7 @@ class Worker:
         self._end()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tools.fuzzing.worker", str(self._folder)],
+                [sys.executable, "-P", *PROGRAM, str(self._folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

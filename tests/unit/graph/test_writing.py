@@ -21,7 +21,7 @@ import pytest
 
 import normonnx
 from normonnx.core.errors import InvalidModelError, UsageError
-from normonnx.graph import files, source, tensors, writing
+from normonnx.graph import files, new_files, source, tensors
 from tests.unit.graph import samples
 
 
@@ -300,11 +300,11 @@ def test_a_full_disk(
         files.save(files.load(stored(tmp_path, samples.convolution(), "other.onnx")), out)
     before = contents(out.parent)
 
-    def full(self: writing._NewFile, _tensor: object) -> None:
+    def full(self: new_files.NewFile, _tensor: object) -> None:
         self.write(b"half of it")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(writing._NewFile, "stream", full)
+    monkeypatch.setattr(new_files.NewFile, "stream", full)
     with pytest.raises(UsageError, match=r"m\.onnx: No space left on device; nothing was changed"):
         files.save(model, out)
     assert contents(out.parent) == before
@@ -348,15 +348,15 @@ def test_a_failing_rename_leaves_no_data_file(
 
 KILLED = """
 import sys, time
-from normonnx.graph import files, writing
-stream = writing._NewFile.stream
+from normonnx.graph import files, new_files
+stream = new_files.NewFile.stream
 def slow(file, tensor):
     stream(file, tensor)
     file._file.flush()
     print("in the middle", flush=True)
     time.sleep(600)
 model = files.load(sys.argv[1])
-writing._NewFile.stream = slow
+new_files.NewFile.stream = slow
 files.save(model, sys.argv[2], force=True)
 """
 

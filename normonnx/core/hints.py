@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 KEY: Final = "normonnx.session"  # in the model's metadata_props
+FUSED: Final = "normonnx.fused"  # of nodes that change nothing, but let a runtime fuse others
 VERSION: Final = 1
 DISABLED: Final = "optimization.disable_specified_optimizers"
 _SEPARATOR: Final = ";"

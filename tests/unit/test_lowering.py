@@ -238,3 +238,36 @@ def test_opset_and_style(opset: int) -> None:
     assert found.report.verification.passed
     assert found.report.opset_after == opset
     assert not {"GroupNormalization", "InstanceNormalization"} & set(operators(found.model))
+
+
+_CHAINS: Final = {
+    "LayerNorm": "m = ReduceMean<axes=[-1]>(x) d = Sub(x, m) q = Pow(d, two) v = ReduceMean<axes=[-1]>(q) "
+    "w = Add(v, e) r = Sqrt(w) n = Div(d, r)",
+    "RMSNorm": "q = Pow(x, two) v = ReduceMean<axes=[-1]>(q) w = Add(v, e) r = Sqrt(w) n = Div(x, r)",
+}
+
+
+@pytest.mark.parametrize("target", ["portable", "ort-cpu"])
+@pytest.mark.parametrize("opset", [13])
+@pytest.mark.parametrize("norm", _CHAINS)
+@pytest.mark.parametrize(
+    "behind",
+    ["y = Relu(n)", "h = Mul(n, g) b = Add(h, g) y = MatMul(b, k)"],
+    ids=["plain", "affine"],
+)
+def test_what_makes_a_runtime_fuse_is_left(norm: str, opset: int, target: str, behind: str) -> None:
+    """A chain without scale and bias gets them, as ONNX Runtime fuses no other, and keeps them."""
+    source = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["" : {opset}]>
+        g (float[N, 16, 64] x) => (float[N, 16, O] y)
+        <float e = {{1e-5}}, float two = {{2}}> {{
+            {_CHAINS[norm]} {behind}
+        }}""")
+    draw = np.random.default_rng(0)
+    for name, shape in (("g", (64,)), ("k", (64, 64))):
+        numbers = draw.normal(size=shape).astype(np.float32)
+        source.graph.initializer.append(onnx.numpy_helper.from_array(numbers, name))
+    once = normonnx.optimize(source, target=target, verify="final")
+    assert once.report.verification is not None
+    assert once.report.verification.passed
+    assert sum(event.rule == "lower" for event in once.report.applied) <= 2
+    assert normonnx.optimize(once.model, target=target).report.applied == ()

@@ -61,11 +61,11 @@ def test_a_wrong_reading_is_an_error(
     norm: str, attributes: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read is made again as it was called, so a reader that errs is found out."""
-    from normonnx.exporting import witnesses
+    from normonnx.exporting import capturing, witnesses
 
     (site, *_) = [one for one in _captured().sites if one.norm == norm]
     wrong = {**site.attributes, **attributes}
-    define = witnesses.defined
+    define = capturing.defined
     monkeypatch.setattr(
         witnesses, "defined", lambda one, **given: define(replace(one, attributes=wrong), **given)
     )

@@ -19,7 +19,8 @@ def _captured() -> Capture:
     """Every function, of several ranks and with every parameter, called on plain tensors."""
     image, rows = torch.randn(2, 6, 8, 8), torch.randn(2, 6, 7)
     w = torch.linspace(0.5, 1.5, 6)
-    with Capture() as capture:
+    capture = Capture()
+    with capture:
         functional.layer_norm(image, (8, 8), None, None, 1e-3)
         functional.layer_norm(torch.randn(4, 6), (6,), w, w)
         functional.rms_norm(rows, (7,), torch.linspace(1, 2, 7))
@@ -35,7 +36,7 @@ def _captured() -> Capture:
         functional.normalize(image)
         functional.normalize(rows, p=1.0, dim=-1)
         torch.ops.aten.layer_norm.default(rows, [7])
-        functional.normalize(image, dim=(2, 3))  # no LpNorm: left to torch
+        functional.normalize(image, dim=(2, 3))  # type: ignore[arg-type]  # no LpNorm: left to torch
         functional.normalize(torch.ones(2, 3, dtype=torch.complex64))
     return capture
 

@@ -124,8 +124,9 @@ def test_the_lowest_opset_is_where_all_are_native_that_ever_are(
     norm: str, given: dict[str, Any], opset: int
 ) -> None:
     """LayerNorm is there at 17, GroupNorm at 21, RMSNorm at 23; an even window never is."""
-    full = {each.name: (4,) for each in normonnx.norms[norm].parameters}
-    model = normonnx.norms[norm].define((2, 4, 4, 4), **full, **given).model("function", opset=18)
+    norms = normonnx.norms
+    full: dict[str, Any] = {each.name: (4,) for each in norms[norm].parameters}
+    model = norms[norm].define((2, 4, 4, 4), **full, **given).model("function", opset=18)
     assert styles.lowest_native(model, 26) == opset
 
 

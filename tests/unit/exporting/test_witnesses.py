@@ -19,7 +19,8 @@ def _captured() -> Capture:
     """Every function, of several ranks and with every parameter, called on plain tensors."""
     image, rows = torch.randn(2, 6, 8, 8), torch.randn(2, 6, 7)
     w = torch.linspace(0.5, 1.5, 6)
-    with Capture() as capture:
+    capture = Capture()
+    with capture:
         functional.layer_norm(image, (8, 8), None, None, 1e-3)
         functional.layer_norm(torch.randn(4, 6), (6,), w, w)
         functional.rms_norm(rows, (7,), torch.linspace(1, 2, 7))
@@ -35,7 +36,7 @@ def _captured() -> Capture:
         functional.normalize(image)
         functional.normalize(rows, p=1.0, dim=-1)
         torch.ops.aten.layer_norm.default(rows, [7])
-        functional.normalize(image, dim=(2, 3))  # no LpNorm: left to torch
+        functional.normalize(image, dim=(2, 3))  # type: ignore[arg-type]  # no LpNorm: left to torch
         functional.normalize(torch.ones(2, 3, dtype=torch.complex64))
     return capture
 
@@ -61,11 +62,11 @@ def test_a_wrong_reading_is_an_error(
     norm: str, attributes: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read is made again as it was called, so a reader that errs is found out."""
-    from normonnx.exporting import witnesses
+    from normonnx.exporting import capturing, witnesses
 
     (site, *_) = [one for one in _captured().sites if one.norm == norm]
     wrong = {**site.attributes, **attributes}
-    define = witnesses.defined
+    define = capturing.defined
     monkeypatch.setattr(
         witnesses, "defined", lambda one, **given: define(replace(one, attributes=wrong), **given)
     )

@@ -16,7 +16,6 @@ from normonnx.cli.options import (
     check_junit,
     check_written,
     json_option,
-    junit_option,
     report,
 )
 from normonnx.core.errors import ExitCode, UsageError
@@ -138,7 +137,12 @@ _OWN: Final = (
         metavar="FILE",
         help="Also write the dashboard to FILE; it is DIR/dashboard.html anyway.",
     ),
-    junit_option,
+    click.option(
+        "--junit",
+        "junit_to",
+        metavar="FILE",
+        help="Also write the result as JUnit XML, for CI: a case for each model.",
+    ),
     json_option,
 )
 

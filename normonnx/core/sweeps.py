@@ -35,6 +35,15 @@ class Outcome(StrEnum):
         return _BY_CODE.get(code, cls.CRASHED)
 
     @property
+    def is_lasting(self) -> bool:
+        """Whether it says something about the model, so that the next sweep need not ask again.
+
+        What was refused, lost or lacked a backend may have been so for want of memory, of space on
+        the disk, or of a device.
+        """
+        return self not in (Outcome.REFUSED, Outcome.UNAVAILABLE, Outcome.LOST)
+
+    @property
     def exit_code(self) -> ExitCode:
         """What the sweep returns when this is its worst outcome."""
         return _EXIT_CODES[self]
@@ -93,7 +102,8 @@ class ModelResult:
         key: Digest of all that the result depends on.
         produced: Files that were written.
         document: The verb's own JSON document; None where there is none.
-        limit: The limit that it exceeded, as its option says it; empty for none.
+        limit: The limit that it exceeded, as its option says it, or that somebody else ended it;
+            empty for neither.
     """
 
     model: str

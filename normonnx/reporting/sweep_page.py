@@ -99,13 +99,8 @@ def _row(result: ModelResult, titles: tuple[str, ...]) -> str:
     return (
         f'<tr data-outcome="{_text(name)}"><td class="name">{_text(result.model)}</td>'
         f'<td class="outcome {_class(result.outcome)}">{_text(name)}</td>{figures}'
-        f'<td class="why">{_text(_why(result))}</td></tr>\n'
+        f'<td class="why">{_text(result.reason)}</td></tr>\n'
     )
-
-
-def _why(result: ModelResult) -> str:
-    places = (one.file for one in result.produced)
-    return result.reason or ", ".join(places)
 
 
 def _missing(name: str, columns: int) -> str:

@@ -12,10 +12,11 @@ import re
 import shutil
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 from normonnx.core.errors import UnavailableError
 from normonnx.core.version import VERSION
@@ -63,6 +64,7 @@ class RayExecutor(Executor):
         self._address, self._asked = address, jobs
         self._staging, self._shared = staging, shared
         self._running: dict[Any, _Running] = {}
+        self._open = ExitStack()
         self._ray: Any = None
         self._run: Any = None
 
@@ -79,6 +81,8 @@ class RayExecutor(Executor):
         except ImportError as error:
             message = f'--ray needs ray ({error}); pip install "normonnx[ray]"'
             raise UnavailableError(message) from error
+        # Ray prints there when a machine is lost; results alone belong on it.
+        self._open.enter_context(redirect_stdout(self._open.enter_context(_nowhere())))
         os.environ["PYTHONPATH"] = environment().get("PYTHONPATH", "")
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "CRITICAL"}
         if self._address == LOCAL and self._asked:
@@ -87,6 +91,7 @@ class RayExecutor(Executor):
             _check_listening(self._address)
             self._ray.init(address=self._address, **options)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+            self._open.close()
             said = " ".join(str(error).split())[:_LONGEST]
             message = f"no Ray cluster at {self._address!r}: {said}; `ray start --head` starts one"
             raise UnavailableError(message) from error
@@ -98,6 +103,7 @@ class RayExecutor(Executor):
         self.cancel()
         if self._ray is not None:
             self._ray.shutdown()
+        self._open.close()
 
     @property
     def jobs(self) -> int:
@@ -196,6 +202,10 @@ class RayExecutor(Executor):
             raise UnavailableError(message) from error
         reason = f"its worker was lost: {type(cause or error).__name__}: {said}"
         return Ended(None, "lost", reason[:_LONGEST], 0.0)
+
+
+def _nowhere() -> IO[str]:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _check_listening(address: str) -> None:

@@ -14,10 +14,11 @@ from typing import Any, Final
 from normonnx.core.sweeps import ModelResult, Outcome, Produced
 from normonnx.reporting.documents import plain
 from normonnx.sweep.children import last_words
-from normonnx.sweep.executor import ANSWER, WRITTEN, Attached, Finished, Limits, Output
+from normonnx.sweep.executor import ANSWER, WRITTEN, Attached, Finished, Output
 from normonnx.sweep.hashing import SCHEMA
 
 MODELS: Final = "models"
+OUTSIDE: Final = "ended by somebody else"
 _LONGEST: Final = 300  # characters of a reason
 _WORTH_KEEPING: Final = (Outcome.PASS, Outcome.INCONCLUSIVE)
 
@@ -31,13 +32,11 @@ def result_of(name: str, verb: str, key: str, finished: Finished) -> ModelResult
         key: Digest of what the result depends on.
         finished: The task.
     """
-    ended, task = finished.ended, finished.task
+    ended = finished.ended
     renamed = _renamed(name, finished)
     if ended.code is None:
         outcome = Outcome(ended.over)
-        return ModelResult(
-            name, verb, outcome, ended.reason, key, limit=_limit(outcome, task.limits)
-        )
+        return ModelResult(name, verb, outcome, ended.reason, key, limit=_limit(outcome, finished))
     outcome = Outcome.of(ended.code)
     document = _document(finished.place / ANSWER, renamed)
     said = _replaced(last_words(finished.place), renamed)
@@ -58,10 +57,12 @@ def written(result: ModelResult, finished: Finished) -> list[Path]:
     return sorted(kept, key=lambda path: path.name in names)
 
 
-def _limit(outcome: Outcome, limits: Limits) -> str:
+def _limit(outcome: Outcome, finished: Finished) -> str:
+    limits = finished.task.limits
     return {
         Outcome.TIMEOUT: f"timeout {limits.seconds:g}",
         Outcome.MEMORY: f"memory {limits.memory}",
+        Outcome.CRASHED: OUTSIDE if finished.ended.outside else "",
     }.get(outcome, "")
 
 

@@ -94,7 +94,7 @@ class Store:
             return None
         if (found.model, found.verb, found.key) != (name, self._verb, key):
             return None
-        if found.limit and found.limit not in limits:
+        if not found.outcome.is_lasting or (found.limit and found.limit not in limits):
             return None
         return found if all(map(self._is_there, found.produced)) else None
 

@@ -162,7 +162,7 @@ def test_another_version_is_refused(
 
 
 def test_with_a_node_killed_it_is_as_if_undisturbed(
-    three_nodes: Cluster, zoo: Path, tmp_path: Path
+    three_nodes: Cluster, zoo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Byte for byte what this machine alone gives; what the node worked on was done again."""
     limits = Limits(6.0)
@@ -180,6 +180,7 @@ def test_with_a_node_killed_it_is_as_if_undisturbed(
         Outcome.PASS, Outcome.INVALID, Outcome.TIMEOUT, Outcome.CRASHED,
     }  # fmt: skip
     assert killer.killed
+    assert capsys.readouterr().out == ""  # Ray tells of the loss, but not among our results
     assert three_nodes.trace.read_text().count("\n") > 9
     (tmp_path / "here" / "results.jsonl").unlink()
     assert bytes_of(out) == bytes_of(tmp_path / "here")

@@ -176,6 +176,16 @@ def test_nothing_is_done_twice(tmp_path: Path) -> None:
     assert sorted(executor.order) == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("code", range(6))
+def test_what_may_be_for_want_of_something_is_asked_again(tmp_path: Path, code: int) -> None:
+    """A refusal (a full disk, say) and a missing backend; what is about the model is kept."""
+    models, out = _zoo(tmp_path / "zoo", a="x"), tmp_path / "out"
+    _told(models, out, {"a": [Ended(code, "", "", 1.0)]})
+    executor, report = _told(models, out, {"a": [Ended(code, "", "", 1.0)]})
+    assert executor.order == (["a"] if code in (2, 3) else [])
+    assert report.exit_code == code
+
+
 def test_a_result_that_is_damaged_counts_for_nothing(tmp_path: Path) -> None:
     """Cut off, of another version, of another model, or none at all."""
     models, out = _zoo(tmp_path / "zoo", a="x"), tmp_path / "out"
@@ -225,6 +235,7 @@ def test_a_task_that_somebody_else_ended_is_tried_once_more(tmp_path: Path) -> N
         models, tmp_path / "out", {"a": [KILLED], "b": [KILLED, KILLED], "c": [own]}
     )
     assert sorted(executor.order) == ["a", "a", "b", "b", "c"]
+    assert _told(models, tmp_path / "out")[0].order == ["b"]  # it proved nothing
     found = {one.model[0]: one.outcome for one in report.results}
     assert found == {"a": Outcome.PASS, "b": Outcome.CRASHED, "c": Outcome.CRASHED}
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import tempfile
 import time
@@ -32,13 +33,26 @@ def is_finding(outcome: str) -> bool:
     return outcome.startswith(FINDINGS)
 
 
-def fuzz(numbers: Sequence[int], folder: Path, log: Path | None = None) -> dict[str, Any]:
-    """Run cases one after the other in one worker; figures, and every finding."""
+def fuzz(
+    numbers: Sequence[int], folder: Path, log: Path | None = None, seconds: float = math.inf
+) -> dict[str, Any]:
+    """Run cases one after the other in one worker; figures, and every finding.
+
+    Args:
+        numbers: Of the cases.
+        folder: Where the worker works.
+        log: Where to append each finding when it is made.
+        seconds: When to stop, on the clock.
+    """
     outcomes: Counter[str] = Counter()
     findings: list[dict[str, Any]] = []
-    slowest, peak = (0.0, -1), 0
+    slowest, peak, done = (0.0, -1), 0, 0
+    deadline = time.monotonic() + seconds
     with Worker(folder) as worker:
         for number in numbers:
+            if time.monotonic() > deadline:
+                break
+            done += 1
             found = worker.do(number)
             outcome = found["outcome"]
             outcomes[f"{Case(number).kind} {outcome.partition(':')[0]}"] += 1
@@ -50,7 +64,7 @@ def fuzz(numbers: Sequence[int], folder: Path, log: Path | None = None) -> dict[
                     with log.open("a") as file:
                         file.write(json.dumps(findings[-1]) + "\n")
     return {
-        "cases": len(numbers),
+        "cases": done,
         "outcomes": outcomes,
         "findings": findings,
         "slowest": slowest,
@@ -78,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cases", type=int, default=1000, help="how many")
     parser.add_argument("--first", type=int, default=0, help="number of the first one")
     parser.add_argument("--jobs", type=int, default=1, help="workers at a time")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="stop after that time")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--log", type=Path, help="where to append findings as they are made")
     given = parser.parse_args(arguments)
@@ -90,7 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ThreadPoolExecutor(given.jobs) as pool:
             shares = [numbers[job :: given.jobs] for job in range(given.jobs)]
             logs = [given.log] * given.jobs
-            parts = list(pool.map(fuzz, shares, folders, logs))
+            limits = [given.seconds] * given.jobs
+            parts = list(pool.map(fuzz, shares, folders, logs, limits))
     report = {"first": given.first, **_joined(parts), "wall_seconds": time.monotonic() - began}
     print(json.dumps(report, indent=1))
     if given.json is not None:

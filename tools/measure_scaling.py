@@ -65,8 +65,10 @@ def blocks(folder: Path, count: int, channels: int = _CHANNELS, size: int = 1) -
             nodes += _block(name, value, size // 2)
             tensors += [_small(name + key, rng.uniform(0.5, 1.5, 4)) for key in ("g", "h")]
             value = f"{name}z"
-    kind, shape = TensorProto.FLOAT, ["N", channels, 4, 4]
-    ends = [[helper.make_tensor_value_info(each, kind, shape)] for each in ("x", value)]
+    shape: list[str | int | None] = ["N", channels, 4, 4]
+    ends = [
+        [helper.make_tensor_value_info(each, TensorProto.FLOAT, shape)] for each in ("x", value)
+    ]
     graph = helper.make_graph(nodes, "blocks", ends[0], ends[1], tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path.write_bytes(model.SerializeToString())
@@ -110,7 +112,7 @@ def _large(name: str, shape: tuple[int, ...], rng: np.random.Generator, data: An
     where = {"location": Path(data.name).name, "offset": data.tell(), "length": array.nbytes}
     for key, value in where.items():
         tensor.external_data.add(key=key, value=str(value))
-    data.write(memoryview(array).cast("B"))
+    data.write(array.tobytes())
     return tensor
 
 

@@ -88,7 +88,8 @@ def test_permission_lost_while_it_is_written(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     files.save(files.load(source), folder / "out.onnx")
-    os.chown(folder, 65534, 65534)
+    for each in (folder, *folder.iterdir()):
+        os.chown(each, 65534, 65534)
     before = contents(folder)
     with scripted(_SAVING, source, folder / "out.onnx") as saving:
         assert saving.stdout is not None

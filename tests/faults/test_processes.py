@@ -9,10 +9,11 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from normonnx.graph import files
+from normonnx.graph import files, writing
 from tests.faults.faulty import arrays, scripted, written
 
 KILLS = 24
@@ -83,6 +84,46 @@ def test_several_write_one_output_at_once(tmp_path: Path) -> None:
         assert arrays(out) in expected
     assert not list(folder.glob(".normonnx-*"))
     assert len(list(folder.iterdir())) == 2
+
+
+def _delayed(seconds: float) -> None:
+    """Let this process wait between its data and its model; it is a child and ends soon."""
+    write = writing._Attempt.write_model
+
+    def late(*given: Any) -> None:  # noqa: ANN401
+        time.sleep(seconds)
+        write(*given)
+
+    writing._Attempt.write_model = late  # type: ignore[method-assign,assignment]
+
+
+def test_the_worst_moment_for_two_to_write_one_output(tmp_path: Path) -> None:
+    """One puts its data in place, then the other its data and model, then the first its model."""
+    sources = [written(tmp_path, external=True, seed=s, name=f"m{s}.onnx") for s in range(2)]
+    models = [files.load(source) for source in sources]
+    folder = tmp_path / "out"
+    folder.mkdir()
+    out = folder / "out.onnx"
+
+    def first() -> None:
+        replace = Path.replace
+
+        def late(self: Path, target: Path) -> Path:
+            if target == out:
+                time.sleep(1.6)
+            return replace(self, target)
+
+        Path.replace = late  # type: ignore[method-assign,assignment]
+        _delayed(0.4)
+        files.save(models[0], out)
+
+    def second() -> None:
+        _delayed(1.0)
+        files.save(models[1], out)
+
+    children = [_forked(first), _forked(second)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    assert arrays(out) in [arrays(source) for source in sources]
 
 
 _READING = """

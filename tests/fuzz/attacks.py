@@ -81,7 +81,7 @@ def bomb(rng: random.Random) -> onnx.ModelProto:
         made = [helper.make_node("Tile", ["one", "n"], ["big"])]
     elif kind == 3:
         constants += [_float("start", 0.0), _float("end", 1e13), _float("step", 1.0)]
-        scalars = [numpy_helper.from_array(np.float32(v), n) for n, v in _RANGE]
+        scalars = [numpy_helper.from_array(np.asarray(v, np.float32), n) for n, v in _RANGE]
         constants = [*constants[:3], *scalars]
         made = [helper.make_node("Range", ["start", "end", "step"], ["big"])]
     elif kind == 4:
@@ -266,8 +266,8 @@ def numbers(rng: random.Random) -> onnx.ModelProto:
     constants += [_float(name, *[1.0] * 8) for name in "stmv"]
     constants[-1].name = "u"
     nodes = [node, helper.make_node("BatchNormalization", ["v", "s", "t", "m", "u"], ["y"])]
-    shape = rng.choice(([2, 8, 4, 4], ["n", 8, 4, 4], ["n", 8, "h", "w"]))
-    return _model(nodes, constants, shape=shape)
+    images: tuple[list[int | str], ...] = ([2, 8, 4, 4], ["n", 8, 4, 4], ["n", 8, "h", "w"])
+    return _model(nodes, constants, shape=rng.choice(images))
 
 
 def shapes(rng: random.Random) -> onnx.ModelProto:

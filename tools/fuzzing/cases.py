@@ -48,17 +48,17 @@ class Case:
 
 def _bytes(rng: random.Random) -> bytes:
     model = mutations.seed_model(rng.choice(list(mutations.SEEDS)))
-    return mutations.mutated_bytes(model.SerializeToString(), rng)
+    return mutations.mutated_bytes(bytes(model.SerializeToString()), rng)
 
 
 def _structure(rng: random.Random) -> bytes:
     model = mutations.seed_model(rng.choice(list(mutations.SEEDS)))
     mutations.mutate_structure(model, rng)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _attack(rng: random.Random) -> bytes:
-    return rng.choice(list(attacks.ATTACKS.values()))(rng).SerializeToString()
+    return bytes(rng.choice(list(attacks.ATTACKS.values()))(rng).SerializeToString())
 
 
 def _mutated_attack(rng: random.Random) -> bytes:
@@ -74,7 +74,7 @@ def _mutated_attack(rng: random.Random) -> bytes:
     except DecodeError:
         return encoded
     mutations.mutate_structure(model, rng)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 _MAKERS: Final[dict[str, Callable[[random.Random], bytes]]] = {

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from normonnx.core.errors import NormonnxError
-from normonnx.core.measurements import Measurements
+from normonnx.core.measurements import Measured, Measurements, Spread
 from normonnx.core.verdicts import ValidationReport
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from normonnx.core.benchmark import BenchReport
+    from normonnx.core.intervals import Interval
+
 AS_ASKED: Final = "left out, as asked for"
 NO_RUNTIME: Final = "onnxruntime is not installed: pip install 'normonnx[cpu]'"
 _SECONDS: Final = 2.0
-_ATTEMPTS: Final = 4
 
 
 def backend_for(target: str) -> str:
@@ -39,33 +40,45 @@ def why_not(backend: str, *, no_measure: bool) -> str:
     return ""
 
 
-def timed(models: Mapping[str, Path], first: ir.Model, backend: str) -> Measurements:
-    """Latency and session creation of models that take the same inputs, drawn for the first.
+def timed(models: Mapping[str, Path], backend: str) -> Measurements:
+    """Latency and session creation of one model, or of two in turns, at batch 1.
 
     Args:
-        models: Files by what they are called.
-        first: The first of them, loaded.
+        models: Files by what they are called; the first is the base.
         backend: What runs them.
     """
-    from normonnx.timing.whole_models import measure
-    from normonnx.validation import drawing
-    from normonnx.validation.answers import FAILED
+    import normonnx
 
-    found = Measurements(backend, reason="no inputs could be drawn for the model")
+    base, model = next(iter(models.values())), list(models.values())[-1]
+    against = base if len(models) > 1 else None
     try:
-        for sizes in islice(_batch_of_one(drawing.attempts(first, {})), _ATTEMPTS):
-            feeds = drawing.drawn(first, sizes, {}, 0)[0].feeds
-            found = measure(models, [feeds] * len(models), backend, seconds=_SECONDS)
-            if not found.reason.startswith(FAILED):
-                return found  # measured, or never to be: other sizes would not help
+        found = normonnx.bench(
+            model, against=against, backends=(backend,), seconds=_SECONDS, check=False
+        )
     except NormonnxError as error:
-        return replace(found, reason=str(error))
-    return found
+        return Measurements(backend, reason=str(error))
+    return _measurements(found, models, backend)
 
 
-def _batch_of_one(sizes: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same sizes, once each, with a batch of one, which is what latency is told of."""
-    return list(dict.fromkeys((1, other) for _, other in sizes))
+def _measurements(found: BenchReport, labels: Iterable[str], backend: str) -> Measurements:
+    """What a report shows of a benchmark: plain sessions, by what the models are called."""
+    plain = [one for one in found.timings if not one.hinted]
+    reason = next((one.reason for one in plain if one.latency is None), "")
+    if reason or not plain:
+        return Measurements(backend, found.threads, reason=reason or "nothing was timed")
+    measured = tuple(
+        Measured(label, _spread(one.session.milliseconds), _spread(one.latency.milliseconds))
+        for label, one in zip(labels, plain, strict=True)
+        if one.session is not None and one.latency is not None
+    )
+    last = plain[-1].latency
+    speedup = None if last is None or last.speedup is None else _spread(last.speedup)
+    shapes = {one.name: one.shape for one in found.inputs}
+    return Measurements(backend, found.threads, measured, speedup, shapes, plain[-1].settings)
+
+
+def _spread(found: Interval) -> Spread:
+    return Spread(found.median, found.low, found.high, found.samples)
 
 
 def on_backend(

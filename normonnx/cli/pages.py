@@ -14,8 +14,6 @@ from normonnx.core.measurements import Measurements
 from normonnx.core.verdicts import ValidationReport
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-
     from normonnx.core.events import OptimizeReport
     from normonnx.core.explanations import NormExplained
     from normonnx.core.inspection import Inspection
@@ -57,7 +55,7 @@ def of_optimization(done: Optimized) -> Page:
 
     before, after = normonnx.load(done.model), done.result.model
     events = done.result.report.applied
-    measured, judged = _measured(done, before)
+    measured, judged = _measured(done)
     inspected = done.inspected or normonnx.inspect(before)
     content = rewriting.Rewritten(
         done.result.report,
@@ -90,7 +88,7 @@ def of_optimization(done: Optimized) -> Page:
     )
 
 
-def _measured(done: Optimized, before: ir.Model) -> tuple[Measurements, ValidationReport | None]:
+def _measured(done: Optimized) -> tuple[Measurements, ValidationReport | None]:
     """Timings, and what is known of the accuracy."""
     import normonnx
 
@@ -104,7 +102,7 @@ def _measured(done: Optimized, before: ir.Model) -> tuple[Measurements, Validati
         if path is None:
             path = Path(folder) / "after.onnx"
             normonnx.save(done.result.model, path)
-        measured = measuring.timed({"before": done.model, "after": path}, before, backend)
+        measured = measuring.timed({"before": done.model, "after": path}, backend)
         if done.judged is None:
             verification = measuring.on_backend(path, backend, verification)
     return measured, verification

@@ -106,6 +106,8 @@ class Worker:
                 env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self._temporary())},
                 preexec_fn=_limited,  # noqa: PLW1509  # no threads here
             )
+        if self._process.stdout is not None:
+            self._process.stdout.readline()  # that it is ready: imports are no hang
         return self._process
 
     def _temporary(self) -> Path:

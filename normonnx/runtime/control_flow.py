@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _ENDLESS = 1 << 63
 _UNBATCHED = 9  # Scan 8 had a batch dimension and lengths of its own
-_PATIENCE = 150_000  # nodes in the rounds of loops; one that only its condition ends may never end
+_PATIENCE = 100_000  # nodes in the rounds of loops; one that only its condition ends may never end
 
 
 def run(

@@ -246,6 +246,9 @@ class _Run:
         except MemoryError:
             message = f"out of memory in {_described(node)}; validate with smaller inputs"
             raise UnsupportedOperatorError(message) from None
+        except RuntimeError as error:  # numpy's: of more than 32 axes, say
+            message = f"the oracle can't evaluate {_described(node)}: {error}"
+            raise UnsupportedOperatorError(message) from None
         except (
             ValueError,
             IndexError,

@@ -104,8 +104,10 @@ class Worker:
                 stderr=log,
                 cwd=self._folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(self._temporary())},
-                preexec_fn=_limited,  # noqa: PLW1509  # no threads here
+                preexec_fn=_limited,  # noqa: PLW1509  # it sets limits, no more
             )
+        if self._process.stdout is not None:
+            self._process.stdout.readline()  # that it is ready: imports are no hang
         return self._process
 
     def _temporary(self) -> Path:

@@ -111,6 +111,7 @@ def main() -> None:
 
     del normonnx
     guard = Guard(folder / "out", folder / "tmp")
+    answers.write("ready\n")
     for line in sys.stdin:
         answers.write(json.dumps(_answer(Case(int(line)), folder, guard)) + "\n")
 

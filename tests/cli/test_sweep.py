@@ -199,7 +199,7 @@ def test_every_option_of_a_verb_is_handed_on_or_left_out_on_purpose(verb: str) -
     """A new one must be put in one of the two lists."""
     left = {
         "model", "output", "explain", "dry_run", "force", "json_to", "junit_to", "html_to",
-        "no_measure", "svg_to", "share_data", "every_node", "every_comparison", "timeout", "memory", "repro",
+        "no_measure", "svg", "node", "share_data", "every_node", "every_comparison", "timeout", "memory", "repro",
     }  # fmt: skip
     names = {str(param.name) for param in verb_command(verb).params}
     assert names - left == set(PASSED[verb]) & names

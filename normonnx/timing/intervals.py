@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from normonnx.core.intervals import Interval, round_to
@@ -21,6 +21,8 @@ from normonnx.core.intervals import Interval, round_to
 __all__ = ["LEVEL", "Interval", "of_median", "of_ratio", "plain", "round_to"]
 
 LEVEL: Final = 0.95
+_EXACT: Final = 1000  # tosses; 0.5**1000 is no subnormal number yet
+_DEVIATIONS: Final = 20  # standard deviations below the middle, where chances are as good as 0
 
 
 def plain(found: Interval) -> dict[str, float]:
@@ -39,12 +41,12 @@ def of_median(samples: Sequence[float], level: float = LEVEL) -> Interval:
         message = "there are no samples to take a median of"
         raise ValueError(message)
     ordered = sorted(samples)
-    rank = _rank(len(ordered), level)
+    rank, reached = _rank(len(ordered), level)
     return Interval(
         statistics.median(ordered),
         ordered[rank],
         ordered[-1 - rank],
-        _enclosed(len(ordered), rank),
+        reached,
         len(ordered),
     )
 
@@ -60,21 +62,30 @@ def of_ratio(
     return of_median([a / b for a, b in zip(numerators, denominators, strict=True)], level)
 
 
-def _rank(count: int, level: float) -> int:
-    """How many of the smallest, and of the largest, can be left out."""
-    every = 2**count  # whole numbers: 2.0**1024 is too large
-    combinations = below = 1  # with no head, and with at most none
-    rank = 0
-    while 2 * (rank + 1) < count:
-        combinations = combinations * (count - rank) // (rank + 1)
-        below += combinations
-        if 1.0 - 2 * below / every < level:
+def _rank(count: int, level: float) -> tuple[int, float]:
+    """How many of the smallest, and of the largest, can be left out; and the level that leaves.
+
+    The median lies below the sample of rank k with the probability that at most k of `count` fair
+    coins show heads.
+    """
+    rank, reached = 0, 0.0
+    for heads, at_most in _at_most(count):
+        if heads and (2 * heads >= count or 1.0 - 2 * at_most < level):
             break
-        rank += 1
-    return rank
+        rank, reached = heads, 1.0 - 2 * at_most
+    return rank, max(0.0, reached)
 
 
-def _enclosed(count: int, rank: int) -> float:
-    """Probability that the median lies between the ends with `rank` samples left out on each."""
-    below = sum(math.comb(count, heads) for heads in range(rank + 1))
-    return max(0.0, 1.0 - 2 * below / (1 << count))
+def _at_most(count: int) -> Iterator[tuple[int, float]]:
+    """The probability of at most so many heads, from where it is not yet 0 in float64."""
+    first = 0 if count <= _EXACT else max(0, int(count / 2 - _DEVIATIONS * math.sqrt(count) / 2))
+    chance, total = math.exp(_log_chance(count, first)) if first else math.ldexp(1.0, -count), 0.0
+    for heads in range(first, count):
+        total += chance
+        yield heads, total
+        chance *= (count - heads) / (heads + 1)
+
+
+def _log_chance(count: int, heads: int) -> float:
+    ways = math.lgamma(count + 1) - math.lgamma(heads + 1) - math.lgamma(count - heads + 1)
+    return ways - count * math.log(2.0)

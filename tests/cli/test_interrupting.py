@@ -26,10 +26,16 @@ def _begun(model: Path, *more: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=_hear_interrupts,  # noqa: PLW1509  # no thread holds a lock here
     )
     assert process.stderr is not None
     assert "trying" in process.stderr.readline()
     return process
+
+
+def _hear_interrupts() -> None:
+    """Whatever runs in the background of a shell ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _gone(group: int) -> bool:

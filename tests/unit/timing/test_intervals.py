@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,12 @@ def test_the_level_is_kept_and_hardly_exceeded(count: int) -> None:
     found = intervals.of_median([float(n) for n in range(count)])
     assert found.level >= 0.95
     rank = int(found.low)
-    assert intervals._enclosed(count, rank + 1) < 0.95
+    at_most = [
+        sum(math.comb(count, heads) for heads in range(last + 1)) for last in (rank, rank + 1)
+    ]
+    left, one_more = (1 - 2 * ways / 2**count for ways in at_most)  # in whole numbers
+    assert found.level == pytest.approx(left, abs=1e-9)
+    assert one_more < 0.95
 
 
 def test_too_few_samples_say_that_they_are_less_sure() -> None:
@@ -61,3 +68,12 @@ def test_pairs_must_match() -> None:
     """Seven against six is no set of pairs."""
     with pytest.raises(ValueError, match="zip"):
         intervals.of_ratio([1.0] * 7, [1.0] * 6)
+
+
+def test_many_samples_take_no_longer() -> None:
+    """As exact whole numbers the chances of 100,000 tosses took minutes."""
+    found = intervals.of_median([float(number) for number in range(200_001)])
+    assert found.median == 100_000
+    # the normal distribution, which is exact to a rank or so here
+    assert found.low == pytest.approx(100_000 - 0.98 * 200_001**0.5, abs=2)
+    assert 0.95 <= found.level < 0.951

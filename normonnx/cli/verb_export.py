@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from normonnx.cli.options import check_json, json_option, report
+from normonnx.cli.options import check_json, examples, json_option, report
 from normonnx.core.errors import ExitCode, UsageError
 from normonnx.core.verdicts import Verdict
 
@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 _WORTH_WRITING = (Verdict.PASS, Verdict.INCONCLUSIVE)
 
 
-@click.command("export")
+@click.command(
+    "export",
+    epilog=examples(
+        ("the module of a file", "export net.py:Net -o net.onnx --input 'x:float32[1,3,32,32]'"),
+        (
+            "any batch, each norm a function",
+            "export net.py:build -o net.onnx --dynamic batch --style function",
+        ),
+    ),
+)
 @click.argument("factory", metavar="MODULE:FACTORY")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, help="Where to write it."
@@ -55,17 +64,13 @@ _WORTH_WRITING = (Verdict.PASS, Verdict.INCONCLUSIVE)
 @click.option("--force", is_flag=True, help="Allow OUTPUT to replace the file of FACTORY.")
 @json_option
 def export(**options: Any) -> ExitCode:  # noqa: ANN401  # as many types as options
-    r"""Export what FACTORY() makes, a torch module, and check the result.
+    """Export what FACTORY() makes, a torch module, and check the result.
 
     FACTORY is a function of a module, or of path/to/file.py, without arguments. It returns a module
     in eval mode, or (module, args), or (module, args, kwargs). Without --opset the lowest is taken
     at which all normalizations are ONNX's own operators that ever are. The result is compared with
     the module, both in float64. On a mismatch nothing is written (exit code 1); where nothing can
     be compared, it is written, unverified (exit code 4).
-
-    \b
-    normonnx export models.my:build -o model.onnx --dynamic batch
-    normonnx export net.py:Net -o model.onnx --input x:float32[1,3,224,224] --opset 17
     """
     import normonnx
     from normonnx.cli.disk import size_on_disk

@@ -15,6 +15,7 @@ from normonnx.cli.options import (
     check_json,
     check_junit,
     check_written,
+    examples,
     json_option,
     report,
 )
@@ -175,7 +176,14 @@ def sweep_command(verb: str) -> click.Command:
     )
 
 
-@click.command("sweep", cls=SweepGroup)
+@click.command(
+    "sweep",
+    cls=SweepGroup,
+    epilog=examples(
+        ("a folder, again where it was interrupted", "sweep optimize models --out swept"),
+        ("what many models hold, for CI", "sweep inspect models --out found --junit found.xml"),
+    ),
+)
 def sweep() -> None:
     """Run a verb over many models; resumable.
 

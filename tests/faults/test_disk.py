@@ -82,8 +82,9 @@ def test_permission_lost_while_it_is_written(tmp_path: Path) -> None:
     """The folder may not be written any more when the files are to be put in place."""
     if os.geteuid():
         pytest.skip("only root may become another user")
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):
+        if not parent.stat().st_mode & 0o001:
+            parent.chmod(0o755)
     source = written(tmp_path, external=True)
     folder = tmp_path / "out"
     folder.mkdir()

@@ -168,8 +168,8 @@ def test_the_shipped_tables(target: str) -> None:
     for entry in found.entries:
         norm = CATALOGUE[entry.norm]
         given = {
-            each.name: np.full(1, 2.0, entry.dtype)
-            for each in norm.parameters
+            each.name: np.full(1, 2.0 + number, entry.dtype)  # a maximum above the minimum
+            for number, each in enumerate(norm.parameters)
             if each.name in entry.given
         }
         call = norm.define(entry.shape, entry.dtype, **given, **entry.attributes)

@@ -1,10 +1,14 @@
-"""Settings for every test."""
+"""Settings for every test, and which of them run only with `--exhaustive`."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from pathlib import Path
+from typing import Final
+
+import pytest
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One thread a worker: libraries that each start a thread a core only wait for one another.
@@ -13,3 +17,37 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # No table that somebody measured on this machine may change what is chosen.
 os.environ["NORMONNX_COSTS"] = str(Path(tempfile.gettempdir()) / "normonnx-tests-no-costs")
+
+# Rows that take long and say again of a larger network, or of one more type or scale, what others
+# of the same table say.
+_EXHAUSTIVE: Final = (
+    r"norms_left_by_each_exporter\[(?!mlp|alexnet|demo|dcgan|pointnet_linear|style_tr)\w+-dynamo",
+    r"norms_left_by_each_exporter\[(densenet121|r3d_18)-legacy",
+    r"test_levit_loses_its_batch_norms\[dynamo-raw\]",
+    r"test_pointnet_loses\w+\[dynamo\]",
+    r"test_each_block_becomes_one_conv\[dynamo\]",
+    r"test_opsets_models\.py::.*\[(gn_unet|squeezenet)",
+    r"seed_decides_everything\[(densenet121|resnet50|bert_base|r3d_18|gn_unet|levit|convnext)",
+    r"test_every_batch_norm_after_a_convolution_folds\[(densenet121|inception_v2)\]",
+    r"test_every_form_is_the_reference_in_float32\[.*-0\.0001\]",
+    r"test_every_form_is_the_reference_in_other_types\[.*-bfloat16\]",
+    r"test_primitive_forms\.py::.*-bfloat16\]",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--exhaustive`: every test."""
+    parser.addoption(
+        "--exhaustive", action="store_true", help="also run the rows of tables that take longest"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the longest out, unless they are asked for, or named on the command line."""
+    if config.getoption("--exhaustive") or any("::" in argument for argument in config.args):
+        return
+    long = re.compile("|".join(_EXHAUSTIVE))
+    left_out = [item for item in items if long.search(item.nodeid)]
+    if left_out:
+        items[:] = [item for item in items if not long.search(item.nodeid)]
+        config.hook.pytest_deselected(items=left_out)

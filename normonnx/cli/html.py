@@ -17,23 +17,24 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+def html_option(command: Command) -> Command:
+    """Where to write the report."""
+    return click.option(
+        "--html",
+        "html_to",
+        metavar="FILE",
+        help="Also write a report with charts as one HTML file that needs no network.",
+    )(command)
+
+
 def html_options(command: Command) -> Command:
     """Where to write the report, and whether it may take the time to measure."""
-    for option in (
-        click.option(
-            "--no-measure",
-            is_flag=True,
-            help="With --html: leave out what takes time, latency and the error of each node.",
-        ),
-        click.option(
-            "--html",
-            "html_to",
-            metavar="FILE",
-            help="Also write a report with charts as one HTML file that needs no network.",
-        ),
-    ):
-        command = option(command)
-    return command
+    measure = click.option(
+        "--no-measure",
+        is_flag=True,
+        help="With --html: leave out what takes time, latency and the error of each node.",
+    )
+    return html_option(measure(command))
 
 
 def check_html(

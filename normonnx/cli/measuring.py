@@ -57,10 +57,10 @@ def timed(models: Mapping[str, Path], backend: str) -> Measurements:
         )
     except NormonnxError as error:
         return Measurements(backend, reason=str(error))
-    return _measurements(found, models, backend)
+    return measurements(found, models, backend)
 
 
-def _measurements(found: BenchReport, labels: Iterable[str], backend: str) -> Measurements:
+def measurements(found: BenchReport, labels: Iterable[str], backend: str) -> Measurements:
     """What a report shows of a benchmark: plain sessions, by what the models are called."""
     plain = [one for one in found.timings if not one.hinted]
     reason = next((one.reason for one in plain if one.latency is None), "")

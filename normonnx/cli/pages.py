@@ -14,6 +14,7 @@ from normonnx.core.measurements import Measurements
 from normonnx.core.verdicts import ValidationReport
 
 if TYPE_CHECKING:
+    from normonnx.core.benchmark import BenchReport
     from normonnx.core.events import OptimizeReport
     from normonnx.core.explanations import NormExplained
     from normonnx.core.inspection import Inspection
@@ -159,3 +160,23 @@ def of_validation(model: Path, against: Path | None, judged: ValidationReport) -
     said = _said(judged).removesuffix(";")
     subtitle = "" if against is None else f"against {against.name}"
     return Page("validate", model.name, f"{said}.", tuple(sections), judged.verdict, subtitle)
+
+
+def of_benchmark(model: Path, against: Path | None, found: BenchReport) -> Page:
+    """The report of a benchmark."""
+    from normonnx.reporting.html import benchmark, reproduction
+    from normonnx.reporting.html.blocks import Page
+
+    plain = [one for one in found.timings if not one.hinted and one.latency is not None]
+    names = [one.name for one in plain]
+    measured = measuring.measurements(found, names, ", ".join({one.backend for one in plain}))
+    told = circumstances(("model", model), ("against", against))
+    sections = [
+        benchmark.section(found, measured),
+        *_accuracy(found.checks[0] if found.checks else None),
+        reproduction.section(told, found.checks, measured),
+    ]
+    subtitle = "" if against is None else f"against {against.name}"
+    return Page(
+        "bench", model.name, benchmark.summary(found), tuple(sections), found.verdict, subtitle
+    )

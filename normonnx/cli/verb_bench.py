@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from normonnx.cli.html import check_html, html_option, write_html
 from normonnx.cli.judging import backend_option, input_files, input_options, resource_options
 from normonnx.cli.options import check_json, examples, json_option, model_argument, report
 from normonnx.core.errors import ExitCode
@@ -73,6 +74,7 @@ from normonnx.core.errors import ExitCode
 @input_options
 @resource_options
 @click.option("--no-check", is_flag=True, help="Time models even though outputs may disagree.")
+@html_option
 @json_option
 def bench(  # noqa: PLR0913  # one parameter for each option
     model: Path,
@@ -91,6 +93,7 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     timeout: float,
     memory: int | None,
     no_check: bool,
+    html_to: str | None,
     json_to: str | None,
 ) -> ExitCode:
     """Measure how fast MODEL runs here, alone or in turns with another.
@@ -100,12 +103,15 @@ def bench(  # noqa: PLR0913  # one parameter for each option
     not compared (exit code 1). A backend that is missing is exit code 3.
     """
     import normonnx
+    from normonnx.cli.pages import of_benchmark
     from normonnx.graph.reading import files_of
     from normonnx.reporting import terminal
     from normonnx.reporting.bench_view import benchmark
 
     read = files_of(model) + (files_of(against) if against is not None else ())
-    check_json(json_to, inputs=(*read, *input_files(inputs)))
+    read = (*read, *input_files(inputs))
+    check_json(json_to, inputs=read)
+    check_html(html_to, json_to, inputs=read)
     with terminal.progress(f"timing {model.name}") as bar:
         found = normonnx.bench(
             model,
@@ -125,6 +131,8 @@ def bench(  # noqa: PLR0913  # one parameter for each option
             memory=memory,
             told=bar.tell,
         )
+    if html_to is not None:
+        write_html(of_benchmark(model, against, found), html_to)
     return report(
         "bench",
         found.verdict.exit_code,

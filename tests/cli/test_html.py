@@ -198,7 +198,7 @@ def test_the_commands_of_the_readme_run(cli: Cli, models: Models) -> None:
     pytest.importorskip("onnxruntime", reason="it measures on ONNX Runtime: normonnx[cpu]")
     section = _readme().partition("## Reports and pictures")[2]
     commands = section.partition("```sh\n")[2].partition("```")[0].splitlines()
-    assert len(commands) == 4
+    assert len(commands) == 5
     (models.folder / "model.onnx").write_bytes(models.conv_bn.read_bytes())
     for command in commands[1:]:  # the demo runs in tests/browser
         program, *words = command.split()
@@ -207,6 +207,34 @@ def test_the_commands_of_the_readme_run(cli: Cli, models: Models) -> None:
         assert ran.code == 0, ran
         assert (models.folder / words[-1]).stat().st_size > 1000
     assert commands[0] == "normonnx demo --html demo.html"
+
+
+def test_a_benchmark_tells_ratios_and_noise(cli: Cli, models: Models) -> None:
+    """Figures of both models, a chart, the machine's noise, and what it takes to run it again."""
+    pytest.importorskip("onnxruntime", reason="it measures on ONNX Runtime: normonnx[cpu]")
+    path, model = models.folder / "bench.html", models.conv_bn
+    other = models.folder / "other.onnx"
+    other.write_bytes(model.read_bytes())
+    ran = cli("bench", model, "--against", other, "--seconds", "0", "--html", path)
+    assert ran.code == 0, ran
+    page = path.read_text(encoding="utf-8")
+    for words in (
+        "as fast as the first",
+        "noise of the machine (A/A)",
+        "creating a session",
+        "SHA-256",
+    ):
+        assert words in page
+    assert f"normonnx bench {model}" in page
+
+
+def test_a_benchmark_is_not_written_over_what_it_reads(cli: Cli, models: Models) -> None:
+    """Neither the model nor the other document."""
+    model = models.conv_bn
+    before = model.read_bytes()
+    assert cli("bench", model, "--html", model).code == 2
+    assert cli("bench", model, "--html", "out", "--json", "out").code == 2
+    assert model.read_bytes() == before
 
 
 def test_the_picture_in_the_readme_shows_the_demo(cli: Cli, tmp_path: Path) -> None:

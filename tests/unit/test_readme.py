@@ -125,6 +125,7 @@ ELSEWHERE: Mapping[str, str] = {  # the beginning of a command line, and who run
     "normonnx prepend": "tests/cli/test_prepend.py",
     "normonnx sweep": "tests/cli/test_sweep.py",
     "normonnx validate optimized.onnx --against model.onnx --html": "tests/cli/test_html.py",
+    "normonnx bench optimized.onnx --against model.onnx --seconds": "tests/cli/test_html.py",
     "python tools/fuzz.py": "tests/fuzz/test_hostile.py",
     "python tools/measure_scaling.py": "tests/unit/tools/test_measure_scaling.py",
     "python tools/cuda_evidence.py": "tests/conformance/test_cuda_evidence.py",

@@ -22,16 +22,18 @@ os.environ["NORMONNX_COSTS"] = str(Path(tempfile.gettempdir()) / "normonnx-tests
 # of the same table say.
 _EXHAUSTIVE: Final = (
     r"norms_left_by_each_exporter\[(?!mlp|alexnet|demo|dcgan|pointnet_linear|style_tr)\w+-dynamo",
-    r"norms_left_by_each_exporter\[(densenet121|r3d_18)-legacy",
+    r"norms_left_by_each_exporter\[(densenet121|r3d_18|gn_unet|levit|unet)-legacy",
+    r"test_an_export_is_repeatable\[dynamo-raw\]",
     r"test_levit_loses_its_batch_norms\[dynamo-raw\]",
     r"test_pointnet_loses\w+\[dynamo\]",
-    r"test_each_block_becomes_one_conv\[dynamo\]",
+    r"test_each_block_becomes_one_conv\[dynamo",
     r"test_opsets_models\.py::.*\[(gn_unet|squeezenet)",
     r"seed_decides_everything\[(densenet121|resnet50|bert_base|r3d_18|gn_unet|levit|convnext)",
     r"test_every_batch_norm_after_a_convolution_folds\[(densenet121|inception_v2)\]",
     r"test_every_form_is_the_reference_in_float32\[.*-0\.0001\]",
     r"test_every_form_is_the_reference_in_other_types\[.*-bfloat16\]",
     r"test_primitive_forms\.py::.*-bfloat16\]",
+    r"test_closed_loop\.py::.*-float64\]",
 )
 
 

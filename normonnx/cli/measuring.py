@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from normonnx.core.errors import NormonnxError
-from normonnx.core.measurements import Measured, Measurements, Spread
+from normonnx.core.measurements import Measured, Measurements
 from normonnx.core.verdicts import ValidationReport
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from normonnx.core.benchmark import BenchReport
-    from normonnx.core.intervals import Interval
-
 AS_ASKED: Final = "left out, as asked for"
 NO_RUNTIME: Final = "onnxruntime is not installed: pip install 'normonnx[cpu]'"
 _SECONDS: Final = 2.0
@@ -67,18 +65,13 @@ def measurements(found: BenchReport, labels: Iterable[str], backend: str) -> Mea
     if reason or not plain:
         return Measurements(backend, found.threads, reason=reason or "nothing was timed")
     measured = tuple(
-        Measured(label, _spread(one.session.milliseconds), _spread(one.latency.milliseconds))
+        Measured(label, one.session.milliseconds, one.latency.milliseconds)
         for label, one in zip(labels, plain, strict=True)
         if one.session is not None and one.latency is not None
     )
-    last = plain[-1].latency
-    speedup = None if last is None or last.speedup is None else _spread(last.speedup)
+    speedup = None if plain[-1].latency is None else plain[-1].latency.speedup
     shapes = {one.name: one.shape for one in found.inputs}
     return Measurements(backend, found.threads, measured, speedup, shapes, plain[-1].settings)
-
-
-def _spread(found: Interval) -> Spread:
-    return Spread(found.median, found.low, found.high, found.samples)
 
 
 def on_backend(

@@ -5,22 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """A median and its interval.
-
-    Attributes:
-        median: Of the samples.
-        low: Lower end of the interval.
-        high: Upper end.
-        samples: How many.
-    """
-
-    median: float
-    low: float
-    high: float
-    samples: int
+from normonnx.core.intervals import Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +19,8 @@ class Measured:
     """
 
     label: str
-    session: Spread
-    run: Spread
+    session: Interval
+    run: Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +41,7 @@ class Measurements:
     backend: str
     threads: int = 1
     models: tuple[Measured, ...] = ()
-    speedup: Spread | None = None
+    speedup: Interval | None = None
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""

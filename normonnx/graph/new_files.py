@@ -75,15 +75,6 @@ class NewFile:
             self._handed_over = end
 
 
-def flush_folder(folder: Path) -> None:
-    """Have the names of a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Within this context no other process is, where the file system has locks."""

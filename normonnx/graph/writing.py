@@ -27,6 +27,7 @@ from google.protobuf.message import EncodeError
 
 from normonnx.core.collecting import rarely_collecting
 from normonnx.core.errors import InvalidModelError, NormonnxError, UsageError
+from normonnx.core.files import flush_folder
 from normonnx.graph import (
     kept_types,
     paths,
@@ -37,7 +38,7 @@ from normonnx.graph import (
     walk,
     wire,
 )
-from normonnx.graph.new_files import NewFile, alone_in, flush_folder
+from normonnx.graph.new_files import NewFile, alone_in
 from normonnx.graph.sharing import Shared
 
 _LARGEST_MESSAGE: Final = 2**31 - 1  # bytes; protobuf's limit

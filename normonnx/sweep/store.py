@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final, Self
 
 from normonnx.core.errors import UsageError
+from normonnx.core.files import flush_folder
 from normonnx.core.sweeps import ModelResult, Outcome, Produced
 from normonnx.sweep import results
 from normonnx.sweep.executor import Finished
@@ -147,7 +148,7 @@ class Store:
         place.mkdir(parents=True, exist_ok=True)
         nbytes = file.stat().st_size
         file.replace(place / file.name)
-        _flush(place)
+        flush_folder(place)
         shown = PurePosixPath(results.MODELS) / PurePosixPath(name).parent / file.name
         return Produced(str(shown), nbytes, digest)
 
@@ -197,7 +198,7 @@ class Store:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _flush(path.parent)
+        flush_folder(path.parent)
 
     def _note_time(self, name: str, seconds: float) -> None:
         line = json.dumps({"model": name, "verb": self._verb, "seconds": round(seconds, 3)})
@@ -227,14 +228,6 @@ def _locked(path: Path) -> IO[str]:
         file.close()
         raise
     return file
-
-
-def _flush(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritable(folder: Path, error: OSError) -> UsageError:

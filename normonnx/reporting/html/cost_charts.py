@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from normonnx.core.measurements import Measurements, Spread
+from normonnx.core.intervals import Interval
+from normonnx.core.measurements import Measurements
 from normonnx.reporting.figures import printable
 from normonnx.reporting.html import canvas
 from normonnx.reporting.html.canvas import Words
@@ -40,7 +41,7 @@ def times(found: Measurements, *, identifier: str) -> str:
         return canvas.svg(made, Words(identifier, "Time of a run and of a session", said(found)))
 
 
-def _bars(plot: Axes, spreads: Sequence[tuple[str, Spread]]) -> None:
+def _bars(plot: Axes, spreads: Sequence[tuple[str, Interval]]) -> None:
     for row, (label, spread) in enumerate(spreads):
         color = COLOR["before" if label == "before" else "after"]
         plot.barh(row, spread.median, height=0.52, color=color)

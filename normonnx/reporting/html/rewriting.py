@@ -9,8 +9,9 @@ from typing import Final
 
 from normonnx.core.events import Event, Obstacle, OptimizeReport
 from normonnx.core.inspection import Inspection
+from normonnx.core.intervals import Interval
 from normonnx.core.listing import Neighborhood
-from normonnx.core.measurements import Measurements, Spread
+from normonnx.core.measurements import Measurements
 from normonnx.core.verdicts import ValidationReport
 from normonnx.reporting import graph_picture
 from normonnx.reporting.figures import count, size
@@ -106,7 +107,7 @@ def _answers(found: Rewritten) -> Iterator[Tile]:
         yield from comparison.answers(found.judged)
 
 
-def _speed(gain: Spread) -> str:
+def _speed(gain: Interval) -> str:
     """What can be said of a ratio of times: nothing where its interval holds 1."""
     if gain.low <= 1 <= gain.high:
         return "no difference"
@@ -118,7 +119,7 @@ def _times(ratio: float) -> str:
     return f"{ratio:.2f}×"
 
 
-def _ms(spread: Spread) -> str:
+def _ms(spread: Interval) -> str:
     return f"{spread.median:.3g} ms"
 
 
@@ -162,7 +163,7 @@ def _spreads(measured: Measurements, name: str) -> tuple[str, str]:
     return _interval(first), _interval(last)
 
 
-def _interval(found: Spread) -> str:
+def _interval(found: Interval) -> str:
     return f"{found.median:.3g} ms [{found.low:.3g} {found.high:.3g}]"
 
 

@@ -13,7 +13,8 @@ pytest.importorskip("matplotlib", reason="reports need normonnx[report]")
 
 from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.explaining import explained
-from normonnx.core.measurements import Measured, Measurements, Spread
+from normonnx.core.intervals import Interval
+from normonnx.core.measurements import Measured, Measurements
 from normonnx.core.node_errors import NodeError, NodeErrors
 from normonnx.core.verdicts import Comparison, Divergence, Verdict
 from normonnx.reporting import cube_picture
@@ -51,7 +52,7 @@ def _words(svg: str) -> str:
 
 
 def _every_chart() -> dict[str, str]:
-    spread = Spread(1.0, 0.9, 1.2, 9)
+    spread = Interval(1.0, 0.9, 1.2, 0.95, 9)
     measured = Measurements(
         "ort:cpu",
         1,

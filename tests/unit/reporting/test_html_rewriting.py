@@ -10,17 +10,18 @@ pytest.importorskip("matplotlib", reason="reports need normonnx[report]")
 
 from normonnx.core.events import Event, Obstacle, OptimizeReport
 from normonnx.core.inspection import Inspection
+from normonnx.core.intervals import Interval
 from normonnx.core.listing import NodeListed
-from normonnx.core.measurements import Measured, Measurements, Spread
+from normonnx.core.measurements import Measured, Measurements
 from normonnx.core.verdicts import Comparison, ValidationReport, Verdict
 from normonnx.reporting.html import nodes, rewriting
 from normonnx.reporting.html.blocks import Details, Facts, Listing, Paragraph, Section, Tiles
 
 
 def _measured(low: float, middle: float, high: float) -> Measurements:
-    one = Spread(1.0, 0.9, 1.1, 9)
+    one = Interval(1.0, 0.9, 1.1, 0.95, 9)
     models = (Measured("before", one, one), Measured("after", one, one))
-    return Measurements("ort:cpu", 1, models, Spread(middle, low, high, 9))
+    return Measurements("ort:cpu", 1, models, Interval(middle, low, high, 0.95, 9))
 
 
 def _content(

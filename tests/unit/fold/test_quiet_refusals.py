@@ -10,7 +10,9 @@ import pytest
 import normonnx
 from normonnx.core.hints import FUSED
 from normonnx.fold import passes
-from normonnx.fold.plan import Refusal
+from normonnx.fold.plan import Plan, Refusal
+from normonnx.fold.planner import Planner
+from normonnx.fold.surroundings import Surroundings
 
 
 def _neutral(*, marked: bool) -> ir.Model:
@@ -33,8 +35,15 @@ def test_a_node_that_lets_runtimes_fuse_what_is_before_it(*, marked: bool) -> No
     assert ("Mul" in [node.op_type for node in found.model.graph]) == marked
     assert [event.rule for event in found.report.applied] == ([] if marked else ["fold-affine"])
     assert found.report.refused == ()
-    reason = "lets runtimes fuse what is before it"
-    assert reason not in [event.reason for event in found.report.applied]
+    model = _neutral(marked=marked)
+    (node,) = (node for node in model.graph if node.op_type == "Mul")
+    planned = Planner(Surroundings.of(model)).plan_up(node)
+    if marked:
+        assert isinstance(planned, Refusal)
+        assert planned.quiet
+        assert planned.reason.endswith("lets runtimes fuse what is before it")
+    else:
+        assert isinstance(planned, Plan)
 
 
 def test_a_node_of_shapes_that_don_t_fit() -> None:

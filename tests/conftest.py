@@ -20,7 +20,7 @@ os.environ["NORMONNX_COSTS"] = str(Path(tempfile.gettempdir()) / "normonnx-tests
 
 # Rows that take long and say again of a larger network, or of one more type or scale, what others
 # of the same table say.
-_EXHAUSTIVE: Final = (
+EXHAUSTIVE: Final = (
     r"norms_left_by_each_exporter\[(?!mlp|alexnet|demo|dcgan|pointnet_linear|style_tr)\w+-dynamo",
     r"norms_left_by_each_exporter\[(densenet121|r3d_18|gn_unet|levit|unet|bert_base|repvgg)-legacy",
     r"test_an_export_is_repeatable\[dynamo-raw\]",
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave the longest out, unless they are asked for, or named on the command line."""
     if config.getoption("--exhaustive") or any("::" in argument for argument in config.args):
         return
-    long = re.compile("|".join(_EXHAUSTIVE))
+    long = re.compile("|".join(EXHAUSTIVE))
     left_out = [item for item in items if long.search(item.nodeid)]
     if left_out:
         items[:] = [item for item in items if not long.search(item.nodeid)]

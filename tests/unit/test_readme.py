@@ -147,7 +147,10 @@ def test_every_command_is_run_by_some_test() -> None:
         assert any(line.startswith(beginning) for line in found), beginning
         word = re.split(r"[ =]", beginning.removeprefix('eval "$('))[-1] or "VARIABLE"
         tool = Path(word).stem if word.startswith("tools/") else ""
-        assert tool in (ROOT / place).read_text(encoding="utf-8")
+        verb = f'"{beginning.split()[1]}"' if beginning.startswith("normonnx ") else ""
+        text = (ROOT / place).read_text(encoding="utf-8")
+        assert tool in text
+        assert verb in text
 
 
 def test_every_extra_that_is_named_exists() -> None:

@@ -10,12 +10,13 @@ import difflib
 import pickle
 import sys
 from collections.abc import Iterator
-from importlib import import_module, util
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from normonnx.core.errors import UnavailableError, UsageError
+from normonnx.core.objects import is_file_name, module_at
 
 PICKLES: Final = (".joblib", ".pkl", ".pickle")
 _INSTALL: Final = "install normonnx[sklearn]"
@@ -89,24 +90,10 @@ def _told(text: str) -> Iterator[None]:
 
 
 def _module(place: str) -> ModuleType:
-    """A module by name, also of the current folder, or by its file."""
-    if not place.endswith(".py"):
-        if str(Path.cwd()) not in sys.path:
-            sys.path.insert(0, str(Path.cwd()))
-        return import_module(place)
-    path = Path(place)
-    if not path.is_file():
+    if is_file_name(place) and not Path(place).is_file():
         message = f"there is no file {place}; {_EXPECTED}"
         raise UsageError(message)
-    sys.path.insert(0, str(path.resolve().parent))
-    spec = util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        message = f"{place} is no Python file"
-        raise UsageError(message)
-    module = util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+    return module_at(place)
 
 
 def _no_such(place: str, name: str, found: object) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import torch
 from torch import nn
 
 from normonnx.core.errors import UsageError
+from normonnx.core.objects import module_at
 from normonnx.exporting.blaming import first
 
 _EXAMPLE: Final = "name it MODULE:FACTORY or path/to/file.py:FACTORY, such as models.my:build"
@@ -92,14 +90,14 @@ def _read(name: str, result: Any) -> Made:  # noqa: ANN401
     return Made(parts[0], args, kwargs)
 
 
-def _imported(place: str) -> Any:  # noqa: ANN401  # a module
-    path = Path(place)
-    is_file = path.suffix == ".py" or "/" in place
-    if is_file and not path.is_file():
-        message = f"{place}: no such file; {_EXAMPLE}"
-        raise UsageError(message)
+def _imported(place: str) -> ModuleType:
     try:
-        return _from_file(path) if is_file else _by_name(place)
+        return module_at(place)
+    except FileNotFoundError as error:
+        if error.filename is not None:  # raised by the user's code
+            raise UsageError(_fails(place, error)) from error
+        message = f"{place}: no such file; {_EXAMPLE}"
+        raise UsageError(message) from error
     except ModuleNotFoundError as error:
         if error.name and (place == error.name or place.startswith(f"{error.name}.")):
             message = f"there is no module {place!r}; run where it can be imported, or {_EXAMPLE}"
@@ -107,27 +105,8 @@ def _imported(place: str) -> Any:  # noqa: ANN401  # a module
             message = f"{place} needs {error.name!r}, which is not installed"
         raise UsageError(message) from error
     except Exception as error:  # the user's code
-        message = f"{place} can't be imported: {type(error).__name__}: {first(error)}"
-        raise UsageError(message) from error
+        raise UsageError(_fails(place, error)) from error
 
 
-def _by_name(place: str) -> Any:  # noqa: ANN401
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    return importlib.import_module(place)
-
-
-def _from_file(path: Path) -> Any:  # noqa: ANN401
-    """A file's own folder can be imported from, as where Python runs it."""
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        message = f"{path} is no Python file"
-        raise ImportError(message)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+def _fails(place: str, error: Exception) -> str:
+    return f"{place} can't be imported: {type(error).__name__}: {first(error)}"

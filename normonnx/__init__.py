@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
     from normonnx.catalogue.contents import Catalogue
     from normonnx.core.kernels import Kernels
-    from normonnx.exporting.assembling import Wanted
     from normonnx.lower.targets import Target
     from normonnx.pipeline import Judges, OptimizeResult
     from normonnx.prepending import Compared, PrependResult
@@ -378,6 +377,7 @@ def export_scaler(  # noqa: PLR0913
             path can't be written.
         MismatchError: The model does not compute what the scaler does; nothing is written.
     """
+    from normonnx.checked_export import check_scaler
     from normonnx.exporting.assembling import Wanted, type_named
     from normonnx.exporting.scalers import OPSET, scaler_model
 
@@ -387,35 +387,10 @@ def export_scaler(  # noqa: PLR0913
     wanted = Wanted(chosen, kind, stash, style, (input_name, output_name))
     model = scaler_model(fitted, wanted)
     if verify:
-        _check_scaler(fitted, wanted)
+        check_scaler(fitted, wanted)
     if path is not None:
         save(model, path)
     return model
-
-
-def _check_scaler(fitted: Any, wanted: Wanted) -> None:  # noqa: ANN401  # as above
-    """Hold a scaler's model against the scaler, with the noise floor of float32."""
-    from dataclasses import replace
-
-    from normonnx.exporting import rows
-    from normonnx.exporting.estimators import scaling_of
-    from normonnx.exporting.scalers import scaler_model
-    from normonnx.validation.fronts import COUNT, transforms_alike
-
-    model = scaler_model(fitted, replace(wanted, dtype="float32"))
-    tried = rows.accepted(fitted, rows.drawn(scaling_of(fitted), COUNT, seed=0))
-    if not tried.size:
-        return
-    found = transforms_alike(
-        model, tried, lambda given: rows.transformed(fitted, given), wanted.names
-    )
-    if found.verdict is Verdict.MISMATCH:
-        message = (
-            f"the model does not compute what {type(fitted).__name__}.transform does: "
-            f"{found.comparisons[0].reason}; this is a bug of normonnx, or the scaler's transform "
-            "was changed; verify=False writes it all the same"
-        )
-        raise MismatchError(message)
 
 
 def prepend(  # noqa: PLR0913

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from normonnx.core.errors import MismatchError, UnavailableError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from normonnx.exporting.arguments import Example
+    from normonnx.exporting.assembling import Wanted
     from normonnx.exporting.exported import Exported
 
 _RUNTIME = "ort-cpu"  # the target whose runtime says which opsets there are
@@ -100,3 +102,34 @@ def _said_of(verification: ValidationReport) -> str:
     else:
         said += [one.reason for one in verification.comparisons if one.reason][:1]
     return f"the export is not what the module computes, nothing is written: {'; '.join(said)}"
+
+
+def check_scaler(fitted: Any, wanted: Wanted) -> None:  # noqa: ANN401  # an estimator
+    """Hold a scaler's model against the scaler, with the noise floor of float32.
+
+    Args:
+        fitted: The scaler.
+        wanted: How its model is to be; it is compared in float32.
+
+    Raises:
+        MismatchError: They are not the same function.
+    """
+    from normonnx.exporting import rows
+    from normonnx.exporting.estimators import scaling_of
+    from normonnx.exporting.scalers import scaler_model
+    from normonnx.validation.fronts import COUNT, transforms_alike
+
+    model = scaler_model(fitted, replace(wanted, dtype="float32"))
+    tried = rows.accepted(fitted, rows.drawn(scaling_of(fitted), COUNT, seed=0))
+    if not tried.size:
+        return
+    found = transforms_alike(
+        model, tried, lambda given: rows.transformed(fitted, given), wanted.names
+    )
+    if found.verdict is Verdict.MISMATCH:
+        message = (
+            f"the model does not compute what {type(fitted).__name__}.transform does: "
+            f"{found.comparisons[0].reason}; this is a bug of normonnx, or the scaler's transform "
+            "was changed; verify=False writes it all the same"
+        )
+        raise MismatchError(message)

@@ -7,7 +7,6 @@ from typing import Any, Final
 import onnx_ir as ir
 
 from normonnx.exporting.assembling import Wanted, model_of
-from normonnx.exporting.estimators import is_scaler as is_scaler  # noqa: PLC0414  # for the verbs
 from normonnx.exporting.estimators import scaling_of
 
 OPSET: Final = 17  # of a scaler on its own; IR version 8, which ONNX Runtime reads since 1.10

@@ -10,8 +10,7 @@ import pytest
 
 import normonnx
 from normonnx import UsageError
-from normonnx.exporting.estimators import _chosen
-from normonnx.exporting.scalers import is_scaler
+from normonnx.exporting.estimators import _chosen, is_scaler
 from tests.unit.catalogue.uses import run
 from tests.unit.exporting.fitted import (
     FEATURES,

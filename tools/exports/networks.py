@@ -62,131 +62,140 @@ def googlenet() -> Subject:
     return Subject(Inception().eval(), (torch.randn(2, 3, 32, 32),), {})
 
 
+_SMALL: Final[Mapping[str, Any]] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "vocab_size": 99,
+}
+_IMAGE: Final[Mapping[str, Any]] = {"image_size": 32, "patch_size": 8}
+_GROUPED: Final[Mapping[str, Any]] = {
+    **_SMALL,
+    "num_key_value_heads": 2,
+    "attn_implementation": "eager",
+}
+_HEADED: Final[Mapping[str, Any]] = {**_GROUPED, "head_dim": 8}
+_STAGES: Final[Mapping[str, Any]] = {"hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 2, 1]}
+# By name: the beginning of the class names, what kind of model, its configuration, its input.
+_NETWORKS: Final[Mapping[str, tuple[str, str, Mapping[str, Any], str]]] = {
+    "hf_bert": ("Bert", "Model", _SMALL, "text"),
+    "hf_distilbert": (
+        "DistilBert",
+        "Model",
+        {"vocab_size": 99, "dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
+        "text",
+    ),
+    "hf_vit": ("ViT", "Model", {**_SMALL, **_IMAGE}, "pixels"),
+    "hf_dinov2": ("Dinov2", "Model", {**_SMALL, **_IMAGE}, "pixels"),
+    "hf_t5": (
+        "T5",
+        "EncoderModel",
+        {"vocab_size": 99, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4},
+        "text",
+    ),
+    "hf_llama": ("Llama", "Model", _GROUPED, "uncached"),
+    "hf_gemma": ("Gemma", "Model", _HEADED, "uncached"),
+    "hf_qwen3": ("Qwen3", "Model", _HEADED, "uncached"),
+    "hf_gpt2": (
+        "GPT2",
+        "Model",
+        {"vocab_size": 99, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 32},
+        "uncached",
+    ),
+    "hf_convnext": ("ConvNext", "Model", _STAGES, "pixels"),
+    "hf_convnextv2": ("ConvNextV2", "Model", _STAGES, "pixels"),
+    "hf_swin": (
+        "Swin",
+        "Model",
+        {
+            "image_size": 32,
+            "patch_size": 2,
+            "embed_dim": 8,
+            "depths": [1, 2],
+            "num_heads": [2, 4],
+            "window_size": 4,
+        },
+        "pixels",
+    ),
+    "hf_resnet": (
+        "ResNet",
+        "Model",
+        {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 2], "layer_type": "basic"},
+        "pixels",
+    ),
+    "hf_wav2vec2": (
+        "Wav2Vec2",
+        "Model",
+        {
+            **_SMALL,
+            "vocab_size": 32,
+            "conv_dim": (16, 16),
+            "conv_stride": (5, 2),
+            "conv_kernel": (10, 3),
+            "num_conv_pos_embeddings": 16,
+            "num_conv_pos_embedding_groups": 4,
+            "num_feat_extract_layers": 2,
+        },
+        "wave",
+    ),
+    "hf_whisper": (
+        "Whisper",
+        "Model",
+        {
+            "vocab_size": 99,
+            "num_mel_bins": 8,
+            "d_model": 32,
+            "encoder_layers": 2,
+            "encoder_attention_heads": 4,
+            "encoder_ffn_dim": 48,
+            "decoder_layers": 1,
+            "decoder_attention_heads": 4,
+            "decoder_ffn_dim": 48,
+            "max_source_positions": 16,
+            "pad_token_id": 0,
+        },
+        "features",
+    ),
+}
+
+
 def _transformers() -> Mapping[str, Callable[[], Subject]]:
     try:
-        import transformers as t
+        import transformers
     except ImportError:
         return {}
-
-    small: dict[str, Any] = {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "intermediate_size": 48,
-        "vocab_size": 99,
-    }
-    image = {"image_size": 32, "patch_size": 8}
-    tokens = torch.arange(14).reshape(2, 7) % 99
-    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-
-    def of(model: Any, config: Any, **kwargs: Any) -> Callable[[], Subject]:  # noqa: ANN401
-        def build() -> Subject:
-            torch.manual_seed(0)
-            module = model(config()).eval()
-            _shake(module)
-            return Subject(_Tensors(module).eval(), (), kwargs)
-
-        return build
-
-    eager = {"attn_implementation": "eager"}
-    text = {"input_ids": tokens}
-    cached = {**text, "use_cache": False}
     return {
-        "hf_bert": of(t.BertModel, lambda: t.BertConfig(**small), **text),
-        "hf_distilbert": of(
-            t.DistilBertModel,
-            lambda: t.DistilBertConfig(vocab_size=99, dim=32, n_layers=2, n_heads=4, hidden_dim=48),
-            **text,
-        ),
-        "hf_vit": of(t.ViTModel, lambda: t.ViTConfig(**small, **image), pixel_values=pixels),
-        "hf_dinov2": of(
-            t.Dinov2Model, lambda: t.Dinov2Config(**small, **image), pixel_values=pixels
-        ),
-        "hf_t5": of(
-            t.T5EncoderModel,
-            lambda: t.T5Config(
-                vocab_size=99, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4
-            ),
-            **text,
-        ),
-        "hf_llama": of(
-            t.LlamaModel, lambda: t.LlamaConfig(**small, num_key_value_heads=2, **eager), **cached
-        ),
-        "hf_gemma": of(
-            t.GemmaModel,
-            lambda: t.GemmaConfig(**small, num_key_value_heads=2, head_dim=8, **eager),
-            **cached,
-        ),
-        "hf_qwen3": of(
-            t.Qwen3Model,
-            lambda: t.Qwen3Config(**small, num_key_value_heads=2, head_dim=8, **eager),
-            **cached,
-        ),
-        "hf_gpt2": of(
-            t.GPT2Model,
-            lambda: t.GPT2Config(vocab_size=99, n_embd=32, n_layer=2, n_head=4, n_positions=32),
-            **cached,
-        ),
-        "hf_convnext": of(
-            t.ConvNextModel,
-            lambda: t.ConvNextConfig(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 2, 1]),
-            pixel_values=pixels,
-        ),
-        "hf_convnextv2": of(
-            t.ConvNextV2Model,
-            lambda: t.ConvNextV2Config(hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 2, 1]),
-            pixel_values=pixels,
-        ),
-        "hf_swin": of(
-            t.SwinModel,
-            lambda: t.SwinConfig(
-                image_size=32,
-                patch_size=2,
-                embed_dim=8,
-                depths=[1, 2],
-                num_heads=[2, 4],
-                window_size=4,
-            ),
-            pixel_values=pixels,
-        ),
-        "hf_resnet": of(
-            t.ResNetModel,
-            lambda: t.ResNetConfig(
-                embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="basic"
-            ),
-            pixel_values=pixels,
-        ),
-        "hf_wav2vec2": of(
-            t.Wav2Vec2Model,
-            lambda: t.Wav2Vec2Config(
-                **{**small, "vocab_size": 32},
-                conv_dim=(16, 16),
-                conv_stride=(5, 2),
-                conv_kernel=(10, 3),
-                num_conv_pos_embeddings=16,
-                num_conv_pos_embedding_groups=4,
-                num_feat_extract_layers=2,
-            ),
-            input_values=torch.randn(2, 400, generator=torch.Generator().manual_seed(0)),
-        ),
-        "hf_whisper": of(
-            lambda config: t.WhisperModel(config).encoder,
-            lambda: t.WhisperConfig(
-                vocab_size=99,
-                num_mel_bins=8,
-                d_model=32,
-                encoder_layers=2,
-                encoder_attention_heads=4,
-                encoder_ffn_dim=48,
-                decoder_layers=1,
-                decoder_attention_heads=4,
-                decoder_ffn_dim=48,
-                max_source_positions=16,
-                pad_token_id=0,
-            ),
-            input_features=torch.randn(2, 8, 32, generator=torch.Generator().manual_seed(0)),
-        ),
+        name: partial(_of_transformers, transformers, *each) for name, each in _NETWORKS.items()
     }
+
+
+def _of_transformers(
+    package: Any,  # noqa: ANN401  # a module without types
+    stem: str,
+    kind: str,
+    config: Mapping[str, Any],
+    given: str,
+) -> Subject:
+    """A network of random weights; of Whisper, which takes both ends, the encoder."""
+    torch.manual_seed(0)
+    module = getattr(package, f"{stem}{kind}")(getattr(package, f"{stem}Config")(**config))
+    module = (module.encoder if stem == "Whisper" else module).eval()
+    _shake(module)
+    return Subject(_Tensors(module).eval(), (), _given(given))
+
+
+def _given(kind: str) -> dict[str, Any]:
+    """Arguments of a network, two of each."""
+    source = torch.Generator().manual_seed(0)
+    if kind == "pixels":
+        return {"pixel_values": torch.randn(2, 3, 32, 32, generator=source)}
+    if kind == "wave":
+        return {"input_values": torch.randn(2, 400, generator=source)}
+    if kind == "features":
+        return {"input_features": torch.randn(2, 8, 32, generator=source)}
+    text = {"input_ids": torch.arange(14).reshape(2, 7) % 99}
+    return {**text, "use_cache": False} if kind == "uncached" else text
 
 
 class _Tensors(nn.Module):

@@ -33,6 +33,17 @@ def model_argument(command: Command) -> Command:
     return click.argument("model", type=click.Path(path_type=Path))(command)
 
 
+def threads_option(command: Command) -> Command:
+    """How many threads a run may take."""
+    return click.option(
+        "--threads",
+        type=click.IntRange(1, 1024),
+        default=1,
+        show_default=True,
+        help="Threads that a run may take.",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     """Where to write the result as JSON."""
     return click.option(

@@ -8,7 +8,14 @@ import click
 
 from normonnx.cli.html import check_html, html_option, write_html
 from normonnx.cli.judging import backend_option, input_files, input_options, resource_options
-from normonnx.cli.options import check_json, examples, json_option, model_argument, report
+from normonnx.cli.options import (
+    check_json,
+    examples,
+    json_option,
+    model_argument,
+    report,
+    threads_option,
+)
 from normonnx.core.errors import ExitCode
 
 
@@ -31,13 +38,7 @@ from normonnx.core.errors import ExitCode
     help="Also run this model, in turns, and say how many times as fast MODEL is.",
 )
 @backend_option(default=("ort:cpu",))
-@click.option(
-    "--threads",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Threads that a run may take.",
-)
+@threads_option
 @click.option(
     "--batch",
     type=click.IntRange(min=1),

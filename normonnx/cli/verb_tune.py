@@ -9,7 +9,14 @@ import click
 
 from normonnx.cli.completion import completing, target_names
 from normonnx.cli.judging import shape_option
-from normonnx.cli.options import check_json, examples, json_option, model_argument, report
+from normonnx.cli.options import (
+    check_json,
+    examples,
+    json_option,
+    model_argument,
+    report,
+    threads_option,
+)
 from normonnx.core.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -41,13 +48,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long to time all forms of one use.",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Threads that a run may take.",
-)
+@threads_option
 @click.option(
     "-o",
     "--output",

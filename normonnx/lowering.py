@@ -42,8 +42,8 @@ class Lowered:
     Attributes:
         applied: Those that were written in another form.
         refused: Those that can't be, and why.
-        nodes: Names of the nodes that normalizations were made of; a scale and shift among them is
-            none that was left behind.
+        nodes: Names of the nodes that normalizations were made of, and are; a scale and shift among
+            them is none that was left behind.
     """
 
     applied: tuple[Event, ...]
@@ -74,11 +74,19 @@ def lower(  # noqa: PLR0913
         return Lowered((), (), frozenset())
     findings = find(model, keep_inputs)
     forms = Forms(model, wanted, limit, findings.ranks)
+    before = _nodes(model)
     applied, refused = emit(model, findings, keep=keep, observer=observer, writer=forms)
     measuring = [found for found in findings.norms if not found.fixed]
     nodes = {label(node) for found in measuring for node in found.region.nodes}
+    if applied:
+        nodes |= {label(node) for key, node in _nodes(model).items() if key not in before}
     told = tuple(event for event in refused if event.rule == RULE)
     return Lowered(applied, told, frozenset(nodes))
+
+
+def _nodes(model: ir.Model) -> dict[int, ir.Node]:
+    """All nodes by their ids, which no later node has while this is held."""
+    return {id(node): node for graph in walk.all_graphs(model) for node in graph}
 
 
 def _may_normalize(model: ir.Model) -> bool:

@@ -20,7 +20,7 @@ from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.kernels import Kernels
 from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
-from normonnx.fold.rules import rewrite
+from normonnx.fold.rules import begin, rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
 from normonnx.lower import hints, opsets, stored
@@ -224,11 +224,13 @@ def _in_forms(
         done += lowered(opset).applied  # what the lower opset lacks is taken apart before
     done += _moved(work, options, observer).applied
     folds = options.passes is None or any(name in passes for name in PASSES if name != "lower")
+    if "fold-affine" in passes:
+        done += begin(work, observer=observer, **keep).applied
     for _ in range(_ROUNDS):
         formed = lowered(None)
         folded = _folded(work, options, observer) if folds else Rewrites((), ())
         done += [*formed.applied, *folded.applied]
-        if not formed.applied and not folded.applied:
+        if not folded.applied:
             break
     hints.record(work, TARGETS[options.target])
     left = tuple(event for event in folded.refused if event.node not in formed.nodes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -22,6 +23,8 @@ from normonnx.graph.walk import label
 logger = logging.getLogger(__name__)
 
 RULE = "fold-affine"
+_FIRST: Final = ("BatchNormalization",)
+_LINEAR: Final = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 Observer = Callable[[Event], None]
 Rule = Callable[[Surroundings, ir.Node], Plan | Refusal | None]
 _Ask = Callable[[Planner, ir.Node], Plan | Refusal | None]
@@ -96,6 +99,27 @@ def fold_with(
             pass
         if not work.swept_down():
             return work.folding()
+
+
+def fold_at_once(applier: Applier, observer: Observer | None = None) -> Folding:
+    """Fold each BatchNormalization right behind a Conv, Gemm or MatMul, and nothing else.
+
+    Neither is a part of another normalization, so this may come ahead of looking for those, which
+    has less to look at then. One that another affine follows waits to be folded together with it.
+    """
+    work = _Work(applier.surroundings, applier, _FIRST, observer)
+    work.swept_up(_is_between)
+    return Folding(tuple(work.applied), (), tuple(work.folded))
+
+
+def _is_between(planner: Planner, node: ir.Node) -> bool:
+    """Whether a node stands behind a linear operator, and no affine behind it."""
+    producer = None if node.inputs[0] is None else node.inputs[0].producer()
+    return (
+        producer is not None
+        and producer.op_type in _LINEAR
+        and not any(planner.is_affine(use.node) for use in node.outputs[0].uses())
+    )
 
 
 def apply_rule(
@@ -184,21 +208,29 @@ class _Work:
     planner: Planner | None = None  # of the model as it is now
     graphs: list[ir.Graph] | None = None
 
-    def swept_up(self) -> bool:
+    def swept_up(self, where: Callable[[Planner, ir.Node], bool] | None = None) -> bool:
         """Go once over all nodes, last first, so that a chain is met at its end."""
         self.refusals.clear()
-        return self._swept(Planner.plan_up, backwards=True)
+        return self._swept(Planner.plan_up, backwards=True, where=where)
 
     def swept_down(self) -> bool:
         """Go once over all nodes, first first, so that a chain is met at its start."""
         return self._swept(Planner.plan_down, backwards=False)
 
-    def _swept(self, ask: _Ask, *, backwards: bool) -> bool:
+    def _swept(
+        self,
+        ask: _Ask,
+        *,
+        backwards: bool,
+        where: Callable[[Planner, ir.Node], bool] | None = None,
+    ) -> bool:
         before = len(self.applied)
         for node in _nodes(self._all_graphs(), backwards=backwards):
             if not self._is_asked_about(node):
                 continue
             self.planner = self.planner or Planner(self.surroundings)
+            if where is not None and not where(self.planner, node):
+                continue
             try:
                 found = ask(self.planner, node)
             except ILL_FORMED as error:

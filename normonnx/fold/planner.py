@@ -174,6 +174,10 @@ class Planner:
             return Refusal(f"{described(node)} {where} it can't take a scale and shift", quiet=True)
         return handler(self, node, index, affine)
 
+    def is_affine(self, node: ir.Node) -> bool:
+        """Whether a node applies a constant per-channel affine."""
+        return isinstance(self._source_of(node), Source)
+
     def _source_of(self, node: ir.Node) -> Source | Refusal | None:
         """The affine that a node computes, worked out once."""
         if id(node) not in self._sources:

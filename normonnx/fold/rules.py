@@ -29,6 +29,7 @@ from normonnx.fold.passes import (
     Rule,
     applier_of,
     apply_rule,
+    fold_at_once,
     fold_with,
 )
 from normonnx.fold.plan import Plan, Refusal
@@ -98,6 +99,18 @@ def rewrite(  # noqa: PLR0913
         done = _then(done, _both(found, _about_affines(merged, found)))
         if not merged.applied:
             return done
+
+
+def begin(
+    model: ir.Model,
+    *,
+    keep: Collection[str] = (),
+    keep_inputs: Collection[str] = (),
+    observer: Observer | None = None,
+) -> Folding:
+    """`fold_at_once` on a model; arguments are as for `rewrite`."""
+    with np.errstate(all="ignore"):
+        return fold_at_once(applier_of(model, keep, keep_inputs), observer)
 
 
 def _about_affines(merged: Folding, folding: Folding) -> Folding:

@@ -141,7 +141,7 @@ def response(fact: Combination, response: Response, lengths: Lengths) -> Outcome
     spatial = Place(lengths, statistic.over)
     if statistic.power != SQUARE or statistic.centered or not is_sum(statistic, spatial):
         return Missing("its sizes are no norms over all positions")
-    if not spatial.is_over(others):
+    if statistic.over != atoms_of(spatial.frame, others):  # which may be one position
         return Missing("its sizes are not over all positions")
     linear = fact.cm.is_number(0.0) and fact.c0.is_number(0.0)
     if not fact.skip or not linear or fact.least is not None:

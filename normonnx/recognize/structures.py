@@ -42,11 +42,17 @@ class Structures:
         return self._known[id(found)][1]
 
     def _described(self, found: Found) -> Structure | None:
-        if any(each.value is not None for each in found.arguments):
-            return None  # compared with the numbers that are given
+        given: dict[int, int] = {}  # arguments by the value that they are, which they are compared to
         places = {id(found.root): 0}
         inside = {id(node) for node in found.region.nodes}
         parts: list[object] = []
+        for number, argument in enumerate(found.arguments):
+            if argument.value is not None:
+                held = self._constant_of(argument.value)
+                if held is None:
+                    return None
+                given.setdefault(id(argument.value), number)
+                parts += number, _kind_of(held), given[id(argument.value)], argument.shape
         ends = [*sorted(found.extras), -1]
         waiting: list[ir.Value | None] = [found.extras.get(end, found.output) for end in ends]
         parts += ends
@@ -62,7 +68,7 @@ class Structures:
             if array is not None:
                 if node is not None and node.op_type != "Constant":
                     return None
-                parts += _kind_of(array), node is None
+                parts += _kind_of(array), node is None, given.get(id(value))
             elif node is None or id(node) not in inside:
                 return None
             else:

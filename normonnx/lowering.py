@@ -122,6 +122,7 @@ class Forms:
         self._alike: dict[tuple[object, ...], Choice] = {}
         self._spellings: dict[int, Spelling] = {}
         self._keys: dict[int, tuple[object, ...]] = {}
+        self._kinds_known: dict[int, tuple[object, ...]] = {}
         self._graphs: dict[tuple[object, ...], Placed] = {}
         self._templates: dict[tuple[object, ...], Placed] = {}
 
@@ -240,7 +241,7 @@ class Forms:
         structure = self._structures.of(found)
         if structure is None:
             return self._stands(found, self._template(found, form, outputs), weaker)
-        key = (structure, known.strictly, form.name, outputs, *self._key(found), _kinds(found))
+        key = (structure, known.strictly, form.name, outputs, *self._key(found), self._kinds(found))
         if key not in self._fitting:
             template = self._template(found, form, outputs)
             self._fitting[key] = self._stands(found, template, weaker)
@@ -265,7 +266,7 @@ class Forms:
 
     def _template(self, found: Found, form: Form, outputs: int) -> Placed:
         """A form as it is written for any parameters of this kind: its constants may be others'."""
-        return self._written(self._templates, found, form, outputs, _kinds(found))
+        return self._written(self._templates, found, form, outputs, self._kinds(found))
 
     def _made(self, found: Found, form: Form, outputs: int) -> Placed:
         if len(self._graphs) >= _REMEMBERED:
@@ -294,6 +295,11 @@ class Forms:
         if id(found) not in self._keys:
             self._keys[id(found)] = _key(found.call)
         return self._keys[id(found)]
+
+    def _kinds(self, found: Found) -> tuple[object, ...]:
+        if id(found) not in self._kinds_known:
+            self._kinds_known[id(found)] = _kinds(found)
+        return self._kinds_known[id(found)]
 
 
 def _arrays(call: NormCall) -> list[npt.NDArray[Any]]:

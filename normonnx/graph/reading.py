@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import mmap
 import os
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import BinaryIO, Final
 
 import onnx
 import onnx_ir as ir
@@ -38,6 +40,7 @@ _SOURCE = "normonnx.source"  # key in model.meta: the files a model was loaded f
 _EXTERNAL = onnx.TensorProto.EXTERNAL
 _METADATA = 14  # number of the field metadata_props of ModelProto
 _TOKEN_LENGTH = 24  # bytes
+_SEARCHED: Final = 1 << 26  # bytes; many nodes take longer to skip than as many bytes to search
 _MAP_FROM = 1 << 16  # bytes; a smaller data file is read: a map holds one of few file descriptors
 
 
@@ -83,13 +86,19 @@ def source_files(model: ir.Model) -> tuple[Path, ...]:
     return found if isinstance(found, tuple) else ()
 
 
-def data_locations(path: Path) -> set[str]:
+def data_locations(path: Path, *, naming: str = "") -> set[str]:
     """Names of the external data files that the model at `path` refers to.
+
+    Args:
+        path: The file; a damaged one that names no file has none.
+        naming: A part of the names that are asked for.
 
     Raises:
         InvalidModelError: The file is no ONNX model.
     """
     with path.open("rb") as file:
+        if not (_may_hold(file, b"location") and _may_hold(file, os.fsencode(naming))):
+            return set()
         proto, _ = _skeleton(wire.FileWindow(file.fileno()), str(path), b"")
     return {
         entry.value
@@ -98,6 +107,15 @@ def data_locations(path: Path) -> set[str]:
         for entry in tensor.external_data
         if entry.key == "location"
     }
+
+
+def _may_hold(file: BinaryIO, text: bytes) -> bool:
+    """Whether a file holds bytes; True where it is too long to look."""
+    size = os.fstat(file.fileno()).st_size
+    if not 0 < size < _SEARCHED:
+        return size > 0
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        return held.find(text) >= 0
 
 
 def metadata_of(path: str | os.PathLike[str]) -> dict[str, str]:

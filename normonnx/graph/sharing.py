@@ -106,7 +106,7 @@ def check_free(out: Path, sources: Collection[Path]) -> None:
         if other.name == out.name or not other.is_file():
             continue
         try:
-            locations = reading.data_locations(other)
+            locations = reading.data_locations(other, naming=out.name)
         except (NormonnxError, OSError):
             continue
         if any(os.path.normpath(location) == out.name for location in locations):

@@ -12,7 +12,7 @@ from normonnx.catalogue.lp_norm import SQUARES_VANISH
 from normonnx.catalogue.norm import Number
 from normonnx.graph.lengths import Lengths
 from normonnx.recognize.facts import SQUARE, ZERO, Combination, Damping, Response, Spread, Statistic
-from normonnx.recognize.frames import whole
+from normonnx.recognize.frames import atoms_of, whole
 from normonnx.recognize.places import Place
 from normonnx.recognize.readings import (
     Missing,

@@ -42,7 +42,7 @@ class Structures:
         return self._known[id(found)][1]
 
     def _described(self, found: Found) -> Structure | None:
-        given: dict[int, int] = {}  # arguments by the value that they are, which they are compared to
+        given: dict[int, int] = {}  # arguments, by the values that they are
         places = {id(found.root): 0}
         inside = {id(node) for node in found.region.nodes}
         parts: list[object] = []

@@ -371,6 +371,12 @@ FOUND = [
         id="GlobalResponseNorm of unknown size",
     ),
     pytest.param(
+        chain(RESPONSE, "g (float[N,4,1,1] x) => (float[N,4,1,1] y)"),
+        17,
+        "GlobalResponseNorm scale axis=-3 epsilon=0.1",
+        id="GlobalResponseNorm of one position",
+    ),
+    pytest.param(
         chain(
             LENGTH,
             "g (float[N,4,6] x) => (float[N,24] y)",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from normonnx.catalogue.norm import DOUBLE
 from normonnx.core.dtypes import is_narrow
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from normonnx.catalogue.call import NormCall
 
 Condition = Callable[["NormCall"], "str | None"]
+LONGEST_FILLER: Final = 1 << 20  # ones and zeros that an operator asks for: 4 MiB in a file
 
 
 def every(*conditions: Condition) -> Condition:
@@ -42,6 +44,15 @@ def knows_all_but_batch(call: NormCall) -> str | None:
     """All sizes but the first are numbers."""
     unknown = [axis for axis, dim in enumerate(call.shape) if axis and not isinstance(dim, int)]
     return f"the size of axis {unknown[0]} is not known" if unknown else None
+
+
+def has_short_rows(call: NormCall) -> str | None:
+    """All that is normalized together is known and short: there is a constant as long as that."""
+    unknown = knows_all_but_batch(call)
+    if unknown is not None:
+        return unknown
+    length = math.prod(dim for dim in call.shape[1:] if isinstance(dim, int))
+    return None if length <= LONGEST_FILLER else f"it would take a constant of {length:,} numbers"
 
 
 def rank_of(least: int, most: int | None = None) -> Condition:

@@ -237,7 +237,7 @@ GROUP_NORM: Final = Norm(
             "Reshape-LayerNorm-Reshape-Mul-Add",
             _layer,
             since=17,
-            requires=conditions.knows_all_but_batch,
+            requires=conditions.has_short_rows,
             operators=("LayerNormalization",),
         ),
         Form("chain", _chain),

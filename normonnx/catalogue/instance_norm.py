@@ -137,7 +137,7 @@ INSTANCE_NORM: Final = Norm(
             "Reshape-LayerNorm-Reshape-Mul-Add",
             _layer_norm,
             since=17,
-            requires=conditions.knows_all_but_batch,
+            requires=conditions.has_short_rows,
             operators=("LayerNormalization",),
         ),
         Form(

@@ -133,8 +133,10 @@ def _instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Va
 
 def _knows_rows(call: NormCall) -> str | None:
     before = call.shape[: cast("int", call.attributes["axis"]) % len(call.shape)]
-    known = before and steps.product(before) is not None
-    return None if known else "the number of rows is not known"
+    rows = steps.product(before) if before else None
+    if rows is None:
+        return "the number of rows is not known"
+    return None if rows <= conditions.LONGEST_FILLER else f"it would take {rows:,} ones"
 
 
 def check(call: NormCall) -> None:

@@ -114,12 +114,11 @@ def fold_at_once(applier: Applier, observer: Observer | None = None) -> Folding:
 
 def _is_between(planner: Planner, node: ir.Node) -> bool:
     """Whether a node stands behind a linear operator, and no affine behind it."""
-    producer = None if node.inputs[0] is None else node.inputs[0].producer()
-    return (
-        producer is not None
-        and producer.op_type in _LINEAR
-        and not any(planner.is_affine(use.node) for use in node.outputs[0].uses())
-    )
+    source = node.inputs[0] if node.inputs else None
+    producer = None if source is None else source.producer()
+    if producer is None or producer.op_type not in _LINEAR:
+        return False
+    return not any(planner.is_affine(use.node) for value in node.outputs for use in value.uses())
 
 
 def apply_rule(

@@ -25,6 +25,14 @@ _ELEMENT_TYPES = frozenset(ir.DataType)
 _LARGEST_RANK = 64  # numpy's
 _MOST_ELEMENTS = 1 << 59  # of 16 bytes: what a 64-bit size can count
 _BITS_OF_A_BYTE = 8
+_TYPED_FIELDS = (
+    "float_data",
+    "double_data",
+    "int32_data",
+    "int64_data",
+    "uint64_data",
+    "string_data",
+)
 _DEEPEST = 33  # graphs; protobuf nests 100 messages, three for each
 
 Kind = tuple[ir.DataType, tuple[int, ...]]
@@ -143,6 +151,13 @@ def check_tensor(name: str, tensor: onnx.TensorProto) -> None:
 def _check_typed_fields(name: str, tensor: onnx.TensorProto, dtype: ir.DataType) -> None:
     field = onnx.helper.tensor_dtype_to_field(tensor.data_type)
     found = len(getattr(tensor, field))
+    for other in _TYPED_FIELDS:
+        if other != field and len(getattr(tensor, other)):
+            message = (
+                f"{name}: tensor {tensor.name!r} of type {dtype} holds entries in {other}, not in "
+                f"{field} alone; export it again"
+            )
+            raise InvalidModelError(message)
     shape = tuple(tensor.dims)
     expected = math.prod(shape)
     if dtype in (ir.DataType.COMPLEX64, ir.DataType.COMPLEX128):

@@ -6,6 +6,7 @@ leaves without a reader is removed; what had no reader before is not touched.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -13,6 +14,7 @@ import onnx_ir as ir
 
 from normonnx.graph import tensors, walk
 
+_NUMBERED = re.compile(r"_folded(_\d+)?$")
 _INPUTS_ARE_DEFAULTS = 4  # first IR version whose initializers need not be graph inputs
 
 Operand = ir.Value | tuple[tensors.StreamedTensor, str]
@@ -30,6 +32,7 @@ class Editor:
         self._model = model
         self._kept = frozenset(kept)
         self._names = _all_names(model)
+        self._taken: dict[str, int] = {}  # of a name, how many numbers are taken
         self._to_name: list[tuple[ir.Value, str]] = []
         self._function_graphs = {id(f.graph) for f in model.functions.values()}
         self._maybe_unread: dict[int, ir.Value] = {}
@@ -321,10 +324,12 @@ class Editor:
         return id(graph) not in self._function_graphs
 
     def _unique(self, name: str) -> str:
-        found, number = name, 0
+        number = self._taken.get(name, 0)
+        found = _numbered(name, number)
         while self._names[found]:
             number += 1
-            found = f"{name}_folded" if number == 1 else f"{name}_folded_{number}"
+            found = _numbered(name, number)
+        self._taken[name] = number
         self._names[found] += 1
         return found
 
@@ -332,6 +337,8 @@ class Editor:
         """Let the name of a value be given again."""
         if value.name:
             self._names[value.name] -= 1
+            self._taken.pop(_NUMBERED.sub("", value.name), None)
+            self._taken.pop(value.name, None)
 
     def _drop_unread(self, values: Sequence[ir.Value | None]) -> None:
         """Remove what nothing reads any more, and what only that read."""
@@ -392,6 +399,11 @@ def _released(node: ir.Node) -> list[ir.Value | None]:
             for index in range(len(inner.inputs)):
                 inner.replace_input_with(index, None)
     return released
+
+
+def _numbered(name: str, number: int) -> str:
+    """The name itself, NAME_folded, NAME_folded_2 and so on."""
+    return name if not number else f"{name}_folded" if number == 1 else f"{name}_folded_{number}"
 
 
 def _all_names(model: ir.Model) -> Counter[str]:

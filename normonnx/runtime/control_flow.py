@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _ENDLESS = 1 << 63
 _UNBATCHED = 9  # Scan 8 had a batch dimension and lengths of its own
+_ROUND = 4  # nodes that take as long as the round itself
 _PATIENCE = 100_000  # nodes in the rounds of loops; one that only its condition ends may never end
 
 
@@ -54,7 +55,7 @@ def _loop(
     scanned: list[list[Any]] = [[] for _ in range(len(body.outputs) - 1 - len(carried))]
     iteration = 0
     while condition and iteration < trips:
-        runner.looped += len(body)
+        runner.looped += len(body) + _ROUND
         if runner.looped > _PATIENCE:
             message = (
                 f"the oracle gave up on Loop {node.name!r} after {iteration} rounds; "

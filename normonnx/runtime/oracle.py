@@ -54,6 +54,11 @@ _STEERING: Final[Mapping[str, frozenset[int]]] = {
 
 
 # Operators whose constants are weights, whatever their size.
+_DECLARABLE: Final[Mapping[str, str]] = {
+    "f": "fractions",
+    **dict.fromkeys("biu", "whole numbers"),
+    **dict.fromkeys("OSU", "strings"),
+}
 _LEARNED: Final = frozenset(
     {
         "BatchNormalization",
@@ -141,8 +146,29 @@ def _evaluated(run: _Run, feeds: Mapping[str, Any], keep: Collection[str]) -> di
             raise InvalidModelError(message)
     kept = [v for node in model.graph for v in node.outputs if v.name in keep]
     found = run.graph(model.graph, scope, [*model.graph.outputs, *kept])
+    for value, result in zip(model.graph.outputs, found, strict=False):
+        _check_declared(value, result)
     names = [v.name or "" for v in (*model.graph.outputs, *kept)]
     return dict(zip(names, found, strict=True))
+
+
+def _check_declared(value: ir.Value, result: Any) -> None:  # noqa: ANN401
+    """Refuse an output that is declared to hold whole numbers and holds others, or likewise.
+
+    Raises:
+        InvalidModelError: No runtime loads such a model.
+    """
+    kind = getattr(getattr(result, "dtype", None), "kind", None)
+    if kind not in _DECLARABLE or value.dtype is None or value.dtype is ir.DataType.UNDEFINED:
+        return
+    declared = np.dtype(value.dtype.numpy())
+    wanted = "f" if is_float(declared) else declared.kind
+    if _DECLARABLE.get(wanted) not in (None, _DECLARABLE[kind]):
+        message = (
+            f"output {value.name!r} is declared {value.dtype}, and what is computed holds "
+            f"{_DECLARABLE[kind]}; export the model again"
+        )
+        raise InvalidModelError(message)
 
 
 class _Run:
@@ -255,7 +281,7 @@ class _Run:
             TypeError,
             KeyError,
             AttributeError,
-            ZeroDivisionError,
+            ArithmeticError,
         ) as error:
             shapes = [
                 list(np.shape(x)) for x in inputs if x is not None and not isinstance(x, list)

@@ -20,7 +20,7 @@ from normonnx.runtime.invocation import Array, Inputs, Invocation
 
 _ITEM: Final = 8  # bytes; everything is as wide as float64 here
 _SMALL: Final = 1 << 26  # bytes; what is smaller needs no question
-_SHARE: Final = 8  # a kernel holds a few values of that size at once
+_SHARE: Final = 16  # an evaluation and what judges it hold a few values of that size at once
 _LARGEST: Final = 16 << 30  # bytes, on any machine
 Shape = list[Any]  # of int
 
@@ -82,7 +82,7 @@ def _numbers(array: Array) -> list[int]:
 
 
 def _broadcast(_call: Invocation, inputs: Inputs) -> Shape:
-    shapes = [np.shape(each) for each in inputs if each is not None]
+    shapes = {np.shape(each) for each in inputs if each is not None}
     rank = max(map(len, shapes), default=0)
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return [max(lengths) for lengths in zip(*padded, strict=True)]

@@ -248,10 +248,13 @@ def _draw(
         )
         raise UsageError(message)
     dtype = np.dtype(value.dtype.numpy())
-    if math.prod(shape) * _DRAWN > allowed():
+    size = (
+        math.prod(length or 1 for length in shape) * _DRAWN
+    )  # numpy has a bound for those as well
+    if size > allowed():
         message = (
             f"inputs can't be drawn for {value.name!r}: its shape {list(shape)} would take "
-            f"{math.prod(shape) * _DRAWN / 2**30:.3g} GiB of memory; give a smaller one with "
+            f"{size / 2**30:.3g} GiB of memory; give a smaller one with "
             f"--shape {value.name}=D,D,..."
         )
         raise UsageError(message)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from normonnx.core.distances import SQUARED
 from normonnx.core.dtypes import is_float, smallest_normal, unit_roundoff
 from normonnx.core.verdicts import Statistics
 from normonnx.runtime.invocation import Array
@@ -57,11 +58,15 @@ def _cosine_distance(ours: Array, theirs: Array) -> float:
     sizes = _length(ours), _length(theirs)
     if not all(sizes):
         return 0.0 if sizes[0] == sizes[1] else 1.0
-    return float(np.sum(np.square(ours / sizes[0] - theirs / sizes[1])) / 2)
+    apart = ours / sizes[0]
+    apart -= theirs / sizes[1]
+    return float(np.sum(np.square(apart, out=apart)) / 2)
 
 
 def _length(vector: Array) -> float:
     top = float(np.max(np.abs(vector)))
+    if 1 / SQUARED < top < SQUARED:
+        return float(np.linalg.norm(vector))
     return top * float(np.linalg.norm(vector / top)) if top else 0.0
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from normonnx.graph.constants import LARGEST_COMPUTED
 from normonnx.lower.crossing import Crossing, RefusalError, Table, Written
 
 
@@ -208,10 +211,24 @@ def _reshape_without_zeros(at: Crossing) -> Written | None:
     return at.again(drop=["allowzero"])
 
 
+def _holdable(shape: Sequence[int]) -> tuple[int, ...]:
+    """A shape that a constant may have.
+
+    Raises:
+        RefusalError: It has a negative length, or a constant of that shape would be too large.
+    """
+    if min(shape, default=0) < 0:
+        message = f"its shape {list(shape)} has a negative length"
+        raise RefusalError(message)
+    if math.prod(length or 1 for length in shape) > LARGEST_COMPUTED:
+        message = f"a constant of its shape {list(shape)} would be too large to be held"
+        raise RefusalError(message)
+    return tuple(shape)
+
+
 def _expand_down(at: Crossing) -> Written | None:
     """Times ones of that shape."""
-    shape = at.ints(1, "shape")
-    ones = np.ones(shape or (), at.known_dtype().numpy())
+    ones = np.ones(_holdable(at.ints(1, "shape") or ()), at.known_dtype().numpy())
     return [at.op("Mul", at.input(0), at.op.constant(ones))]
 
 
@@ -222,7 +239,7 @@ def _constant_of_shape_down(at: Crossing) -> Written | None:
     shape = at.asked.array(at.input(0))
     if shape is None:
         return [at.op("Expand", at.op.constant(np.asarray(number)), at.input(0))]
-    full = np.full([int(dim) for dim in shape], number)
+    full = np.full(_holdable([int(dim) for dim in shape]), number)
     return [at.op("Identity", at.op.constant(full))]
 
 

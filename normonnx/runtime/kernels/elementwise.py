@@ -31,6 +31,19 @@ def _binary(function: Callable[[Any, Any], Any]) -> Kernel:
     return kernel
 
 
+def _variadic(function: Callable[[Any, Any], Any]) -> Kernel:
+    """Of one input or more, from the first to the last."""
+
+    def kernel(_call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
+        return (np.asarray(functools.reduce(function, inputs)),)
+
+    return kernel
+
+
+def _mean(_call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
+    return (np.asarray(functools.reduce(np.add, inputs) / len(inputs)),)
+
+
 def _divide(a: Array, b: Array) -> Array:
     if a.dtype.kind == "f":
         return np.asarray(np.divide(a, b))
@@ -188,6 +201,9 @@ ELEMENTWISE: dict[str, Kernel] = {
     "LeakyRelu": leaky_relu,
     "Log": _unary(np.log),
     "LogSoftmax": log_softmax,
+    "Max": _variadic(np.maximum),
+    "Mean": _mean,
+    "Min": _variadic(np.minimum),
     "Mul": _binary(np.multiply),
     "Neg": _unary(np.negative),
     "PRelu": prelu,
@@ -205,5 +221,6 @@ ELEMENTWISE: dict[str, Kernel] = {
     "Softplus": _unary(lambda x: np.logaddexp(x, 0)),
     "Sqrt": _unary(np.sqrt),
     "Sub": _binary(np.subtract),
+    "Sum": _variadic(np.add),
     "Tanh": _unary(np.tanh),
 }

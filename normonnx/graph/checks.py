@@ -154,8 +154,8 @@ def _check_typed_fields(name: str, tensor: onnx.TensorProto, dtype: ir.DataType)
     for other in _TYPED_FIELDS:
         if other != field and len(getattr(tensor, other)):
             message = (
-                f"{name}: tensor {tensor.name!r} of type {dtype} holds entries in {other}, not in "
-                f"{field} alone; export it again"
+                f"{name}: tensor {tensor.name!r} of type {dtype} holds entries in {other}, "
+                f"expected them in {field} alone; export it again"
             )
             raise InvalidModelError(message)
     shape = tuple(tensor.dims)

@@ -51,7 +51,8 @@ class Judgement:
 def absolute_difference(found: Array, truth: Array) -> Array:
     """|found - truth| in float64; integers are subtracted first, exactly and without wrapping."""
     if found.dtype.kind not in "iu" or found.dtype != truth.dtype:
-        return np.asarray(np.abs(found.astype(np.float64) - truth.astype(np.float64)))
+        ours, theirs = (each.astype(np.float64, copy=False) for each in (found, truth))
+        return np.asarray(np.abs(ours - theirs))
     unsigned = np.dtype(f"uint{8 * found.dtype.itemsize}")
     larger = np.maximum(found, truth).astype(unsigned)
     return np.asarray(larger - np.minimum(found, truth).astype(unsigned), np.float64)

@@ -33,24 +33,29 @@ def statistics(found: Array, truth: Array, dtype: np.dtype[Any]) -> Statistics |
         return None
     if not is_float(found.dtype) and found.dtype.kind not in "biu":
         return None
-    ours, theirs = found.astype(np.float64).reshape(-1), truth.astype(np.float64).reshape(-1)
-    both = np.isfinite(ours) & np.isfinite(theirs)
+    found, truth = found.reshape(-1), truth.reshape(-1)
+    ours, theirs = found.astype(np.float64, copy=False), truth.astype(np.float64, copy=False)
+    both = np.isfinite(ours)
+    both &= np.isfinite(theirs)
     if not both.any():
         return None
-    ours, theirs = ours[both], theirs[both]
+    if not both.all():  # a selection is a copy
+        found, truth, ours, theirs = (each[both] for each in (found, truth, ours, theirs))
     with np.errstate(all="ignore"):  # what overflows is infinitely far off
-        difference = absolute_difference(found.reshape(-1)[both], truth.reshape(-1)[both])
+        difference = absolute_difference(found, truth)
         return Statistics(
             mean_abs=float(np.mean(difference)),
-            percentiles=_percentiles(difference),
             cosine=_cosine_distance(ours, theirs),
             max_rel=_largest_ratio(difference, np.abs(theirs)),
             ulps=_histogram(difference, theirs, dtype) if is_float(dtype) else {},
+            percentiles=_percentiles(difference),
         )
 
 
 def _percentiles(difference: Array) -> dict[float, float]:
-    return dict(zip(_PERCENT, np.percentile(difference, _PERCENT).tolist(), strict=True))
+    """In the end: it puts the differences in another order."""
+    found = np.percentile(difference, _PERCENT, overwrite_input=True)
+    return dict(zip(_PERCENT, found.tolist(), strict=True))
 
 
 def _cosine_distance(ours: Array, theirs: Array) -> float:
@@ -72,6 +77,8 @@ def _length(vector: Array) -> float:
 
 def _largest_ratio(difference: Array, size: Array) -> float:
     some = size > 0
+    if some.all():
+        return float(np.max(difference / size))
     return float(np.max(difference[some] / size[some])) if some.any() else float("nan")
 
 

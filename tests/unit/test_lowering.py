@@ -271,3 +271,41 @@ def test_what_makes_a_runtime_fuse_is_left(norm: str, opset: int, target: str, b
     assert once.report.verification.passed
     assert sum(event.rule == "lower" for event in once.report.applied) <= 2
     assert normonnx.optimize(once.model, target=target).report.applied == ()
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize("accurate", [False, True])
+@pytest.mark.parametrize(
+    "norm",
+    [
+        "InstanceNormalization(x, s, s)",
+        "GroupNormalization<num_groups = 2>(x, s, s)",
+        "LayerNormalization<axis = -1>(x, w)",
+    ],
+)
+def test_no_constant_is_as_long_as_an_image(norm: str, target: str, *, accurate: bool) -> None:
+    """Forms that ask for as many ones as there are positions, or rows, are for small sizes."""
+    model = ir.from_proto(
+        onnx.parser.parse_model(f"""
+            <ir_version: 10, opset_import: ["": 21]>
+            g (float[1, 4, 60000000, 3000] x) => (float[1, 4, 60000000, 3000] y)
+            <float[4] s = {{1, 2, 3, 4}}, float[1] w = {{3}}> {{ y = {norm} }}""")
+    )
+    lower(model, Wanted(TARGETS[target], accurate=accurate, tables=tables_for(target)))
+    held = [v.const_value for v in model.graph.initializers.values() if v.const_value is not None]
+    assert sum(tensor.nbytes for tensor in held) < 100_000
+
+
+def test_nodes_that_were_written_are_told() -> None:
+    """The scale and shift of a chain belong to it, whether it was found or has just been made."""
+    model = ir.from_proto(
+        onnx.parser.parse_model("""
+            <ir_version: 8, opset_import: ["": 17]>
+            g (float[2, 4] x) => (float[2, 4] y)
+            <float[4] s = {1, 2, 3, 4}, float[4] b = {4, 3, 2, 1}> {
+              [norm] y = LayerNormalization(x, s, b)
+            }""")
+    )
+    done = lower(model, Wanted(TARGETS["portable"], style=Style.PRIMITIVE))
+    assert done.applied
+    assert {node.name or node.outputs[0].name for node in model.graph} <= done.nodes

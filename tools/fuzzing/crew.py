@@ -61,7 +61,7 @@ class Worker:
             spent = _seconds(process.pid) - used
             if spent > HANG or time.monotonic() - began > HANG * _WALL:
                 return self._given_up(f"hang: {self._where()}")
-            if _resident(process.pid) - held > 2 * LARGEST:
+            if _resident(process.pid) - held > LARGEST:
                 return self._given_up(f"memory: {self._where()}")
         line = process.stdout.readline()
         if not line:

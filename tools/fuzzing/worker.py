@@ -20,7 +20,7 @@ from typing import Any, Final
 from tests.fuzz.places import SECRET, clear
 from tools.fuzzing.cases import Case, run
 
-LARGEST: Final = 1 << 30  # bytes of memory beyond what it holds at the start: without bounds
+LARGEST: Final = 2 << 30  # bytes of memory beyond what it holds at the start: without bounds
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES: Final = {
     "os.rename": (0, 1),

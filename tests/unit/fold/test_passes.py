@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from normonnx.fold.passes import FoldAffine
-from normonnx.fold.rules import rewrite
+from normonnx.fold.rules import begin, rewrite
 from tests.rewriting import parsed
 
 TEXT = """g (float[N,3,H] x, float[4,3,1] w) => (float[N,4,H] y) <float[4,3,1] v, NORM4, float k> {
@@ -63,3 +63,26 @@ def test_what_stays_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         assert not FoldAffine()(model).modified
     assert "BatchNormalization bn stays: Relu 'r' before it can't take" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("a = Conv(x, v) y = BN(a)", "Conv"),
+        ("a = Conv(x, v) b = BN(a) y = Relu(b)", "Conv Relu"),
+        ("a = Conv(x, v) b = BN(a) y = Mul(b, k)", "Conv BatchNormalization Mul"),
+        ("a = Conv(x, v) b = Mul(a, k) y = BN(b)", "Conv Mul BatchNormalization"),
+        ("b = BN(z) y = Conv(b, u)", "BatchNormalization Conv"),
+        ("a = Conv(x, v) y = Mul(a, k)", "Conv Mul"),
+    ],
+)
+def test_what_folds_at_once(text: str, left: str) -> None:
+    """A BatchNormalization right behind a linear operator, unless another affine goes along."""
+    proto = parsed(
+        f"g (float[N,3,H] x, float[N,4,H] z) => (float[N,4,H] y) <float[4,3,1] v, float[4,4,1] u, NORM4, float k> {{ {text} }}"
+    )
+    model = ir.from_proto(proto)
+    begin(model)
+    assert " ".join(node.op_type for node in model.graph) == left
+    kept = ir.from_proto(proto)
+    assert not begin(kept, keep=["a", "b", "y"]).applied

@@ -119,6 +119,7 @@ def test_a_model_of_other_domains_needs_no_default_opset() -> None:
         ({"data_type": 8, "dims": [2], "string_data": [b"a"]}, False),
         ({"data_type": 1, "dims": [2], "int64_data": [1, 2]}, False),
         ({"data_type": 10, "dims": [2], "int32_data": [1, 2]}, True),
+        ({"data_type": 1, "dims": [1], "float_data": [1], "int32_data": [1]}, False),
     ],
     ids=str,
 )

@@ -180,6 +180,27 @@ REFUSED = [
         id="LSTM with the batch first",
     ),
     pytest.param(
+        8,
+        7,
+        "g (float[1] x) => (float[] y) <int64[1] s = {10000000000000}> { y = Expand(x, s) }",
+        "would be too large",
+        id="Expand to terabytes",
+    ),
+    pytest.param(
+        8,
+        7,
+        "g (float[1] x) => (float[] y) <int64[2] s = {2, -3}> { y = Expand(x, s) }",
+        "has a negative length",
+        id="Expand to a negative length",
+    ),
+    pytest.param(
+        9,
+        8,
+        "g () => (float[] y) <int64[1] s = {10000000000000}> { y = ConstantOfShape(s) }",
+        "would be too large",
+        id="ConstantOfShape of terabytes",
+    ),
+    pytest.param(
         25,
         24,
         "g (float[1,2,3,8] q, float[1,2,3,8] k, float[1,2,3,8] v) => (float[1,2,3,8] y) { y = Attention<left_window_size=1>(q, k, v) }",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def test_a_loop_stops_when_its_condition_fails() -> None:
 
 def test_a_loop_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """A condition that stays true is an error in the end, not a hang."""
-    monkeypatch.setattr(control_flow, "_PATIENCE", 10)
+    monkeypatch.setattr(control_flow, "_PATIENCE", 10 + 3 * control_flow._ROUND)
     with pytest.raises(UnsupportedOperatorError, match=r"Loop .* after 3 rounds"):
         _run(LOOP, n=np.asarray(1 << 62, np.int64), go=True, x=np.ones(1, np.float32))
 
@@ -223,6 +224,49 @@ def test_ten_terabytes_are_refused_before_they_are_made(body: str) -> None:
     """A result that can't fit into memory is one line, naming the node and what it would take."""
     with pytest.raises(UnsupportedOperatorError, match=r"'huge'.*GiB"):
         _run(body, s=np.asarray([1_300_000, 1_000_000], np.int64))
+
+
+@pytest.mark.parametrize(
+    ("declared", "words"), [("int64", "declared INT64.*fractions"), ("string", "declared STRING")]
+)
+def test_an_output_of_another_kind_than_declared_is_no_model(declared: str, words: str) -> None:
+    """No runtime loads it; judged as whole numbers, any two such outputs would differ."""
+    with pytest.raises(InvalidModelError, match=words):
+        _run(f"g (float[2] x) => ({declared}[2] y) {{ y = Neg(x) }}", x=np.ones(2, np.float32))
+
+
+def test_axes_beyond_any_integer_name_the_node() -> None:
+    """As axes do that are only out of range."""
+    far = 1 << 40
+    with pytest.raises(InvalidModelError, match="'off'"):
+        _run(
+            f"g (float[2] x) => (float[] y) {{ a = Constant<value_ints = [{far}]>() "
+            "[off] y = Unsqueeze(x, a) }",
+            x=np.ones(2, np.float32),
+        )
+
+
+@pytest.mark.parametrize(
+    ("operator", "expected"),
+    [("Sum", [6.0, 9.0]), ("Mean", [2.0, 3.0]), ("Max", [3.0, 5.0]), ("Min", [1.0, 2.0])],
+)
+def test_operators_of_any_number_of_inputs(operator: str, expected: list[float]) -> None:
+    """Which broadcast; of one input they are that input."""
+    given = {"a": [1.0, 2.0], "b": [[2.0, 2.0]], "c": [3.0, 5.0]}
+    feeds = {name: np.asarray(values, np.float32) for name, values in given.items()}
+    body = f"g (float[2] a, float[1, 2] b, float[2] c) => (float[1, 2] y, float[2] z) {{ y = {operator}(a, b, c) z = {operator}(c) }}"
+    found = _run(body, **feeds)
+    assert found["y"].tolist() == [expected]
+    assert found["z"].tolist() == given["c"]
+
+
+def test_a_hundred_thousand_inputs_take_no_time() -> None:
+    """They are added as they come."""
+    many = ", ".join(["x"] * 100_000)
+    began = time.process_time()
+    y = _run(f"g (float[2] x) => (float[2] y) {{ y = Sum({many}) }}", x=np.ones(2, np.float32))["y"]
+    assert y.tolist() == [100_000.0, 100_000.0]
+    assert time.process_time() - began < 20
 
 
 def test_shapes_that_do_not_fit_name_the_node() -> None:

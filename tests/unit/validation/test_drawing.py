@@ -253,6 +253,13 @@ def test_shapes_that_do_not_fit_are_refused(shapes: dict[str, Any], words: str) 
         _drawn(DYNAMIC, shapes=shapes)
 
 
+@pytest.mark.parametrize("dims", ["1300000, 1000000", "0, 4611686018427387904"])
+def test_what_no_memory_holds_is_not_drawn(dims: str) -> None:
+    """Also of no elements: numpy has no such array. The way out is said."""
+    with pytest.raises(UsageError, match=r"'x'.*GiB.*--shape"):
+        _drawn(f"g (float[{dims}] x) => (float[a, b] y) {{ y = Neg(x) }}")
+
+
 def test_a_shape_for_an_input_that_is_not_there_is_refused() -> None:
     """A typing error would go unnoticed."""
     with pytest.raises(UsageError, match="no input 'z'; it has x"):

@@ -20,7 +20,7 @@ from normonnx.core.errors import UsageError
 from normonnx.core.events import Event, OptimizeReport
 from normonnx.core.kernels import Kernels
 from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
-from normonnx.fold.rules import begin, rewrite
+from normonnx.fold.rules import fold_first, rewrite
 from normonnx.graph import checks, walk
 from normonnx.graph.source import ModelLike, as_model, own_model
 from normonnx.lower import hints, opsets, stored
@@ -225,7 +225,7 @@ def _in_forms(
     done += _moved(work, options, observer).applied
     folds = options.passes is None or any(name in passes for name in PASSES if name != "lower")
     if "fold-affine" in passes:
-        done += begin(work, observer=observer, **keep).applied
+        done += fold_first(work, observer=observer, **keep).applied
     for _ in range(_ROUNDS):
         formed = lowered(None)
         folded = _folded(work, options, observer) if folds else Rewrites((), ())

@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from typing import Final
 
 _OBJECTS: Final = 50_000  # more than are made between two looks; each costs a few milliseconds
+_LOOKS: Final = (
+    1000  # at what is new before one at what has stayed so far, which costs as much again
+)
 _LOCK: Final = threading.Lock()
 _BEFORE: list[tuple[int, int, int]] = []  # one entry for each that is inside
 
@@ -27,7 +30,7 @@ def rarely_collecting() -> Iterator[None]:
     with _LOCK:
         _BEFORE.append(_BEFORE[-1] if _BEFORE else gc.get_threshold())
         if 0 < _BEFORE[0][0] < _OBJECTS:
-            gc.set_threshold(_OBJECTS, *_BEFORE[0][1:])
+            gc.set_threshold(_OBJECTS, _LOOKS, _BEFORE[0][2])
     try:
         yield
     finally:

@@ -101,7 +101,7 @@ def rewrite(  # noqa: PLR0913
             return done
 
 
-def begin(
+def fold_first(
     model: ir.Model,
     *,
     keep: Collection[str] = (),

@@ -55,7 +55,8 @@ class Ranks:
         """Dimensions of a value; those of equal `Unknown` are as long as each other."""
         if value is None:
             return None
-        found = self._by_rules(value)
+        known = self._known.get(id(value))
+        found = self._by_rules(value) if known is None else known[1]
         if found is not None:
             return found
         if id(value) not in self._uncertain:
@@ -78,12 +79,15 @@ class Ranks:
         found = self._known.get(id(value))
         if found is not None:
             return found[1]
-        if all(id(needed) in self._known for needed in self._needed(value)):  # a walk forwards
+        for needed in self._needed(value):
+            if id(needed) not in self._known:
+                break
+        else:  # a walk forwards
             lengths = self._by_rule(value)
             self._known[id(value)] = value, lengths
-        else:
-            for current in self._sources_first(value):
-                self._known[id(current)] = (current, self._by_rule(current))
+            return lengths
+        for current in self._sources_first(value):
+            self._known[id(current)] = (current, self._by_rule(current))
         return self._known[id(value)][1]
 
     def _sources_first(self, value: ir.Value) -> list[ir.Value]:

@@ -108,17 +108,23 @@ class Known:
         found: dict[int, Fact] = {}
         lengths = ask.lengths(node.outputs[0])
         rank = None if lengths is None else len(lengths)
+        constants = [
+            None
+            if array is None or value is None or not value.name
+            else Operand(value, None, array)
+            for value, array in zip(node.inputs, arrays, strict=True)
+        ]
         for key in self._candidates(variable):
-            operands = [
-                None
-                if value is None or not value.name
-                else Operand(value, None if array is not None else self.fact(value, key), array)
-                for value, array in zip(node.inputs, arrays, strict=True)
-            ]
-            if not any(operand is not None and operand.fact is not None for operand in operands):
+            operands, known = list(constants), False
+            for place, value in enumerate(node.inputs):
+                if arrays[place] is None and value is not None and value.name:
+                    fact = self.fact(value, key)
+                    known = known or fact is not None
+                    operands[place] = Operand(value, fact, None)
+            if not known:
                 continue
             try:
-                fact = transfer(self.asked, node, operands)
+                fact = transfer(ask, node, operands)
             except ILL_FORMED as error:  # no legal node: of wrong shapes, say
                 logger.debug("%s %s tells nothing: %s", node.op_type, node.name, error)
                 continue

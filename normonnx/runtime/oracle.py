@@ -158,7 +158,7 @@ def _check_declared(value: ir.Value, result: Any) -> None:  # noqa: ANN401
     Raises:
         InvalidModelError: No runtime loads such a model.
     """
-    kind = getattr(getattr(result, "dtype", None), "kind", None)
+    kind = str(getattr(getattr(result, "dtype", None), "kind", ""))
     if kind not in _DECLARABLE or value.dtype is None or value.dtype is ir.DataType.UNDEFINED:
         return
     declared = np.dtype(value.dtype.numpy())

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import pytest
 
 from normonnx.fold.passes import FoldAffine
-from normonnx.fold.rules import begin, rewrite
+from normonnx.fold.rules import fold_first, rewrite
 from tests.rewriting import parsed
 
 TEXT = """g (float[N,3,H] x, float[4,3,1] w) => (float[N,4,H] y) <float[4,3,1] v, NORM4, float k> {
@@ -82,7 +82,7 @@ def test_what_folds_at_once(text: str, left: str) -> None:
         f"g (float[N,3,H] x, float[N,4,H] z) => (float[N,4,H] y) <float[4,3,1] v, float[4,4,1] u, NORM4, float k> {{ {text} }}"
     )
     model = ir.from_proto(proto)
-    begin(model)
+    fold_first(model)
     assert " ".join(node.op_type for node in model.graph) == left
     kept = ir.from_proto(proto)
-    assert not begin(kept, keep=["a", "b", "y"]).applied
+    assert not fold_first(kept, keep=["a", "b", "y"]).applied

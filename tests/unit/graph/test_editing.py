@@ -142,7 +142,7 @@ def test_names_of_many_new_constants_are_found_at_once() -> None:
     editor, node = Editor(model), _node(model, "Mul")
     began = time.process_time()
     for _ in range(5000):
-        editor.add_before(node, "Neg", [node.inputs[0]], "n")
+        editor.add_before(node, "Neg", [model.graph.inputs[0]], "n")
     assert time.process_time() - began < 20
     names = [each.outputs[0].name for each in model.graph if each.op_type == "Neg"]
     assert names == ["n", "n_folded", *(f"n_folded_{number}" for number in range(2, 5000))]
@@ -153,13 +153,13 @@ def test_a_name_that_was_given_back_is_given_again() -> None:
     model = _model("g (float[2] x) => (float[2] y) { y = Neg(x) }")
     editor, node = Editor(model), _node(model, "Neg")
     for kind in ("Abs", "Exp", "Sqrt"):
-        editor.add_before(node, kind, [node.inputs[0]], "n")
+        editor.add_before(node, kind, [model.graph.inputs[0]], "n")
     middle = _node(model, "Exp")
     other = editor.add_before(node, "Log", [middle.outputs[0]], "m")
-    editor.put(_node(model, "Log"), "", "Sin", [node.inputs[0]])
+    editor.put(_node(model, "Log"), "", "Sin", [model.graph.inputs[0]])
     assert middle.graph is None
     assert other.name != "n_folded"
-    assert editor.add_before(node, "Neg", [node.inputs[0]], "n").name == "n_folded"
+    assert editor.add_before(node, "Neg", [model.graph.inputs[0]], "n").name == "n_folded"
 
 
 def test_new_inputs_may_leave_gaps() -> None:

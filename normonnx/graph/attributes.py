@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import onnx_ir as ir
 
 from normonnx.graph.constants import Constants
+
+MOST_STEERING: Final = 4096  # numbers; no operator has as many axes, pads or parts
 
 
 def int_of(node: ir.Node, name: str, default: int) -> int:
@@ -39,9 +43,11 @@ def steering(node: ir.Node, name: str, constants: Constants, index: int) -> list
     """Integers from an attribute or else a constant input; None where neither is known."""
     found = ints_of(node, name)
     if found is not None or not is_given(node, index):
-        return found
+        return None if found is None or len(found) > MOST_STEERING else found
     array = constants.get(node.inputs[index])
-    return None if array is None else [int(number) for number in array.reshape(-1)]
+    if array is None or array.size > MOST_STEERING:
+        return None
+    return [int(number) for number in array.reshape(-1)]
 
 
 def axes_within(axes: list[int], rank: int) -> list[int] | None:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol, overload
 
 from normonnx.core.errors import InvalidModelError
@@ -84,6 +85,8 @@ _MODEL: Final = "ModelProto"
 _TENSOR: Final = "TensorProto"
 
 # message -> field number -> message of that field; only what can contain a tensor.
+# Numbers that are stored one by one are no raw data, and take a long time to skip over here.
+_MOST_FIELDS: Final[Mapping[str, int]] = {"AttributeProto": 1 << 16, _TENSOR: 1 << 16}
 _CHILDREN: Final[Mapping[str, Schema]] = {
     _MODEL: {7: "GraphProto", 25: "FunctionProto"},
     "GraphProto": {1: "NodeProto", 5: _TENSOR},
@@ -141,7 +144,10 @@ def fields(buffer: Readable, start: int, end: int) -> list[Field]:
     Raises:
         InvalidModelError: The bytes are no protobuf message.
     """
-    found = []
+    return list(_fields(buffer, start, end))
+
+
+def _fields(buffer: Readable, start: int, end: int) -> Iterator[Field]:
     position = start
     while position < end:
         tag, body = _read_varint(buffer, position, end)
@@ -164,9 +170,8 @@ def fields(buffer: Readable, start: int, end: int) -> list[Field]:
                 f"ends at byte {field_end}, but its message ends at byte {end}"
             )
             raise InvalidModelError(message)
-        found.append(Field(number, wire_type, position, body, field_end))
+        yield Field(number, wire_type, position, body, field_end)
         position = field_end
-    return found
 
 
 def _read_varint(buffer: Readable, position: int, end: int) -> tuple[int, int]:
@@ -215,7 +220,8 @@ def strip(buffer: Readable, token: Callable[[int], bytes], threshold: int) -> St
     def worth_entering(start: int, end: int) -> bool:
         return end - start >= threshold
 
-    pieces = _rewrite(buffer, _Span(_MODEL, 0, len(buffer)), worth_entering, replace)
+    span = _Span(_MODEL, 0, len(buffer))
+    pieces = _rewrite(buffer, span, _How(worth_entering, replace, most=_MOST_FIELDS))
     if pieces is None:
         return Stripped(bytes(buffer[0 : len(buffer)]), ())
     return Stripped(
@@ -244,7 +250,7 @@ def fill(
         return found < len(offsets) and offsets[found] < end
 
     span = _Span(_MODEL, 0, len(skeleton))
-    pieces = _rewrite(skeleton, span, worth_entering, replace_field, whole_field=True)
+    pieces = _rewrite(skeleton, span, _How(worth_entering, replace_field, whole_field=True))
     return pieces or Pieces((skeleton,), len(skeleton))
 
 
@@ -256,18 +262,25 @@ class _Span:
     depth: int = 0
 
 
-def _rewrite(
-    buffer: Readable,
-    span: _Span,
-    worth_entering: Callable[[int, int], bool],
-    replace: Callable[[int, int], Pieces | None],
-    *,
-    whole_field: bool = False,
-) -> Pieces | None:
-    """Rebuild one message with some `raw_data` replaced; None when nothing in it changes.
+@dataclass(frozen=True, slots=True)
+class _How:
+    """How to rebuild messages.
 
-    With `whole_field`, a replacement brings its own tag; otherwise it is the field's new body.
+    Attributes:
+        worth_entering: Whether anything between two offsets may change.
+        replace: What takes the place of `raw_data`; None where it stays.
+        whole_field: A replacement brings its own tag; otherwise it is the field's new body.
+        most: Messages of these kinds stay as they are where they have more fields.
     """
+
+    worth_entering: Callable[[int, int], bool]
+    replace: Callable[[int, int], Pieces | None]
+    whole_field: bool = False
+    most: Mapping[str, int] | None = None
+
+
+def _rewrite(buffer: Readable, span: _Span, how: _How) -> Pieces | None:
+    """Rebuild one message with some `raw_data` replaced; None when nothing in it changes."""
     if span.depth > _DEEPEST:
         message = f"not an ONNX file: messages are nested more than {_DEEPEST} deep"
         raise InvalidModelError(message)
@@ -275,19 +288,21 @@ def _rewrite(
     parts: list[Piece] = []
     length = 0
     copied = span.start
-    for field in fields(buffer, span.start, span.end):
+    for field in _at_most(
+        _fields(buffer, span.start, span.end), (how.most or {}).get(span.message)
+    ):
         if field.wire_type != _BYTES:
             continue
         new: Pieces | None = None
         if span.message == _TENSOR and field.number == _RAW_DATA:
-            new = replace(field.body, field.end)
-        elif field.number in children and worth_entering(field.body, field.end):
+            new = how.replace(field.body, field.end)
+        elif field.number in children and how.worth_entering(field.body, field.end):
             child = _Span(children[field.number], field.body, field.end, span.depth + 1)
-            new = _rewrite(buffer, child, worth_entering, replace, whole_field=whole_field)
+            new = _rewrite(buffer, child, how)
         if new is None:
             continue
         header = length_delimited(field.number, new.length)
-        if whole_field and span.message == _TENSOR:
+        if how.whole_field and span.message == _TENSOR:
             header = b""
         parts += (bytes(buffer[copied : field.start]), header, *new.parts)
         length += field.start - copied + len(header) + new.length
@@ -296,6 +311,14 @@ def _rewrite(
         return None
     parts.append(bytes(buffer[copied : span.end]))
     return Pieces(tuple(parts), length + span.end - copied)
+
+
+def _at_most(found: Iterator[Field], limit: int | None) -> Iterable[Field]:
+    """All of them; none where they are more than the limit."""
+    if limit is None:
+        return found
+    listed = list(islice(found, limit + 1))
+    return listed if len(listed) <= limit else ()
 
 
 def write(

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.recording import Facts
 from normonnx.catalogue.tracing import Tracer
+from normonnx.graph.attributes import MOST_STEERING
 from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.element_types import ElementTypes
 from normonnx.graph.inference import inferred
@@ -169,11 +170,15 @@ class Crossing:
         """The index-th input as integers; None where it is left out.
 
         Raises:
-            RefusalError: As `array`.
+            RefusalError: As `array`; or they are more than any operator takes.
         """
         if not self.given(index):
             return None
-        return [int(number) for number in self.array(index, what).reshape(-1)]
+        found = self.array(index, what).reshape(-1)
+        if found.size > MOST_STEERING:
+            message = f"its {what} is an array of {found.size:,} numbers"
+            raise RefusalError(message)
+        return [int(number) for number in found]
 
     def single(self, index: Integer) -> Floating | None:
         """The one number that the index-th input is, where float32 has it; None for all else."""

@@ -118,7 +118,7 @@ def _tensors(model: onnx.ModelProto) -> list[TensorProto]:
 
 def _names(model: onnx.ModelProto) -> list[str]:
     nodes = _nodes(model)
-    return ["", "new", *{name for node in nodes for name in (*node.input, *node.output)}]
+    return ["", "new", *sorted({n for node in nodes for n in (*node.input, *node.output)})]
 
 
 def _any(items: Sequence[Any], rng: random.Random) -> Any:  # noqa: ANN401

@@ -194,6 +194,14 @@ REFUSED = [
         id="Expand to a negative length",
     ),
     pytest.param(
+        13,
+        11,
+        "g (float[1] x) => (float[] y) { n = Constant<value_ints = [70000]>() "
+        "a = ConstantOfShape<value = int64[1] {0}>(n) y = Unsqueeze(x, a) }",
+        "an array of 70,000 numbers",
+        id="Unsqueeze along very many axes",
+    ),
+    pytest.param(
         9,
         8,
         "g () => (float[] y) <int64[1] s = {10000000000000}> { y = ConstantOfShape(s) }",

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -179,14 +179,14 @@ def _row(
     return norm_nodes(model), verdict, runs(path, subject)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; 1 where a row is not as it should be."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--styles", nargs="+", default=list(STYLES), choices=STYLES)
     highest = highest_opset() or 23
     parser.add_argument("--opsets", nargs="+", type=int, default=[13, 17, 18, 21, 23, highest])
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     names = asked.names or list(subjects())
     bad: Counter[str] = Counter()
     print(f"{'network':<16}{'style':<11}opset layers nodes verdict  ORT at 5  s")

@@ -127,6 +127,7 @@ ELSEWHERE: Mapping[str, str] = {  # the beginning of a command line, and who run
     "normonnx validate optimized.onnx --against model.onnx --html": "tests/cli/test_html.py",
     "normonnx bench optimized.onnx --against model.onnx --seconds": "tests/cli/test_html.py",
     "python tools/fuzz.py": "tests/fuzz/test_hostile.py",
+    "python tools/measure_exports.py": "tests/unit/tools/test_measure_exports.py",
     "python tools/measure_scaling.py": "tests/unit/tools/test_measure_scaling.py",
     "python tools/cuda_evidence.py": "tests/conformance/test_cuda_evidence.py",
     "python tools/benchmark_latency.py": "tests/unit/tools/test_benchmark_latency.py",

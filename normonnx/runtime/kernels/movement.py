@@ -73,6 +73,9 @@ def expand(_call: Invocation, inputs: Inputs) -> tuple[Array]:
 def tile(_call: Invocation, inputs: Inputs) -> tuple[Array]:
     """Repeat along each axis."""
     x, repeats = inputs[0], [int(number) for number in inputs[1].reshape(-1)]
+    if len(repeats) != x.ndim:
+        message = f"it has {len(repeats)} repeats for {x.ndim} axes"
+        raise ValueError(message)
     return (np.tile(x, repeats),)
 
 

@@ -235,6 +235,16 @@ def test_an_output_of_another_kind_than_declared_is_no_model(declared: str, word
         _run(f"g (float[2] x) => ({declared}[2] y) {{ y = Neg(x) }}", x=np.ones(2, np.float32))
 
 
+def test_a_tile_has_a_repeat_for_each_axis() -> None:
+    """Numpy would take fewer, whose result nobody foresees."""
+    with pytest.raises(InvalidModelError, match="1 repeats for 2 axes"):
+        _run(
+            "g (float[1, 2] x, int64[1] r) => (float[] y) { y = Tile(x, r) }",
+            x=np.ones((1, 2), np.float32),
+            r=np.asarray([1 << 40], np.int64),
+        )
+
+
 def test_axes_beyond_any_integer_name_the_node() -> None:
     """As axes do that are only out of range."""
     far = 1 << 40

@@ -30,7 +30,8 @@ def test_every_failure_is_one_line(
 ) -> None:
     """Nothing that a runtime does takes this process down, and none of it is a result."""
     fake_ort.says(**behaviour)  # type: ignore[arg-type]
-    assert words in reason_of(run("ort:cuda", NEG, X, limits=(4, 600_000_000)))
+    seconds = 4 if "4 s" in words else 60  # the others end by themselves, on a busy machine later
+    assert words in reason_of(run("ort:cuda", NEG, X, limits=(seconds, 600_000_000)))
 
 
 def test_a_crash_after_the_answer_does_not_count(run: Run, fake_ort: FakeOrt) -> None:

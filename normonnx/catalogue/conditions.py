@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from normonnx.catalogue.call import NormCall
 
 Condition = Callable[["NormCall"], "str | None"]
-LONGEST_FILLER: Final = 1 << 20  # ones and zeros that an operator asks for: 4 MiB in a file
+_LONGEST_FILLER: Final = 1 << 20  # ones and zeros that an operator asks for: 4 MiB in a file
 
 
 def every(*conditions: Condition) -> Condition:
@@ -46,13 +45,17 @@ def knows_all_but_batch(call: NormCall) -> str | None:
     return f"the size of axis {unknown[0]} is not known" if unknown else None
 
 
-def has_short_rows(call: NormCall) -> str | None:
-    """All that is normalized together is known and short: there is a constant as long as that."""
-    unknown = knows_all_but_batch(call)
-    if unknown is not None:
-        return unknown
-    length = math.prod(dim for dim in call.shape[1:] if isinstance(dim, int))
-    return None if length <= LONGEST_FILLER else f"it would take a constant of {length:,} numbers"
+def has_short_filler(length: Callable[[NormCall], int | None]) -> Condition:
+    """A constant of ones, as long as `length` says, is of a known length and short."""
+
+    def check(call: NormCall) -> str | None:
+        found = length(call)
+        if found is None:
+            return "how many numbers are normalized together is not known"
+        too_long = found > _LONGEST_FILLER
+        return f"it would take a constant of {found:,} numbers" if too_long else None
+
+    return check
 
 
 def rank_of(least: int, most: int | None = None) -> Condition:

@@ -115,6 +115,11 @@ def _finish_by_batch(
     return op.back(op("BatchNormalization", z, *full, zero, one, epsilon=0.0), x)
 
 
+def _group_length(call: NormCall) -> int | None:
+    size = steps.product(call.shape[1:])
+    return None if size is None else size // cast("int", call.attributes["num_groups"])
+
+
 def _layer(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
     sizes = cast("tuple[int, ...]", op.facts.shape[1:])
     one = op.numbers(np.ones(math.prod(sizes) // op.known("num_groups")))
@@ -237,7 +242,9 @@ GROUP_NORM: Final = Norm(
             "Reshape-LayerNorm-Reshape-Mul-Add",
             _layer,
             since=17,
-            requires=conditions.has_short_rows,
+            requires=conditions.every(
+                conditions.knows_all_but_batch, conditions.has_short_filler(_group_length)
+            ),
             operators=("LayerNormalization",),
         ),
         Form("chain", _chain),

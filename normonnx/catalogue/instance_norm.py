@@ -137,7 +137,10 @@ INSTANCE_NORM: Final = Norm(
             "Reshape-LayerNorm-Reshape-Mul-Add",
             _layer_norm,
             since=17,
-            requires=conditions.has_short_rows,
+            requires=conditions.every(
+                conditions.knows_all_but_batch,
+                conditions.has_short_filler(lambda call: steps.product(call.shape[2:])),
+            ),
             operators=("LayerNormalization",),
         ),
         Form(

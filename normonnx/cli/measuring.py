@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from normonnx.core.benchmark import BenchReport
+
 AS_ASKED: Final = "left out, as asked for"
 NO_RUNTIME: Final = "onnxruntime is not installed: pip install 'normonnx[cpu]'"
 _SECONDS: Final = 2.0

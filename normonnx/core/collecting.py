@@ -14,9 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 _OBJECTS: Final = 50_000  # more than are made between two looks; each costs a few milliseconds
-_LOOKS: Final = (
-    1000  # at what is new before one at what has stayed so far, which costs as much again
-)
+_LOOKS: Final = 1000  # at what is new, before one at what has stayed, which costs as much again
 _LOCK: Final = threading.Lock()
 _BEFORE: list[tuple[int, int, int]] = []  # one entry for each that is inside
 

@@ -248,9 +248,7 @@ def _draw(
         )
         raise UsageError(message)
     dtype = np.dtype(value.dtype.numpy())
-    size = (
-        math.prod(length or 1 for length in shape) * _DRAWN
-    )  # numpy has a bound for those as well
+    size = math.prod(length or 1 for length in shape) * _DRAWN  # numpy's bound is without zeros
     if size > allowed():
         message = (
             f"inputs can't be drawn for {value.name!r}: its shape {list(shape)} would take "

@@ -309,3 +309,19 @@ def test_nodes_that_were_written_are_told() -> None:
     done = lower(model, Wanted(TARGETS["portable"], style=Style.PRIMITIVE))
     assert done.applied
     assert {node.name or node.outputs[0].name for node in model.graph} <= done.nodes
+
+
+def test_a_large_image_of_many_channels_may_have_ones_for_its_positions() -> None:
+    """What counts is how long the constant is, not how large the image."""
+    model = ir.from_proto(
+        onnx.parser.parse_model(
+            """
+            <ir_version: 10, opset_import: ["": 21]>
+            g (float[1, 512, 64, 64] x) => (float[1, 512, 64, 64] y) <float[512] s>
+            { y = InstanceNormalization(x, s, s) }""".replace(
+                "<float[512] s>", f"<float[512] s = {{{','.join(['1'] * 512)}}}>"
+            )
+        )
+    )
+    (found,) = find(model).norms
+    assert "Reshape-LayerNorm-Reshape-Mul-Add" in [form.name for form in found.call.forms_at(21)]

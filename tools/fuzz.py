@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from tools.fuzzing.cases import Case
-from tools.fuzzing.crew import Worker
+from tools.fuzzing.crew import HANG, Worker
 
 FINDINGS = ("crash", "hang", "memory", "escape", "wrong")
+_SLOW = HANG / 2  # seconds of processor time
+_SLOWEST = 10  # cases that are named
 
 
 def is_finding(outcome: str) -> bool:
@@ -41,12 +43,13 @@ def fuzz(
     Args:
         numbers: Of the cases.
         folder: Where the worker works.
-        log: Where to append each finding when it is made.
+        log: Where to append each finding when it is made, and each case that is nearly a hang.
         seconds: When to stop, on the clock.
     """
     outcomes: Counter[str] = Counter()
     findings: list[dict[str, Any]] = []
-    slowest, peak, done = (0.0, -1), 0, 0
+    slowest: list[tuple[float, int]] = []
+    peak, done = 0, 0
     deadline = time.monotonic() + seconds
     with Worker(folder) as worker:
         for number in numbers:
@@ -56,13 +59,14 @@ def fuzz(
             found = worker.do(number)
             outcome = found["outcome"]
             outcomes[f"{Case(number).kind} {outcome.partition(':')[0]}"] += 1
-            slowest = max(slowest, (found["seconds"], number))
+            slowest = sorted([*slowest, (found["seconds"], number)], reverse=True)[:_SLOWEST]
             peak = max(peak, found["peak"])
+            told = {"case": number, "kind": Case(number).kind, "outcome": outcome}
             if is_finding(outcome):
-                findings.append({"case": number, "kind": Case(number).kind, "outcome": outcome})
-                if log is not None:
-                    with log.open("a") as file:
-                        file.write(json.dumps(findings[-1]) + "\n")
+                findings.append(told)
+            if log is not None and (is_finding(outcome) or found["seconds"] > _SLOW):
+                with log.open("a") as file:
+                    file.write(json.dumps({**told, "seconds": found["seconds"]}) + "\n")
     return {
         "cases": done,
         "outcomes": outcomes,
@@ -80,8 +84,14 @@ def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "cases": sum(part["cases"] for part in parts),
         "outcomes": dict(sorted(outcomes.items())),
         "findings": [one for part in parts for one in part["findings"]],
-        "slowest_seconds": max(part["slowest"] for part in parts)[0],
-        "slowest_case": max(part["slowest"] for part in parts)[1],
+        "slowest": sorted(
+            [
+                {"seconds": seconds, "case": case}
+                for part in parts
+                for seconds, case in part["slowest"]
+            ],
+            key=lambda one: -one["seconds"],
+        )[:_SLOWEST],
         "peak_megabytes": max(part["peak"] for part in parts) >> 20,
     }
 
@@ -94,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=1, help="workers at a time")
     parser.add_argument("--seconds", type=float, default=math.inf, help="stop after that time")
     parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--log", type=Path, help="where to append findings as they are made")
+    parser.add_argument(
+        "--log", type=Path, help="where to append findings, as they are made, and what takes long"
+    )
     given = parser.parse_args(arguments)
     numbers = range(given.first, given.first + given.cases)
     began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,7 @@ import onnx_ir as ir
 from normonnx.core.dtypes import is_float, is_narrow
 
 
+@functools.cache
 def narrow_format(dtype: ir.DataType | None) -> np.dtype[Any] | None:
     """A floating-point type below float32 as NumPy knows it; None for every other type."""
     if dtype is None or not dtype.is_floating_point():
@@ -40,8 +42,9 @@ class Precision:
     def of_results(self, node: ir.Node) -> list[np.dtype[Any] | None]:
         """For each output of a node its type where that is below float32; None otherwise."""
         found: list[np.dtype[Any] | None] = []
+        handed_on = self._handed_on(node)
         for value in node.outputs:
-            dtype = value.dtype if value.dtype is not None else self._handed_on(node)
+            dtype = value.dtype if value.dtype is not None else handed_on
             if dtype is not None:
                 self._known[id(value)] = dtype
             found.append(narrow_format(dtype))

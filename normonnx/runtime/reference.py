@@ -14,8 +14,9 @@ from normonnx.runtime.invocation import Inputs, Invocation
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = 4096
-_sessions: OrderedDict[bytes, Any] = OrderedDict()
+_ROOM = 32 << 20  # bytes of keys and of what each costs besides
+_EACH = 8 << 10
+_LARGEST = 1 << 18  # bytes of a key: big attributes are not worth remembering
 
 
 def run(call: Invocation, inputs: Inputs) -> tuple[Any, ...]:
@@ -51,15 +52,41 @@ def _aligned(node: ir.Node, found: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(next(results, None) if value.name else None for value in node.outputs)
 
 
+class _Sessions:
+    """Evaluators by what they evaluate; those used last, as far as there is room."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, Any] = OrderedDict()
+        self._size = 0
+
+    def get(self, key: bytes) -> Any:  # noqa: ANN401  # an evaluator
+        """The one of a key; None where none is kept."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def keep(self, key: bytes, session: Any) -> None:  # noqa: ANN401  # an evaluator
+        """Keep a new one, in place of those that were not used for long."""
+        if len(key) > _LARGEST:
+            return
+        self._kept[key] = session
+        self._size += len(key) + _EACH
+        while self._size > _ROOM:
+            oldest, _ = self._kept.popitem(last=False)
+            self._size -= len(oldest) + _EACH
+
+
+_sessions = _Sessions()
+
+
 def _session(call: Invocation) -> Any:  # noqa: ANN401  # an onnx.reference.ReferenceEvaluator
     import onnx.reference  # slow to import, not always needed
 
     proto = call.proto()
     domain = proto.domain or ""
     key = call.version.to_bytes(4, "little") + proto.SerializeToString(deterministic=True)
-    if key in _sessions:
-        _sessions.move_to_end(key)
-        return _sessions[key]
+    if (known := _sessions.get(key)) is not None:
+        return known
     undefined = onnx.TypeProto()
     names = [name for name in proto.input if name]
     graph = onnx.helper.make_graph(
@@ -72,8 +99,5 @@ def _session(call: Invocation) -> Any:  # noqa: ANN401  # an onnx.reference.Refe
     if domain:
         opsets.append(onnx.helper.make_opsetid("", onnx.defs.onnx_opset_version()))
     session = onnx.reference.ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
-    if len(key) < 1 << 16:  # big attributes are not worth remembering
-        _sessions[key] = session
-        if len(_sessions) > _REMEMBERED:
-            _sessions.popitem(last=False)
+    _sessions.keep(key, session)
     return session

@@ -116,6 +116,20 @@ def concat(call: Invocation, inputs: Inputs) -> tuple[Array]:
     return (np.concatenate(list(inputs), axis=call.int("axis", 1)),)
 
 
+def split(call: Invocation, inputs: Inputs) -> tuple[Array, ...]:
+    """Parts of the sizes given; else of one size, the last one smaller where it doesn't fit."""
+    x, axis = inputs[0], call.int("axis", 0)
+    length, sizes = x.shape[axis], call.axes(inputs, name="split")
+    if sizes is None:
+        parts = call.int("num_outputs", 0) or len(call.node.outputs)
+        each = -(-length // parts)
+        sizes = [each] * (parts - 1) + [length - each * (parts - 1)]
+    if sum(sizes) != length or min(sizes, default=0) < 0:
+        message = f"an axis of {length} has no parts of {sizes[:8]}"
+        raise ValueError(message)
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
+
+
 def gather(call: Invocation, inputs: Inputs) -> tuple[Array]:
     """Entries along an axis; negative indices count from the end."""
     return (np.take(inputs[0], inputs[1], axis=call.int("axis", 0)),)
@@ -171,6 +185,7 @@ MOVEMENTS: dict[str, Kernel] = {
     "Reshape": reshape,
     "Scatter": scatter,
     "Shape": shape,
+    "Split": split,
     "Squeeze": squeeze,
     "Tile": tile,
     "Transpose": transpose,

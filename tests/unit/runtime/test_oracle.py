@@ -245,6 +245,36 @@ def test_a_tile_has_a_repeat_for_each_axis() -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("split", "sizes"),
+    [
+        ("Split <axis = 1, num_outputs = 3> (x)", [3, 3, 1]),
+        ("Split <axis = -1, num_outputs = 2> (x)", [4, 3]),
+        ("Split <axis = 1> (x, s)", [4, 1, 2]),
+        ("Split <axis = 1, num_outputs = 5> (x)", None),  # 2, 2, 2, 2 are more than 7
+        ("Split <axis = 1> (x, few)", None),
+        ("Split <axis = 1> (x, back)", None),
+    ],
+)
+def test_a_split_gives_away_all_there_is(split: str, sizes: list[int] | None) -> None:
+    """Parts of equal size, the last one smaller; sizes that don't add up are refused."""
+    names = [f"p{k}" for k in range(len(sizes or range(5 if "5" in split else 3)))]
+    outputs = ", ".join(f"float[2, {name}n] {name}" for name in names)
+    text = (
+        f"g (float[2, 7] x) => ({outputs}) {{ s = Constant<value_ints = [4, 1, 2]>() "
+        "few = Constant<value_ints = [4, 1, 1]>() back = Constant<value_ints = [9, -3, 1]>() "
+        f"{', '.join(names)} = {split} }}"
+    )
+    x = np.arange(14, dtype=np.float32).reshape(2, 7)
+    if sizes is None:
+        with pytest.raises(InvalidModelError, match="an axis of 7 has no parts of"):
+            evaluate(_model(HEAD.replace("17", "18") + text), {"x": x})
+        return
+    found = evaluate(_model(HEAD.replace("17", "18") + text), {"x": x})
+    assert [found[name].shape[1] for name in names] == sizes
+    assert np.array_equal(np.concatenate([found[name] for name in names], axis=1), x)
+
+
 def test_axes_beyond_any_integer_name_the_node() -> None:
     """As axes do that are only out of range."""
     far = 1 << 40

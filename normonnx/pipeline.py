@@ -22,12 +22,12 @@ from normonnx.core.kernels import Kernels
 from normonnx.core.verdicts import RewritesJudged, ValidationReport, Verdict
 from normonnx.fold.rules import fold_first, rewrite
 from normonnx.graph import checks, walk
-from normonnx.graph.source import ModelLike, as_model, own_model
+from normonnx.graph.source import ModelLike, as_model, copied
 from normonnx.lower import hints, opsets, stored
 from normonnx.lower.choosing import Style, Wanted
 from normonnx.lower.targets import TARGETS, kernels_of
 from normonnx.lowering import Lowered, lower
-from normonnx.recognize.passes import recognize
+from normonnx.recognize.passes import Recognition, recognize
 
 PASSES: Final[Mapping[str, str]] = {
     "recognize": "each normalization, however spelled, into one call of normonnx::NAME",
@@ -39,6 +39,7 @@ PASSES: Final[Mapping[str, str]] = {
     "reduce-last": "maxima and minima of products along the last axis, of the transpose",
     "remove-views": "Transposes and Reshapes that undo, repeat or follow one another",
 }
+_FOLDS: Final = frozenset(PASSES) - {"recognize", "lower"}
 BATCH_NORM: Final = ("BatchNormalization",)
 
 STYLES: Final = ("function", "native", "primitive")
@@ -120,8 +121,8 @@ def run(model: ModelLike, options: Options, judges: Judges) -> OptimizeResult:
     check_options(options)
     original = as_model(model)
     # Rewriting replaces tensors and never changes one, so a copy of the graph suffices.
-    copied = original is model or options.verify is not None
-    work = own_model(original) if copied else original
+    kept = original is model or options.verify is not None
+    work = copied(original) if kept else original
     options = _with_names(work, options)
     before, opset = count_operators(work), checks.opset_of(work)
     overseer = judges.each(original, work) if options.verify == "each" else None
@@ -195,15 +196,22 @@ def _as_functions(
     """
     moved = _moved(work, options, observer)
 
-    def recognized(*, affine: bool) -> Rewrites:
+    def recognized(*, affine: bool | None) -> Recognition:
         keep = {"keep": options.keep, "keep_inputs": options.keep_inputs}
-        done = recognize(work, **keep, affine=affine, observer=observer)
-        return Rewrites(done.applied, done.refused)
+        return recognize(work, **keep, affine=affine, observer=observer)
 
+    if not _folds(options):
+        return _joined([moved, recognized(affine=None)])
     first = recognized(affine=False)
     found = _folded(work, options, observer)
-    last = recognized(affine=True)
-    return _joined([moved, first, found, last])
+    if not first.left and not found.applied:
+        return _joined([moved, first, found])
+    return _joined([moved, first, found, recognized(affine=True)])
+
+
+def _folds(options: Options) -> bool:
+    """Whether one of the passes that fold is to run."""
+    return options.passes is None or any(name in _FOLDS for name in options.passes)
 
 
 def _in_forms(
@@ -223,7 +231,7 @@ def _in_forms(
     if opset is not None and opset < checks.opset_of(work):
         done += lowered(opset).applied  # what the lower opset lacks is taken apart before
     done += _moved(work, options, observer).applied
-    folds = options.passes is None or any(name in passes for name in PASSES if name != "lower")
+    folds = _folds(options)
     if "fold-affine" in passes:
         done += fold_first(work, observer=observer, **keep).applied
     for _ in range(_ROUNDS):
@@ -244,7 +252,7 @@ def _moved(work: ir.Model, options: Options, observer: Callable[[Event], None] |
     return Rewrites(moved.applied, ())
 
 
-def _joined(parts: Sequence[Rewrites]) -> Rewrites:
+def _joined(parts: Sequence[Rewrites | Recognition]) -> Rewrites:
     return Rewrites(
         tuple(event for part in parts for event in part.applied),
         tuple(event for part in parts for event in part.refused),

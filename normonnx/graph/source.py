@@ -50,10 +50,13 @@ def own_model(model: ModelLike) -> ir.Model:
         UsageError, InvalidModelError: As `as_model`.
     """
     found = as_model(model)
-    if found is not model:
-        return found
-    copy = found.clone(deep_copy=True)
-    copy.meta.update(found.meta)
+    return copied(found) if found is model else found
+
+
+def copied(model: ir.Model) -> ir.Model:
+    """A copy of a model that was looked at already; tensors are shared."""
+    copy = model.clone(deep_copy=True)
+    copy.meta.update(model.meta)
     return copy
 
 

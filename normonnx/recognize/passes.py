@@ -19,10 +19,17 @@ logger: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Recognition:
-    """The normalizations that became calls, and what is nearly one and why it isn't."""
+    """The normalizations that became calls, and what is nearly one and why it isn't.
+
+    Attributes:
+        applied: What became a call.
+        refused: What did not.
+        left: Whether there is more that was found and not asked for.
+    """
 
     applied: tuple[Event, ...]
     refused: tuple[Event, ...]
+    left: bool = False
 
 
 def recognize(
@@ -43,10 +50,13 @@ def recognize(
             False for all others; None for both.
         observer: Called after each rewrite, with the model already changed.
     """
-    findings = find(model, keep_inputs)
-    if affine is not None:
-        findings = findings.only(affine=affine)
-    return Recognition(*emit(model, findings, keep=keep, observer=observer))
+    found = find(model, keep_inputs)
+    findings = found if affine is None else found.only(affine=affine)
+    applied, refused = emit(model, findings, keep=keep, observer=observer)
+    left = len(findings.norms) + len(findings.near_misses) < len(found.norms) + len(
+        found.near_misses
+    )
+    return Recognition(applied, refused, left)
 
 
 class RecognizeNorms(ir.passes.InPlacePass):

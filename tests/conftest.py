@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
-from typing import Final
+from types import ModuleType
+from typing import Final, cast
 
 import pytest
 
@@ -14,6 +16,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # One thread a worker: libraries that each start a thread a core only wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# What a test imports itself sends nothing to anybody; for workers the engine sees to it.
+sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))
 
 # No table that somebody measured on this machine may change what is chosen.
 os.environ["NORMONNX_COSTS"] = str(Path(tempfile.gettempdir()) / "normonnx-tests-no-costs")

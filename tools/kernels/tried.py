@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from normonnx.core.kernels import Kernel, Kernels
 from normonnx.runtime import kernel_registry
+from normonnx.runtime.engines.openvino import imported
 from tools.kernels import operators
 
 _FLOAT: Final = "float32"
@@ -41,7 +42,7 @@ def openvino(_text: str, _version: str) -> Kernels:
         SystemExit: It is not installed.
     """
     try:
-        import openvino as runtime
+        runtime = imported()
     except ImportError:
         message = "openvino is not installed; pip install 'normonnx[openvino]'"
         raise SystemExit(message) from None

@@ -125,7 +125,9 @@ def _transformers() -> Work:
 
 
 def _openvino() -> Work:
-    import openvino
+    from normonnx.runtime.engines.openvino import imported
+
+    openvino = imported()
 
     def work(source: str, out: str) -> None:
         del out

@@ -8,8 +8,10 @@ It has no float64 kernels: such a model is computed in float32, which is told as
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from types import ModuleType
+from typing import Any, Final, cast
 
 import ml_dtypes
 import numpy as np
@@ -91,9 +93,24 @@ def probe() -> dict[str, str]:
     }
 
 
+def imported() -> Any:  # noqa: ANN401  # the package
+    """OpenVINO, without its usage statistics.
+
+    On import it sends some to its makers, from a copy of the process that never ends where another
+    thread reads standard input, as in a worker. Without openvino_telemetry it sends none.
+
+    Raises:
+        ImportError: It is not installed, or damaged.
+    """
+    sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))  # "not installed"
+    import openvino
+
+    return openvino
+
+
 def _runtime() -> Any:  # noqa: ANN401
     try:
-        import openvino
+        openvino = imported()
     except ImportError as error:
         reason = _MISSING
         if not isinstance(error, ModuleNotFoundError):

@@ -18,6 +18,7 @@ import normonnx
 from normonnx.core.verdicts import NodePlacement, Verdict
 from normonnx.runtime.engines import openvino as engine
 from normonnx.runtime.oracle import evaluate
+from normonnx.runtime.probing import probe
 from tests.fake_runtimes import put_first
 from tests.unit.runtime.engines.conftest import HEAD, NEG, Run, X, reason_of
 
@@ -170,6 +171,26 @@ def test_an_openvino_that_is_not_there_is_unavailable(
     (fakes / "openvino.py").write_text(content)
     put_first(fakes, monkeypatch)
     assert words in reason_of(run("openvino", NEG, X))
+
+
+@pytest.mark.parametrize("asked", ["run", "listed"])
+def test_nothing_is_sent_to_its_makers(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    """Its package for usage statistics, which it takes where it can, can't be had in a worker."""
+    fakes = tmp_path / "fakes"
+    fakes.mkdir()
+    sent = tmp_path / "sent.txt"
+    (fakes / "openvino_telemetry.py").write_text(f"open({str(sent)!r}, 'w').close()")
+    (fakes / "openvino.py").write_text(
+        "try:\n    import openvino_telemetry\nexcept ImportError:\n    pass\n"
+    )
+    put_first(fakes, monkeypatch)
+    if asked == "run":
+        assert "not installed" in reason_of(run("openvino", NEG, X))
+    else:
+        assert not any(each.name.startswith("openvino") and each.here for each in probe())
+    assert not sent.exists()
 
 
 def test_shapes_may_change_from_case_to_case(run: Run) -> None:

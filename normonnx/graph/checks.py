@@ -21,7 +21,7 @@ from normonnx.graph import calls, schemas, tensors, walk
 LOWEST_OPSET = 7
 LOWEST_IR_VERSION = 3
 _DEFAULT_DOMAINS = ("", "ai.onnx")
-_ELEMENT_TYPES = frozenset(ir.DataType)
+_ELEMENT_TYPES = {int(dtype): dtype for dtype in ir.DataType}
 _LARGEST_RANK = 64  # numpy's
 _MOST_ELEMENTS = 1 << 59  # of 16 bytes: what a 64-bit size can count
 _BITS_OF_A_BYTE = 8
@@ -109,30 +109,34 @@ def check_kind(name: str, tensor: onnx.TensorProto) -> Kind:
     Raises:
         InvalidModelError: Unknown element type, strings, or an impossible shape.
     """
-    where = f"{name}: tensor {tensor.name!r}"
-    known = tensor.data_type in _ELEMENT_TYPES
-    dtype = ir.DataType(tensor.data_type) if known else ir.DataType.UNDEFINED
-    if dtype is ir.DataType.UNDEFINED:
-        message = f"{where} has unknown element type {tensor.data_type}; export it again"
-        raise InvalidModelError(message)
-    if tensor.HasField("segment"):
-        message = f"{where} is stored in segments, which nothing supports; export it again"
-        raise InvalidModelError(message)
+    dtype = _ELEMENT_TYPES.get(tensor.data_type, ir.DataType.UNDEFINED)
     shape = tuple(tensor.dims)
-    if any(dim < 0 for dim in shape):
-        message = f"{where} has a negative dimension in {list(shape)}; export it again"
-        raise InvalidModelError(message)
-    if len(shape) > _LARGEST_RANK or math.prod(max(dim, 1) for dim in shape) > _MOST_ELEMENTS:
-        message = (
-            f"{where} has the impossible shape {list(shape)}, expected at most {_LARGEST_RANK} "
-            "dimensions and 2^59 elements; export it again"
-        )
-        raise InvalidModelError(message)
-    in_bytes = tensor.HasField("raw_data") or tensor.data_location == onnx.TensorProto.EXTERNAL
-    if dtype is ir.DataType.STRING and in_bytes:
-        message = f"{where} holds strings as bytes, expected string_data; export it again"
+    fault = _fault_of(tensor, dtype, shape)
+    if fault:
+        message = f"{name}: tensor {tensor.name!r} {fault}; export it again"
         raise InvalidModelError(message)
     return dtype, shape
+
+
+def _fault_of(tensor: onnx.TensorProto, dtype: ir.DataType, shape: tuple[int, ...]) -> str:
+    """What is impossible about a tensor; empty where nothing is."""
+    if dtype is ir.DataType.UNDEFINED:
+        return f"has unknown element type {tensor.data_type}"
+    if tensor.HasField("segment"):
+        return "is stored in segments, which nothing supports"
+    if min(shape, default=0) < 0:
+        return f"has a negative dimension in {list(shape)}"
+    counted = [dim or 1 for dim in shape] if 0 in shape else shape
+    if len(shape) > _LARGEST_RANK or math.prod(counted) > _MOST_ELEMENTS:
+        return (
+            f"has the impossible shape {list(shape)}, expected at most {_LARGEST_RANK} "
+            "dimensions and 2^59 elements"
+        )
+    if dtype is ir.DataType.STRING and (
+        tensor.HasField("raw_data") or tensor.data_location == onnx.TensorProto.EXTERNAL
+    ):
+        return "holds strings as bytes, expected string_data"
+    return ""
 
 
 def check_tensor(name: str, tensor: onnx.TensorProto) -> None:
@@ -237,7 +241,7 @@ class _Checker:
         for node in nodes:
             schemas.check_node(node, self.opsets, self.functions, self.name)
             for value in node.inputs:
-                if value is not None and value.name and id(value) not in visible:
+                if value is not None and id(value) not in visible and value.name:
                     message = (
                         f"{self.name}: node {node.name or node.op_type!r} uses {value.name!r}, "
                         "which is not defined before it; export it again"
@@ -246,20 +250,18 @@ class _Checker:
             for graph in _bodies(node):
                 self.check_graph(graph, visible, depth + 1)
             for value in node.outputs:
-                if value.name and value.name in names:
-                    message = (
-                        f"{self.name}: {value.name!r} is defined by two nodes; export it again"
-                    )
+                found = value.name
+                if found and found in names:
+                    message = f"{self.name}: {found!r} is defined by two nodes; export it again"
                     raise InvalidModelError(message)
-                names.add(value.name or "")
+                names.add(found or "")
                 visible.add(id(value))
 
 
 def _bodies(node: ir.Node) -> Iterator[ir.Graph]:
-    for attribute in node.attributes.values():
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.GRAPH:
+    for attribute in node.attributes.data.values():
+        kind = attribute.type
+        if kind is ir.AttributeType.GRAPH and not attribute.is_ref():
             yield attribute.as_graph()
-        elif attribute.type == ir.AttributeType.GRAPHS:
+        elif kind is ir.AttributeType.GRAPHS and not attribute.is_ref():
             yield from attribute.as_graphs()

@@ -22,13 +22,13 @@ _HOLD_TYPES: Final = (onnx.AttributeProto.TYPE_PROTO, onnx.AttributeProto.TYPE_P
 KeptTypes = Mapping[str, bytes]
 
 
-def take_out(proto: onnx.ModelProto, name: str) -> KeptTypes:
+def take_out(parts: protos.Parts, name: str) -> KeptTypes:
     """Remove the types that onnx_ir can't represent from a model; returns them by value name.
 
     Raises:
         UsageError: An attribute holds such a type.
     """
-    for attribute in protos.attributes(proto):
+    for attribute in parts.attributes:
         if attribute.type not in _HOLD_TYPES:
             continue
         if any(map(_is_gap, (attribute.tp, *attribute.type_protos))):
@@ -37,12 +37,12 @@ def take_out(proto: onnx.ModelProto, name: str) -> KeptTypes:
             )
             raise UsageError(message)
     kept: dict[str, bytes] = {}
-    for graph in protos.graphs(proto):
+    for graph in parts.graphs:
         for info in (*graph.input, *graph.output, *graph.value_info):
             if _is_gap(info.type):
                 kept[info.name] = info.type.SerializeToString(deterministic=True)
                 info.ClearField("type")
-    for function in proto.functions:
+    for function in parts.proto.functions:
         untyped = [info for info in function.value_info if not _is_gap(info.type)]
         if len(untyped) != len(function.value_info):
             del function.value_info[:]
@@ -61,7 +61,7 @@ def put_back(proto: onnx.ModelProto, model: ir.Model) -> None:
     kept: KeptTypes = model.meta.get(_KEY, {})
     if not kept:
         return
-    for graph in protos.graphs(proto):
+    for graph in protos.Parts(proto).graphs:
         declared = (*graph.input, *graph.output, *graph.value_info)
         for info in declared:
             if info.name in kept and not info.HasField("type"):

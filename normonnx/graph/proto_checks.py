@@ -7,6 +7,7 @@ on the way.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 import onnx
@@ -16,16 +17,19 @@ from normonnx.graph import protos
 
 _A = onnx.AttributeProto
 _SPARSE = (_A.SPARSE_TENSOR, _A.SPARSE_TENSORS)
+_PLAIN = (_A.FLOAT, _A.INT, _A.STRING, _A.FLOATS, _A.INTS, _A.STRINGS)
+_TEXT = frozenset([str])
 _SINGLE = {_A.TENSOR: "t", _A.GRAPH: "g", _A.TYPE_PROTO: "tp"}
 
 
-def check_proto(proto: onnx.ModelProto, name: str) -> None:
+def check_proto(parts: protos.Parts, name: str) -> None:
     """Refuse what is illegal or can't be represented, apart from tensors and the order of nodes.
 
     Raises:
         InvalidModelError: Something has no name or type, or has the name of something else.
         UsageError: The model is legal, but holds sparse tensors or training information.
     """
+    proto = parts.proto
     if not proto.HasField("graph") or not (proto.graph.node or proto.graph.output):
         message = f"{name} holds no graph, expected an ONNX model; export it again"
         raise InvalidModelError(message)
@@ -39,9 +43,9 @@ def check_proto(proto: onnx.ModelProto, name: str) -> None:
         )
         raise UsageError(message)
     _check_names(proto, name)
-    for graph in protos.main_graphs(proto):
+    for graph in parts.main_graphs:
         _check_graph(graph, name, in_function=False)
-    for graph in protos.function_graphs(proto):
+    for graph in parts.function_graphs:
         _check_graph(graph, name, in_function=True)
     for function in proto.functions:
         where = f"{name}: function {function.name!r}"
@@ -86,10 +90,11 @@ def _check_graph(graph: onnx.GraphProto, name: str, *, in_function: bool) -> Non
 
 
 def _check_node(node: onnx.NodeProto, name: str, *, in_function: bool) -> None:
-    where = f"{name}: node {node.name or node.op_type!r}"
-    _require_text(where, (node.name, node.op_type, node.domain, *node.input, *node.output))
-    if not node.attribute:
+    names = (node.name, node.op_type, node.domain, *node.input, *node.output)
+    if not node.attribute and _TEXT.issuperset(map(type, names)):
         return
+    where = f"{name}: node {node.name or node.op_type!r}"
+    _require_text(where, names)
     _refuse_repeated(where, "attribute", (attribute.name for attribute in node.attribute))
     for attribute in node.attribute:
         _check_attribute(attribute, where)
@@ -102,38 +107,39 @@ def _check_node(node: onnx.NodeProto, name: str, *, in_function: bool) -> None:
 
 
 def _check_attribute(attribute: onnx.AttributeProto, where: str) -> None:
-    _require_text(where, (attribute.name, attribute.ref_attr_name))
-    if attribute.type in _SPARSE:
+    kind, refers_to = attribute.type, attribute.ref_attr_name
+    _require_text(where, (attribute.name, refers_to))
+    if kind in _PLAIN:
+        return
+    if kind in _SPARSE:
         message = (
             f"{where}: sparse attribute {attribute.name!r} is not supported; make it dense first"
         )
         raise UsageError(message)
-    if attribute.type == _A.UNDEFINED:
+    if kind == _A.UNDEFINED:
         message = f"{where}: attribute {attribute.name!r} has no type; export the model again"
         raise InvalidModelError(message)
-    if attribute.type == _A.TENSOR:
+    if kind == _A.TENSOR:
         _require_text(where, (attribute.t.name,))
-    field = _SINGLE.get(attribute.type)
-    if field is not None and not attribute.ref_attr_name and not attribute.HasField(field):
+    field = _SINGLE.get(kind)
+    if field is not None and not refers_to and not attribute.HasField(field):
         message = f"{where}: attribute {attribute.name!r} is empty; export the model again"
         raise InvalidModelError(message)
 
 
 def _require_text(where: str, names: Iterable[str | bytes]) -> None:
     """Protobuf gives bytes for a string that is no UTF-8."""
-    for found in names:
-        if not isinstance(found, str):
-            message = f"{where}: the name {found!r} is no UTF-8 text; export the model again"
-            raise InvalidModelError(message)
+    given = tuple(names)
+    if not _TEXT.issuperset(map(type, given)):
+        found = next(name for name in given if not isinstance(name, str))
+        message = f"{where}: the name {found!r} is no UTF-8 text; export the model again"
+        raise InvalidModelError(message)
 
 
 def _refuse_repeated(where: str, what: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for found in names:
-        _require_text(where, (found,))
-        if found in seen:
-            message = (
-                f"{where}: {what} {found!r} occurs twice, expected once; export the model again"
-            )
-            raise InvalidModelError(message)
-        seen.add(found)
+    given = tuple(names)
+    _require_text(where, given)
+    if len(set(given)) < len(given):
+        found = next(name for name, times in Counter(given).items() if times > 1)
+        message = f"{where}: {what} {found!r} occurs twice, expected once; export the model again"
+        raise InvalidModelError(message)

@@ -1,4 +1,4 @@
-"""Walking over the messages of a parsed ModelProto, nested graphs and functions included."""
+"""The messages of a parsed ModelProto, nested graphs and functions included."""
 
 from __future__ import annotations
 
@@ -6,66 +6,71 @@ from collections.abc import Iterable, Iterator
 
 import onnx
 
-_GRAPH, _GRAPHS = onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS
+_A = onnx.AttributeProto
+_GRAPH, _GRAPHS, _TENSOR, _TENSORS = _A.GRAPH, _A.GRAPHS, _A.TENSOR, _A.TENSORS
 
 
-def graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The main graph, and every graph that an attribute holds, in functions too."""
-    yield from main_graphs(proto)
-    yield from function_graphs(proto)
+class Parts:
+    """The messages of a ModelProto, found in one walk: each look at one makes it anew.
 
+    Attributes:
+        proto: The model. Its messages may be changed, but none added or removed.
+        main_graphs: The main graph and every graph nested in it.
+        function_graphs: Every graph that an attribute in a function holds.
+        nodes: Every node, of all graphs and functions.
+        attributes: Every attribute of every node, and the default values of functions.
+    """
 
-def function_graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """Every graph that an attribute in a function holds."""
-    for function in proto.functions:
-        yield from _nested(_graphs_of(function.attribute_proto))
-        yield from _nested(_graphs_of(a for node in function.node for a in node.attribute))
+    def __init__(self, proto: onnx.ModelProto) -> None:
+        self.proto = proto
+        self.nodes: list[onnx.NodeProto] = []
+        self.attributes: list[onnx.AttributeProto] = []
+        self.main_graphs = self._nested([proto.graph])
+        self.function_graphs: list[onnx.GraphProto] = []
+        for function in proto.functions:
+            held = self._taken(function.attribute_proto) + self._graphs_in(function.node)
+            self.function_graphs += self._nested(held)
 
+    @property
+    def graphs(self) -> list[onnx.GraphProto]:
+        """The main graph, and every graph that an attribute holds, in functions too."""
+        return [*self.main_graphs, *self.function_graphs]
 
-def main_graphs(proto: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The main graph and every graph nested in it."""
-    return _nested([proto.graph])
+    def tensors(self) -> Iterator[onnx.TensorProto]:
+        """Every initializer and every tensor that an attribute holds."""
+        for graph in self.graphs:
+            yield from graph.initializer
+        for attribute in self.attributes:
+            kind = attribute.type
+            if kind == _TENSOR and attribute.HasField("t"):
+                yield attribute.t
+            elif kind == _TENSORS:
+                yield from attribute.tensors
 
+    def _nested(self, waiting: list[onnx.GraphProto]) -> list[onnx.GraphProto]:
+        found = []
+        while waiting:
+            graph = waiting.pop()
+            found.append(graph)
+            waiting += self._graphs_in(graph.node)
+        return found
 
-def _nested(waiting: list[onnx.GraphProto]) -> Iterator[onnx.GraphProto]:
-    while waiting:
-        graph = waiting.pop()
-        yield graph
-        waiting += _graphs_of(a for node in graph.node for a in node.attribute)
+    def _graphs_in(self, nodes: Iterable[onnx.NodeProto]) -> list[onnx.GraphProto]:
+        held: list[onnx.GraphProto] = []
+        for node in nodes:
+            self.nodes.append(node)
+            if node.attribute:
+                held += self._taken(node.attribute)
+        return held
 
-
-def nodes(proto: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node, of all graphs and functions."""
-    for graph in graphs(proto):
-        yield from graph.node
-    for function in proto.functions:
-        yield from function.node
-
-
-def attributes(proto: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
-    """Every attribute of every node, and the default values of functions."""
-    for node in nodes(proto):
-        yield from node.attribute
-    for function in proto.functions:
-        yield from function.attribute_proto
-
-
-def tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every initializer and every tensor that an attribute holds."""
-    for graph in graphs(proto):
-        yield from graph.initializer
-    for attribute in attributes(proto):
-        if attribute.type == onnx.AttributeProto.TENSOR and attribute.HasField("t"):
-            yield attribute.t
-        elif attribute.type == onnx.AttributeProto.TENSORS:
-            yield from attribute.tensors
-
-
-def _graphs_of(found: Iterable[onnx.AttributeProto]) -> list[onnx.GraphProto]:
-    nested: list[onnx.GraphProto] = []
-    for attribute in found:
-        if attribute.type == _GRAPH and attribute.HasField("g"):
-            nested.append(attribute.g)
-        elif attribute.type == _GRAPHS:
-            nested += attribute.graphs
-    return nested
+    def _taken(self, attributes: Iterable[onnx.AttributeProto]) -> list[onnx.GraphProto]:
+        """Note attributes; the graphs that they hold."""
+        held: list[onnx.GraphProto] = []
+        for attribute in attributes:
+            self.attributes.append(attribute)
+            kind = attribute.type
+            if kind == _GRAPH and attribute.HasField("g"):
+                held.append(attribute.g)
+            elif kind == _GRAPHS:
+                held += attribute.graphs
+        return held

@@ -101,7 +101,7 @@ def data_locations(path: Path, *, naming: str = "") -> set[str]:
         proto, _ = _skeleton(wire.FileWindow(file.fileno()), str(path), b"")
     return {
         entry.value
-        for tensor in protos.tensors(proto)
+        for tensor in protos.Parts(proto).tensors()
         if tensor.data_location == _EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"
@@ -214,13 +214,14 @@ def _damaged(encoded: wire.Readable, name: str, error: Exception) -> InvalidMode
 
 def _model_of(proto: onnx.ModelProto, reader: _TensorReader) -> ir.Model:
     """Check a parsed skeleton and turn it into IR."""
-    proto_checks.check_proto(proto, reader.name)
-    for tensor in protos.tensors(proto):
+    parts = protos.Parts(proto)
+    proto_checks.check_proto(parts, reader.name)
+    for tensor in parts.tensors():
         reader.prepare(tensor)
-    for node in protos.nodes(proto):
+    for node in parts.nodes:
         if not node.HasField("name"):
             node.name = ""  # onnx_ir invents a name where the field is absent
-    kept = kept_types.take_out(proto, reader.name)
+    kept = kept_types.take_out(parts, reader.name)
     with _silent_warnings():
         model = ir.serde.deserialize_model(proto)
     kept_types.attach(model, kept)

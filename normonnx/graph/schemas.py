@@ -7,7 +7,7 @@ does not define are left alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -62,19 +62,21 @@ def check_node(
 
 def _fault(node: ir.Node, definition: _Definition) -> str:
     """What is wrong with a node; empty when nothing is."""
-    for what, found, (fewest, most) in (
-        ("inputs", _count(node.inputs), definition.inputs),
-        ("outputs", len(node.outputs), definition.outputs),
-    ):
-        if found > most or found < fewest:
-            return f"has {found} {what}, expected {fewest} to {most}"
+    inputs, attributes = node.inputs, node.attributes.data
+    given = _count(inputs)
+    fewest, most = definition.inputs
+    if given > most or given < fewest:
+        return f"has {given} inputs, expected {fewest} to {most}"
+    fewest, most = definition.outputs
+    if not fewest <= len(node.outputs) <= most:
+        return f"has {len(node.outputs)} outputs, expected {fewest} to {most}"
     for index in definition.required_inputs:
-        if node.inputs[index] is None:
+        if inputs[index] is None:
             return f"lacks its input {index}, which is required"
     for attribute_name in definition.required_attributes:
-        if attribute_name not in node.attributes:
+        if attribute_name not in attributes:
             return f"lacks the attribute {attribute_name!r}, which is required"
-    for attribute in node.attributes.values():
+    for attribute in attributes.values():
         expected = definition.attribute_types.get(attribute.name)
         if expected is None:
             return f"has the attribute {attribute.name!r}, which this operator does not have"
@@ -84,9 +86,12 @@ def _fault(node: ir.Node, definition: _Definition) -> str:
     return ""
 
 
-def _count(inputs: Collection[ir.Value | None]) -> int:
+def _count(inputs: Sequence[ir.Value | None]) -> int:
     """Number of inputs without absent ones at the end."""
-    return max((i + 1 for i, value in enumerate(inputs) if value is not None), default=0)
+    given = len(inputs)
+    while given and inputs[given - 1] is None:
+        given -= 1
+    return given
 
 
 def _type_of(attribute: onnx.defs.OpSchema.Attribute) -> ir.AttributeType:

@@ -5,11 +5,12 @@ Tensors are read by `Attr.value`: `Attr.as_tensor` compares with a protocol, nam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections import UserDict
+from collections.abc import Callable, Iterator
 
 import onnx_ir as ir
 
-Attributes = MutableMapping[str, ir.Attr]
+Attributes = UserDict[str, ir.Attr]
 ReplaceTensor = Callable[[ir.TensorProtocol], ir.TensorProtocol | None]
 
 
@@ -46,12 +47,11 @@ def all_tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
             if value.const_value is not None:
                 yield value.const_value
     for attributes in _all_attributes(model):
-        for attribute in attributes.values():
-            if attribute.is_ref():
-                continue
-            if attribute.type == ir.AttributeType.TENSOR:
+        for attribute in attributes.data.values():
+            kind = attribute.type
+            if kind is ir.AttributeType.TENSOR and not attribute.is_ref():
                 yield attribute.value
-            elif attribute.type == ir.AttributeType.TENSORS:
+            elif kind is ir.AttributeType.TENSORS and not attribute.is_ref():
                 yield from attribute.value
 
 
@@ -66,22 +66,22 @@ def replace_tensors(model: ir.Model, replace: ReplaceTensor) -> None:
 
 
 def _all_attributes(model: ir.Model) -> Iterator[Attributes]:
-    """The attributes of every node, and the default values of every function's attributes."""
+    """The attributes of every node that has some, and the defaults of every function's."""
     for graph in all_graphs(model):
         for node in graph:
-            yield node.attributes
+            if node.attributes.data:
+                yield node.attributes
     for function in model.functions.values():
         yield function.attributes
 
 
 def _replace_attribute_tensors(attributes: Attributes, replace: ReplaceTensor) -> None:
-    for name, attribute in list(attributes.items()):
-        if attribute.is_ref():
-            continue
-        if attribute.type == ir.AttributeType.TENSOR:
+    for name, attribute in list(attributes.data.items()):
+        kind = attribute.type
+        if kind is ir.AttributeType.TENSOR and not attribute.is_ref():
             if (found := replace(attribute.value)) is not None:
                 attributes[name] = ir.AttrTensor(name, found, attribute.doc_string)
-        elif attribute.type == ir.AttributeType.TENSORS:
+        elif kind is ir.AttributeType.TENSORS and not attribute.is_ref():
             old: tuple[ir.TensorProtocol, ...] = attribute.value
             new = [replace(tensor) or tensor for tensor in old]
             if any(a is not b for a, b in zip(old, new, strict=True)):

@@ -16,7 +16,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Protocol, overload
+from typing import Final, NamedTuple, Protocol, overload
 
 from normonnx.core.errors import InvalidModelError
 
@@ -101,8 +101,7 @@ _DEEPEST: Final = 100  # protobuf's own limit on nesting
 _VARINT_BITS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of an encoded message: its number, where it starts, its body, where it ends."""
 
     number: int

@@ -115,7 +115,7 @@ def _skeleton(model: ir.Model) -> tuple[bytes, tensors.Collector]:
         with collector.active():
             proto = ir.serde.serialize_model(_with_streamed_tensors(model))
         kept_types.put_back(proto, model)
-        for tensor in protos.tensors(proto):
+        for tensor in protos.Parts(proto).tensors():
             _drop_repeated_metadata(tensor)
         return proto.SerializeToString(deterministic=True), collector
     except (EncodeError, KeyError, RuntimeError, TypeError, ValueError) as error:

@@ -20,9 +20,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from normonnx.core.blocks import both_finite
 from normonnx.core.distances import FACTOR as FACTOR  # noqa: PLC0414  # for backends
+from normonnx.core.distances import finite_rms
 from normonnx.core.distances import relative_error as relative_error  # noqa: PLC0414
-from normonnx.core.distances import rms as rms  # noqa: PLC0414  # measures, too
 from normonnx.core.dtypes import is_float, largest, smallest_subnormal, unit_roundoff
 from normonnx.core.verdicts import Tolerance, Verdict
 from normonnx.runtime.invocation import Array
@@ -72,7 +73,7 @@ def noise_floor(
     """
     errors = [relative_error(one, truth, u, size) for one in moved if one.shape == truth.shape]
     finite = [error for error in errors if np.isfinite(error)]
-    own = rms(truth[np.isfinite(truth)]) if size is None else size
+    own = finite_rms(truth) if size is None else size
     rounding = step / 2 / own / u if step and own else 0.0
     return max([LEAST_FLOOR, rounding, *finite])
 
@@ -80,7 +81,7 @@ def noise_floor(
 def _size(truth: Array, moved: Sequence[Array]) -> float:
     """What errors are relative to: the truth, or where it is all zeros, how far that moves."""
     draws = [truth, *(one for one in moved if one.shape == truth.shape)]
-    sizes = (rms(one[np.isfinite(one)]) for one in draws)
+    sizes = (finite_rms(one) for one in draws)
     return next((size for size in sizes if size), 0.0)
 
 
@@ -116,7 +117,7 @@ def judge_output(  # noqa: PLR0913
     if not is_float(dtype):
         return _judge_exact(found, truth)
     return _judge_float(
-        found.astype(np.float64), truth, dtype, (moved, factor, tolerance, odd_places)
+        found.astype(np.float64, copy=False), truth, dtype, (moved, factor, tolerance, odd_places)
     )
 
 
@@ -158,9 +159,8 @@ def _judge_float(
     size = _size(finite, draws)
     error = relative_error(found, truth, u, size)
     floor = noise_floor(finite, draws, u, size, smallest_subnormal(dtype))
-    top = float("nan")
-    if finite.size:
-        top = float(np.max(np.abs((found if finite is truth else found[both]) - finite)))
+    tops = [np.max(np.abs(a - b)) for a, b in both_finite(found, truth) if a.size]
+    top = float(np.max(tops)) if tops else float("nan")
     if tolerance is not None:
         beyond = _beyond(found, truth, both, tolerance)
         if beyond:
@@ -208,7 +208,8 @@ def _unmatched(found: Array, truth: Array, dtype: np.dtype[Any]) -> int:
     few roundoffs of its end may be rounded either way: 65506 is 65504 in float16.
     """
     end = largest(dtype)
-    if all(float(np.max(np.abs(each), initial=0.0)) < end / 2 for each in (found, truth)):
+    sizes = [s for one in (found, truth) for s in (one.max(initial=0), -one.min(initial=0))]
+    if all(float(size) < end / 2 for size in sizes):
         return 0  # nothing is near the end, nor is there a NaN
     beyond = np.abs(truth) > end
     expected = np.where(beyond, np.copysign(np.inf, truth), truth)
@@ -228,10 +229,10 @@ def _is_constant(truth: Array, tolerance: float) -> bool:
         return True
     if truth.size == 1:
         return False
-    values = truth[np.isfinite(truth)] if truth.dtype.kind == "f" else truth
-    if not values.size:
-        return True
-    low, high = values.min(), values.max()
     if truth.dtype.kind != "f":
-        return bool(low == high)
-    return float(high - low) <= tolerance * float(np.max(np.abs(values)))
+        return bool(truth.min() == truth.max())
+    ranges = [(each.min(), each.max()) for (each,) in both_finite(truth) if each.size]
+    if not ranges:
+        return True
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return float(high - low) <= tolerance * float(max(-low, high))

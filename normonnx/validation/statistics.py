@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from normonnx.core.distances import SQUARED
+from normonnx.core.blocks import both_finite
+from normonnx.core.distances import Squares
 from normonnx.core.dtypes import is_float, smallest_normal, unit_roundoff
 from normonnx.core.verdicts import Statistics
 from normonnx.runtime.invocation import Array
@@ -33,22 +34,29 @@ def statistics(found: Array, truth: Array, dtype: np.dtype[Any]) -> Statistics |
         return None
     if not is_float(found.dtype) and found.dtype.kind not in "biu":
         return None
-    found, truth = found.reshape(-1), truth.reshape(-1)
-    ours, theirs = found.astype(np.float64, copy=False), truth.astype(np.float64, copy=False)
-    both = np.isfinite(ours)
-    both &= np.isfinite(theirs)
-    if not both.any():
-        return None
-    if not both.all():  # a selection is a copy
-        found, truth, ours, theirs = (each[both] for each in (found, truth, ours, theirs))
+    lengths, difference, done = (Squares(), Squares()), np.empty(truth.size), 0
+    largest, counts = float("nan"), np.zeros(len(_BOUNDS), np.int64)
     with np.errstate(all="ignore"):  # what overflows is infinitely far off
-        difference = absolute_difference(found, truth)
+        for ours, theirs in both_finite(found, truth):
+            if not ours.size:
+                continue
+            apart = difference[done : done + ours.size]
+            apart[:] = absolute_difference(ours, theirs)
+            done += ours.size
+            size = np.abs(theirs.astype(np.float64, copy=False))
+            largest = np.fmax(largest, _largest_ratio(apart, size))
+            if is_float(dtype):
+                counts += _in_ulps(apart, size, dtype)
+            for length, each in zip(lengths, (ours, theirs), strict=True):
+                length.add(each.astype(np.float64, copy=False))
+        if not done:
+            return None
         return Statistics(
-            mean_abs=float(np.mean(difference)),
-            cosine=_cosine_distance(ours, theirs),
-            max_rel=_largest_ratio(difference, np.abs(theirs)),
-            ulps=_histogram(difference, theirs, dtype) if is_float(dtype) else {},
-            percentiles=_percentiles(difference),
+            mean_abs=float(np.mean(difference[:done])),
+            cosine=_cosine_distance(found, truth, (lengths[0].norm, lengths[1].norm)),
+            max_rel=float(largest),
+            ulps=dict(zip(_BOUNDS, counts.tolist(), strict=True)) if is_float(dtype) else {},
+            percentiles=_percentiles(difference[:done]),
         )
 
 
@@ -58,21 +66,15 @@ def _percentiles(difference: Array) -> dict[float, float]:
     return dict(zip(_PERCENT, found.tolist(), strict=True))
 
 
-def _cosine_distance(ours: Array, theirs: Array) -> float:
+def _cosine_distance(found: Array, truth: Array, lengths: tuple[float, float]) -> float:
     """1 - cos, computed from the difference of unit vectors so that small angles are not lost."""
-    sizes = _length(ours), _length(theirs)
-    if not all(sizes):
-        return 0.0 if sizes[0] == sizes[1] else 1.0
-    apart = ours / sizes[0]
-    apart -= theirs / sizes[1]
-    return float(np.sum(np.square(apart, out=apart)) / 2)
-
-
-def _length(vector: Array) -> float:
-    top = float(np.max(np.abs(vector)))
-    if 1 / SQUARED < top < SQUARED:
-        return float(np.linalg.norm(vector))
-    return top * float(np.linalg.norm(vector / top)) if top else 0.0
+    if not all(lengths):
+        return 0.0 if lengths[0] == lengths[1] else 1.0
+    total = 0.0
+    for ours, theirs in both_finite(found, truth):
+        apart = ours / lengths[0] - theirs / lengths[1]
+        total += float(np.sum(np.square(apart)))
+    return total / 2
 
 
 def _largest_ratio(difference: Array, size: Array) -> float:
@@ -82,8 +84,8 @@ def _largest_ratio(difference: Array, size: Array) -> float:
     return float(np.max(difference[some] / size[some])) if some.any() else float("nan")
 
 
-def _histogram(difference: Array, truth: Array, dtype: np.dtype[Any]) -> dict[float, int]:
-    _, exponent = np.frexp(np.maximum(np.abs(truth), smallest_normal(dtype)))
+def _in_ulps(difference: Array, size: Array, dtype: np.dtype[Any]) -> Array:
+    """How many differences are up to each bound."""
+    _, exponent = np.frexp(np.maximum(size, smallest_normal(dtype)))
     ulps = difference / np.ldexp(2 * unit_roundoff(dtype), exponent - 1)
-    counts = np.bincount(np.searchsorted(_BOUNDS, ulps), minlength=len(_BOUNDS))
-    return dict(zip(_BOUNDS, counts.tolist(), strict=True))
+    return np.bincount(np.searchsorted(_BOUNDS, ulps), minlength=len(_BOUNDS))

@@ -15,11 +15,12 @@ import onnx
 import onnx_ir as ir
 
 import normonnx
+from normonnx.core.distances import rms
 from normonnx.core.dtypes import is_float, largest, unit_roundoff
 from normonnx.core.verdicts import Comparison, ValidationReport, Verdict
 from normonnx.runtime.oracle import Perturbation, evaluate
 from normonnx.timing.intervals import round_to
-from normonnx.validation.measures import FACTOR, noise_floor, relative_error, rms
+from normonnx.validation.measures import FACTOR, noise_floor, relative_error
 from tools.evidence import sessions
 from tools.evidence.items import Item, skipped, with_option
 from tools.evidence.manifest import Array, Entry, Manifest

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from normonnx.core.distances import rms
 from normonnx.core.verdicts import Tolerance, Verdict
 from normonnx.validation.measures import (
     LEAST_FLOOR,
@@ -18,7 +19,6 @@ from normonnx.validation.measures import (
     noise_floor,
     proves_something,
     relative_error,
-    rms,
 )
 
 Array = npt.NDArray[Any]

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.call import NormCall
 from normonnx.catalogue.contents import CATALOGUE
+from normonnx.catalogue.group_norm import by_group
 from normonnx.catalogue.norm import Form
 from normonnx.catalogue.operators import norm_of
 from normonnx.core.events import Event
@@ -309,12 +310,14 @@ def _arrays(call: NormCall) -> list[npt.NDArray[Any]]:
 def _kinds(found: Found) -> tuple[object, ...]:
     """What of its parameters decides which nodes a form has: whether they are one number, which.
 
-    Those of a scaler decide more.
+    Those of a scaler decide more; and those of groups, whether they are one number for each.
     """
     arrays = _arrays(found.call)
     if found.fixed:
         return tuple(each.tobytes() for each in arrays)
-    return tuple(_uniform(each) for each in arrays)
+    groups = found.call.attributes.get("num_groups")
+    shared = [isinstance(groups, int) and by_group(each, groups) is not None for each in arrays]
+    return (*map(_uniform, arrays), *shared)
 
 
 def _uniform(array: npt.NDArray[Any]) -> bytes | None:

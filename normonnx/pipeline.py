@@ -238,7 +238,9 @@ def _in_forms(
         formed = lowered(None)
         folded = _folded(work, options, observer) if folds else Rewrites((), ())
         done += [*formed.applied, *folded.applied]
-        if not folded.applied:
+        # What is written in primitives may be readable in another way, and better so.
+        settled = wanted.style is not Style.PRIMITIVE or not formed.applied
+        if settled and not folded.applied:
             break
     hints.record(work, TARGETS[options.target])
     left = tuple(event for event in folded.refused if event.node not in formed.nodes)

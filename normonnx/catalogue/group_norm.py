@@ -6,7 +6,7 @@ y = scale (x - mean(x)) / sqrt(var(x) + epsilon) + bias, scale and bias for each
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, cast
 
 import numpy as np
@@ -35,6 +35,7 @@ from normonnx.catalogue.norm import (
 from normonnx.catalogue.tracing import Tracer
 from normonnx.core.errors import UsageError
 
+Finish = Callable[[Tracer, ir.Value, ir.Value, ir.Value, ir.Value], ir.Value]
 _MICROSOFT: Final = "com.microsoft"
 _MOST_CHANNELS: Final = 512
 _PER_CHANNEL: Final = 21  # first version whose scale has one entry for each channel
@@ -75,14 +76,36 @@ def _corrected(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.V
     return _finish(op, x, steps.corrected(op, _rows(op, x), 2), scale, bias)
 
 
-def _unit_instance(op: Tracer, rows: ir.Value) -> ir.Value:
-    groups = op.known("num_groups")
-    one, zero = op.numbers(np.ones(groups)), op.numbers(np.zeros(groups))
-    return op("InstanceNormalization", rows, one, zero, epsilon=op.slot("epsilon"))
+def _instances(
+    op: Tracer,
+    x: ir.Value,
+    rows: ir.Value,
+    parameters: tuple[ir.Value, ir.Value],
+    finish: Finish,
+) -> ir.Value:
+    """Groups as the channels of an InstanceNormalization, whose own parameters suffice at times."""
+    groups, added = op.known("num_groups"), op.slot("epsilon")
+    scale, bias = (by_group(op.content(each), groups) for each in parameters)
+    if scale is None or bias is None:
+        one, zero = op.numbers(np.ones(groups)), op.numbers(np.zeros(groups))
+        unit = op("InstanceNormalization", rows, one, zero, epsilon=added)
+        return finish(op, x, unit, *parameters)
+    full = op.numbers(scale), op.numbers(bias)
+    return op.back(op.like(op("InstanceNormalization", rows, *full, epsilon=added), x), x)
+
+
+def by_group(parameter: Array | None, groups: int) -> Array | None:
+    """The number of each group, where a parameter of shape (C,), or (1,), has one for each."""
+    if parameter is None or (parameter.size % groups and parameter.size != 1):
+        return None
+    if parameter.size == 1:
+        return np.repeat(parameter.reshape(1), groups)
+    rows = parameter.reshape(groups, -1)
+    return rows[:, 0] if (rows == rows[:, :1]).all() else None
 
 
 def _instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return _finish(op, x, _unit_instance(op, _rows(op, x)), scale, bias)
+    return _instances(op, x, _rows(op, x), (scale, bias), _finish)
 
 
 def _centre(op: Tracer, x: ir.Value) -> ir.Value:
@@ -91,28 +114,26 @@ def _centre(op: Tracer, x: ir.Value) -> ir.Value:
 
 
 def _centered_instance(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return _finish(op, x, _unit_instance(op, _centre(op, x)), scale, bias)
+    return _instances(op, x, _centre(op, x), (scale, bias), _finish)
 
 
 def _instance_batch(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return _finish_by_batch(op, x, _unit_instance(op, _rows(op, x)), scale, bias)
+    return _instances(op, x, _rows(op, x), (scale, bias), _finish_by_batch)
 
 
 def _centered_instance_batch(op: Tracer, x: ir.Value, scale: ir.Value, bias: ir.Value) -> ir.Value:
-    return _finish_by_batch(op, x, _unit_instance(op, _centre(op, x)), scale, bias)
+    return _instances(op, x, _centre(op, x), (scale, bias), _finish_by_batch)
 
 
 def _finish_by_batch(
     op: Tracer, x: ir.Value, rows: ir.Value, scale: ir.Value, bias: ir.Value
 ) -> ir.Value:
     """BatchNormalization of mean 0 and variance 1 is the affine."""
-    z = op.like(rows, x)
-    if op.is_all(scale, 1.0) and op.is_all(bias, 0.0):
-        return op.back(z, x)
     full = [steps.per_channel(op, each) for each in (scale, bias)]
     channels = op.size(1)
     zero, one = op.numbers(np.zeros(channels)), op.numbers(np.ones(channels))
-    return op.back(op("BatchNormalization", z, *full, zero, one, epsilon=0.0), x)
+    y = op("BatchNormalization", op.like(rows, x), *full, zero, one, epsilon=0.0)
+    return op.back(y, x)
 
 
 def _group_length(call: NormCall) -> int | None:

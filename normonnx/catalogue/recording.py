@@ -140,11 +140,16 @@ class Recorder:
         """Whether an attribute is known to be a number; inside a function nothing is."""
         return self._facts is not None and self._facts.attributes[name] == number
 
-    def is_all(self, parameter: ir.Value, number: float) -> bool:
-        """Whether a parameter is known to be that number everywhere, for every run of the model."""
+    def content(self, parameter: ir.Value) -> npt.NDArray[Any] | None:
+        """What a parameter is known to hold, for every run of the model; None where it isn't."""
         if self._facts is None or parameter.const_value is None or parameter.is_graph_input():
-            return False
-        return bool((parameter.const_value.numpy() == number).all())
+            return None
+        return parameter.const_value.numpy()
+
+    def is_all(self, parameter: ir.Value, number: float) -> bool:
+        """Whether a parameter is known to be that number everywhere."""
+        held = self.content(parameter)
+        return held is not None and bool((held == number).all())
 
     # --- constants and attributes -----------------------------------------------------------------
 

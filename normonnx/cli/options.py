@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from normonnx.core.errors import ExitCode, UsageError
+from normonnx.core.files import real
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -120,7 +121,7 @@ def write_junit(found: ValidationReport, subject: str, junit_to: str | None) -> 
 def _same_file(one: Path, other: Path) -> bool:
     if one.exists() and other.exists():
         return one.samefile(other)
-    return one.resolve() == other.resolve()
+    return real(one) == real(other)
 
 
 def report(

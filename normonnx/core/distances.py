@@ -28,12 +28,13 @@ class Squares:
 
     def add(self, numbers: Array) -> None:
         """Take a piece in; of any shape, empty as well."""
+        numbers = numbers.astype(np.float64, copy=False)
         self._count += numbers.size
         top = float(np.max(np.abs(numbers))) if numbers.size else 0.0
         if not np.isfinite(top):
             self._odd.append(top)
         elif top:
-            plain = numbers.dtype == np.float64 and 1 / SQUARED < top < SQUARED
+            plain = 1 / SQUARED < top < SQUARED
             scaled = numbers if plain else numbers / top
             self._parts.append((1.0 if plain else top, float(np.sum(np.square(scaled)))))
 

@@ -9,6 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def real(path: Path) -> Path:
+    """An absolute path without links; links that lead in a circle, or nowhere, end it.
+
+    `Path.resolve` raises RuntimeError at a circle before Python 3.13.
+    """
+    return Path(os.path.realpath(path))
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary file to fill, which takes the place of `path` if nothing is raised.
@@ -18,7 +26,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: As writing and renaming do.
     """
-    target = path.resolve()
+    target = real(path)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
         yield temporary

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from normonnx.core.files import real
+
 
 def is_file_name(place: str) -> bool:
     """Whether a place is a path rather than the name of a module."""
@@ -30,7 +32,7 @@ def module_at(place: str) -> ModuleType:
     path = Path(place)
     if not path.is_file():
         raise FileNotFoundError(place)
-    _put_on_path(path.resolve().parent)
+    _put_on_path(real(path).parent)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         message = f"{place} is no Python file"

@@ -45,8 +45,8 @@ class ChannelAffine:
             ValueError: Both vary along the same axis, but with different lengths.
         """
         axes = tuple(sorted({*self.axes, *first.axes}))
-        outer_scale, outer_shift = self._along(axes)
-        inner_scale, inner_shift = first._along(axes)
+        outer_scale, outer_shift = self.along(axes)
+        inner_scale, inner_shift = first.along(axes)
         scale, shift = np.broadcast_arrays(
             outer_scale * inner_scale, outer_scale * inner_shift + outer_shift
         )
@@ -128,7 +128,8 @@ class ChannelAffine:
         """Whether neither scale nor shift holds NaN or infinity."""
         return bool(np.all(np.isfinite(self.scale)) and np.all(np.isfinite(self.shift)))
 
-    def _along(self, axes: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+    def along(self, axes: tuple[int, ...]) -> tuple[FloatArray, FloatArray]:
+        """Scale and shift, to be broadcast along these axes, its own among them."""
         new = tuple(position for position, axis in enumerate(axes) if axis not in self.axes)
         return np.expand_dims(self.scale, new), np.expand_dims(self.shift, new)
 

@@ -9,8 +9,8 @@ shifts. Upwards an Add also takes the shift of what it lets pass: s (x + k) + t 
 from __future__ import annotations
 
 import numpy as np
-import onnx_ir as ir
 
+from normonnx.core.dtypes import unit_roundoff
 from normonnx.fold.affine import ChannelAffine, broadcastable
 from normonnx.fold.moving import Draft, Planner
 from normonnx.fold.plan import Bypass, Edit, NewConstant, Refusal, ReplaceNode, SetInput
@@ -22,7 +22,7 @@ _MOST_AXES = 1  # of what two affines make: a matrix of numbers is no gain over 
 
 def up(planner: Planner, source: Source, affine: ChannelAffine) -> Draft | Refusal:
     """Compose with the affine of a node above, and go on; else let that node hold both."""
-    composed = _composed(affine, source.affine, source.node, "before")
+    composed = _composed(planner.surroundings, source, (affine, source.affine), "before")
     if isinstance(composed, Refusal):
         return composed
     node, index = source.node, source.index
@@ -54,7 +54,7 @@ def _split(
 
 def down(planner: Planner, source: Source, affine: ChannelAffine) -> Draft | Refusal:
     """Compose with the affine of a node below, and go on; else let that node hold both."""
-    composed = _composed(source.affine, affine, source.node, "after")
+    composed = _composed(planner.surroundings, source, (source.affine, affine), "after")
     if isinstance(composed, Refusal):
         return composed
     node = source.node
@@ -67,15 +67,35 @@ def down(planner: Planner, source: Source, affine: ChannelAffine) -> Draft | Ref
 
 
 def _composed(
-    outer: ChannelAffine, inner: ChannelAffine, other: ir.Node, where: str
+    surroundings: Surroundings,
+    source: Source,
+    pair: tuple[ChannelAffine, ChannelAffine],
+    where: str,
 ) -> ChannelAffine | Refusal:
+    """The second affine, then the first; one of the two is the source's."""
+    outer, inner = pair
+    other = f"{described(source.node)} {where} it"
     try:
         composed = outer.after(inner)
     except ValueError:
-        return Refusal(f"it and {described(other)} {where} it differ in channels")
+        return Refusal(f"it and {other} differ in channels")
     if len(composed.axes) > max(_MOST_AXES, len(outer.axes), len(inner.axes)):
-        return Refusal(f"it and {described(other)} {where} it vary along different axes")
+        return Refusal(f"it and {other} vary along different axes")
+    dtype = surroundings.element_type(source.node.outputs[0])
+    if _is_guard(outer, composed, 2.0**-24 if dtype is None else unit_roundoff(dtype)):
+        adds = "it adds" if where == "before" else f"{other} adds"
+        return Refusal(f"the little that {adds} would be lost in what is added before that")
     return composed
+
+
+def _is_guard(outer: ChannelAffine, composed: ChannelAffine, u: float) -> bool:
+    """Whether what is added last is too small to count beside what was added before.
+
+    (exp(z) - 1) + tiny is tiny at z = 0, to be divided by: exp(z) - (1 - tiny) would be 0.
+    """
+    _, added = np.broadcast_arrays(composed.shift, outer.along(composed.axes)[1])
+    before = np.abs(composed.shift - added)[added != 0]
+    return before.size > 0 and bool((np.abs(added[added != 0]) < u / 2 * before).all())
 
 
 def enlarges(surroundings: Surroundings, source: Source) -> Refusal | None:

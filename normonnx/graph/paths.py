@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from normonnx.core.errors import InvalidModelError, UsageError
+from normonnx.core.files import real
 
 
 def external_file(model_path: Path, location: str) -> Path:
@@ -33,9 +34,9 @@ def external_file(model_path: Path, location: str) -> Path:
             "keep the data file beside the model and name it without '..' or '/'"
         )
         raise InvalidModelError(message)
-    folders = (model_path.parent.resolve(), model_path.resolve().parent)
+    folders = (real(model_path.parent), real(model_path).parent)
     for folder in folders:
-        found = (folder / relative).resolve()
+        found = real(folder / relative)
         if not os.path.lexists(folder / relative):
             continue
         if not any(found.is_relative_to(allowed) for allowed in folders):
@@ -134,6 +135,7 @@ def _usable(path: str | os.PathLike[str]) -> Path:
             found.stat()
     except (OSError, ValueError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        message = f"{os.fsencode(found)!r} can't be used as a path: {reason}; choose another name"
+        name = os.fsencode(found).decode(errors="replace")
+        message = f"{name!r} can't be used as a path: {reason}; choose another name"
         raise UsageError(message) from None
     return found

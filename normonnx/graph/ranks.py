@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from normonnx.core.errors import ILL_FORMED
 from normonnx.core.version import DOMAIN
-from normonnx.graph import folding
+from normonnx.graph import checks, folding
 from normonnx.graph.arguments import Arguments
 from normonnx.graph.constants import Constants, Dims
 from normonnx.graph.inference import inferred
@@ -63,6 +63,10 @@ class Ranks:
             dims = self._by_inference(value)
             self._uncertain[id(value)] = (value, None if dims is None else completed(dims))
         return self._uncertain[id(value)][1]
+
+    def opset(self, node: ir.Node) -> int:
+        """Version of the default operator set that a node is written in."""
+        return checks.opset_at(self._model, node)
 
     def forget(self, values: Iterable[ir.Value]) -> None:
         """Work out anew what is asked about values, since the nodes before them were moved."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from normonnx.core.errors import NormonnxError, UsageError
+from normonnx.core.files import real
 from normonnx.graph import reading, tensors
 
 
@@ -46,8 +47,8 @@ def check_sources(sources: Sequence[Path], out: Path) -> None:
             "or write it whole, without sharing data"
         )
         raise UsageError(message)
-    folder = out.parent.resolve()
-    if folder not in (sources[0].parent.resolve(), sources[0].resolve().parent):
+    folder = real(out.parent)
+    if folder not in (real(sources[0].parent), real(sources[0]).parent):
         message = (
             f"{out} can't share the weights of {sources[0]}: ONNX looks for them in the model's "
             f"own folder; write it into {sources[0].parent}, or leave out --share-data"
@@ -65,7 +66,7 @@ def places(
             replace the file that its weights lie in.
     """
     check_sources(sources, out)
-    folder = out.parent.resolve()
+    folder = real(out.parent)
     checked: dict[Path, str | None] = {}
     found: list[Shared | None] = []
     for tensor in collected:
@@ -82,7 +83,7 @@ def places(
 
 def _location(place: tensors.Place, folder: Path, out: Path) -> str | None:
     """The name that a file has in the folder; None for one that lies elsewhere."""
-    path = place.path.resolve()
+    path = real(place.path)
     if not path.is_relative_to(folder):
         return None
     if not place.is_current():

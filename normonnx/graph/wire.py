@@ -97,6 +97,7 @@ _CHILDREN: Final[Mapping[str, Schema]] = {
 }
 _RAW_DATA: Final = 9
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_AT_ONCE: Final = 1 << 20  # bytes; a message of as many is read at once
 _DEEPEST: Final = 100  # protobuf's own limit on nesting
 _VARINT_BITS: Final = 64
 
@@ -147,33 +148,36 @@ def fields(buffer: Readable, start: int, end: int) -> list[Field]:
 
 
 def _fields(buffer: Readable, start: int, end: int) -> Iterator[Field]:
-    position = start
+    base = 0  # of the buffer, in the file
+    if isinstance(buffer, FileWindow) and end - start <= _AT_ONCE:
+        buffer, base = buffer[start:end], start
+    position, end = start - base, min(end - base, len(buffer))
     while position < end:
-        tag, body = _read_varint(buffer, position, end)
+        tag, body = _read_varint(buffer, position, end, base)
         number, wire_type = tag >> 3, tag & 7
         if wire_type == _BYTES:
-            length, body = _read_varint(buffer, body, end)
+            length, body = _read_varint(buffer, body, end, base)
             field_end = body + length
         elif wire_type == _VARINT:
-            _, field_end = _read_varint(buffer, body, end)
+            _, field_end = _read_varint(buffer, body, end, base)
         elif wire_type == _FIXED32:
             field_end = body + 4
         elif wire_type == _FIXED64:
             field_end = body + 8
         else:
-            message = f"not an ONNX file: unknown wire type {wire_type} at byte {position}"
+            message = f"not an ONNX file: unknown wire type {wire_type} at byte {base + position}"
             raise InvalidModelError(message)
         if field_end > end or number == 0:
             message = (
-                f"truncated or not an ONNX file: the field at byte {position} "
-                f"ends at byte {field_end}, but its message ends at byte {end}"
+                f"truncated or not an ONNX file: the field at byte {base + position} "
+                f"ends at byte {base + field_end}, but its message ends at byte {base + end}"
             )
             raise InvalidModelError(message)
-        yield Field(number, wire_type, position, body, field_end)
+        yield Field(number, wire_type, base + position, base + body, base + field_end)
         position = field_end
 
 
-def _read_varint(buffer: Readable, position: int, end: int) -> tuple[int, int]:
+def _read_varint(buffer: Readable, position: int, end: int, base: int) -> tuple[int, int]:
     number = shift = 0
     while position < end:
         byte = buffer[position]
@@ -184,7 +188,7 @@ def _read_varint(buffer: Readable, position: int, end: int) -> tuple[int, int]:
         shift += 7
         if shift >= _VARINT_BITS:
             break
-    message = f"truncated or not an ONNX file: unreadable number before byte {position}"
+    message = f"truncated or not an ONNX file: unreadable number before byte {base + position}"
     raise InvalidModelError(message)
 
 

@@ -90,6 +90,8 @@ class Asked:
             return None
         if node.op_type == "ConstantOfShape":
             filler = node.attributes.get("value")
+            if filler is not None and filler.is_ref():
+                return None
             return ir.DataType.FLOAT if filler is None else filler.as_tensor().dtype
         formal = found.output(value.index() or 0)
         if formal is None:

@@ -34,7 +34,15 @@ Curves = Mapping[int, Sequence[Curve]]
 Bind = Callable[[Reading, ir.Value, ir.Value, Lengths, Region], "T | Missing"]
 _MATRIX: Final = 2
 _CHANNELS_FIRST: Final = frozenset(
-    ["AveragePool", "BatchNormalization", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool"]
+    [
+        "AveragePool",
+        "BatchNorm",  # of the catalogue
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "GlobalAveragePool",
+        "MaxPool",
+    ]
 )
 _SELECTING: Final = frozenset(
     ["ArrayFeatureExtractor", "Cast", "Concat", "FeatureVectorizer", "Imputer", "Slice", "Split"]

@@ -160,7 +160,19 @@ def _instance_norm(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None
 
 
 def _group_norm(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
-    return _in_groups(ask, node, operands, int_of(node, "num_groups", 0), 1)
+    groups = int_of(node, "num_groups", 0)
+    by_group = [_has_one_a_group(ask, node, each, groups) for each in operands[1:3]]
+    if any(by_group) and not (all(by_group) and ask.ranks.opset(node) < _PER_CHANNEL):
+        return None  # no legal node
+    return _in_groups(ask, node, operands, groups, 1)
+
+
+def _has_one_a_group(ask: Asked, node: ir.Node, operand: Operand | None, groups: int) -> bool:
+    """Whether a parameter has a number for each group, which has several channels."""
+    lengths = ask.lengths(node.inputs[0])
+    several = lengths is not None and len(lengths) > 1 and lengths[1] != groups
+    array = None if operand is None else operand.constant
+    return several and array is not None and array.size == groups > 1
 
 
 def _group_norm_of_runtime(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:

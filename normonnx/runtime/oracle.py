@@ -203,7 +203,7 @@ class _Run:
         needed = {id(value) for value in wanted}
         dying = self._dying(graph)
         for position, node in enumerate(graph):
-            inputs = [self._read(value, scope, node, i) for i, value in enumerate(node.inputs)]
+            inputs = self._inputs(node, scope)
             results = self._node(node, inputs, scope)
             if self._precision is not None:
                 results = self._in_type(node, results)
@@ -217,6 +217,14 @@ class _Run:
                     scope.values.pop(id(value), None)
         return [self._read(value, scope, None, 0) for value in wanted]
 
+    def _inputs(self, node: ir.Node, scope: _Scope) -> list[Any]:
+        """What a node reads: most was computed before."""
+        known = scope.values
+        return [
+            known[id(value)] if id(value) in known else self._read(value, scope, node, index)
+            for index, value in enumerate(node.inputs)
+        ]
+
     def _dying(self, graph: ir.Graph) -> dict[int, list[ir.Value]]:
         """Values of this graph by the position of the node that reads them last."""
         if id(graph) not in self._last_uses:
@@ -224,7 +232,7 @@ class _Run:
             own = {id(value) for node in graph for value in node.outputs}
             own |= {id(value) for value in graph.inputs}
             for position, node in enumerate(graph):
-                for value in (*node.outputs, *_read_by(node)):
+                for value in dict.fromkeys((*node.outputs, *_read_by(node))):
                     if id(value) in own:
                         last[id(value)] = (position, value)
             found: dict[int, list[ir.Value]] = {}
@@ -376,7 +384,7 @@ def _computed(call: Invocation, domain: str, inputs: list[Any]) -> Sequence[Any]
     """One operator, unless its result would not fit into memory."""
     if domain == "":
         sizes.check(call, inputs)
-    if any(isinstance(each, LargeWeight) for each in inputs):
+    if LargeWeight in map(type, inputs):
         return large_weights.kernel(call, inputs)
     kernel = KERNELS_BY_DOMAIN.get(domain, {}).get(call.node.op_type)
     return reference.run(call, inputs) if kernel is None else kernel(call, inputs)
@@ -390,7 +398,9 @@ def _is_whole(array: Array) -> bool:
 
 def _read_by(node: ir.Node) -> Iterable[ir.Value]:
     """What a node reads, by itself or inside its subgraphs."""
-    yield from (value for value in node.inputs if value is not None)
+    read = dict.fromkeys(node.inputs)
+    read.pop(None, None)
+    yield from read  # type: ignore[misc]  # None is gone
     for attribute in node.attributes.values():
         if attribute.is_ref():
             continue

@@ -42,7 +42,8 @@ class Precision:
     def of_results(self, node: ir.Node) -> list[np.dtype[Any] | None]:
         """For each output of a node its type where that is below float32; None otherwise."""
         found: list[np.dtype[Any] | None] = []
-        handed_on = self._handed_on(node)
+        declared = all(value.dtype is not None for value in node.outputs)
+        handed_on = None if declared else self._handed_on(node)
         for value in node.outputs:
             dtype = value.dtype if value.dtype is not None else handed_on
             if dtype is not None:
@@ -51,10 +52,11 @@ class Precision:
         return found
 
     def _handed_on(self, node: ir.Node) -> ir.DataType | None:
-        if node.op_type == "Cast" and "to" in node.attributes:
+        standard = node.domain in ("", "ai.onnx")
+        if standard and node.op_type == "Cast" and "to" in node.attributes:
             attribute = node.attributes["to"]
             return None if attribute.is_ref() else ir.DataType(attribute.as_int())
-        index = 1 if node.op_type == "CastLike" else 0
+        index = 1 if standard and node.op_type == "CastLike" else 0
         if len(node.inputs) <= index:
             return None
         value = node.inputs[index]

@@ -14,8 +14,9 @@ from normonnx.runtime.invocation import Inputs, Invocation
 
 logger = logging.getLogger(__name__)
 
-_ROOM = 32 << 20  # bytes of keys and of what each costs besides
-_EACH = 8 << 10
+_ROOM = 128 << 20  # bytes
+_LEAST = 32 << 10  # bytes of an evaluator, and how many times as long as its key it is
+_TIMES = 50
 _LARGEST = 1 << 18  # bytes of a key: big attributes are not worth remembering
 
 
@@ -67,13 +68,13 @@ class _Sessions:
 
     def keep(self, key: bytes, session: Any) -> None:  # noqa: ANN401  # an evaluator
         """Keep a new one, in place of those that were not used for long."""
-        if len(key) > _LARGEST:
+        if len(key) > _LARGEST or key in self._kept:
             return
         self._kept[key] = session
-        self._size += len(key) + _EACH
-        while self._size > _ROOM:
+        self._size += _LEAST + _TIMES * len(key)
+        while self._size > _ROOM and len(self._kept) > 1:
             oldest, _ = self._kept.popitem(last=False)
-            self._size -= len(oldest) + _EACH
+            self._size -= _LEAST + _TIMES * len(oldest)
 
 
 _sessions = _Sessions()

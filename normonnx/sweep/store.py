@@ -25,7 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final, Self
 
 from normonnx.core.errors import UsageError
-from normonnx.core.files import flush_folder
+from normonnx.core.files import flush_folder, real
 from normonnx.core.sweeps import ModelResult, Outcome, Produced
 from normonnx.sweep import results
 from normonnx.sweep.executor import Finished
@@ -182,7 +182,7 @@ class Store:
             UsageError: A link leads out of it.
         """
         path = self._folder.joinpath(*parts)
-        if not path.parent.resolve().is_relative_to(self._folder.resolve()):
+        if not real(path.parent).is_relative_to(real(self._folder)):
             message = f"{path.parent} leads out of {self._folder}; remove that link"
             raise UsageError(message)
         return path

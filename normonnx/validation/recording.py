@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import onnx_ir as ir
 
+from normonnx.core.files import real
 from normonnx.core.verdicts import ValidationReport, Verdict
 from normonnx.core.version import VERSION
 from normonnx.graph import reading
@@ -116,11 +117,11 @@ def _model_facts(model: ModelLike, path: Path, bundle: Path) -> dict[str, Any]:
     files = reading.files_of(path)
     given = isinstance(model, str | os.PathLike)
     name = path.name if given else "model.onnx"
-    relative = os.path.relpath(path.resolve(), bundle.resolve().parent) if given else ""
+    relative = os.path.relpath(real(path), real(bundle).parent) if given else ""
     return {
         "name": name,
         "place": relative,
-        "entry": files[0].resolve().name,
+        "entry": real(files[0]).name,
         "sha256": hash_of(files),
         "bytes": sum(file.stat().st_size for file in files),
     }
@@ -139,5 +140,5 @@ def hash_of(files: Sequence[Path]) -> str:
 def _files_of(path: Path) -> dict[str, bytes]:
     """A model's files by their place relative to the model, the model itself first."""
     files = reading.files_of(path)
-    folder = files[0].resolve().parent
-    return {os.path.relpath(file.resolve(), folder): file.read_bytes() for file in files}
+    folder = real(files[0]).parent
+    return {os.path.relpath(real(file), folder): file.read_bytes() for file in files}

@@ -18,6 +18,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from normonnx.core.errors import UsageError
+from normonnx.core.files import real
 from normonnx.core.verdicts import ValidationReport, conclusion
 from normonnx.graph import reading
 from normonnx.runtime.backends import Outcome
@@ -96,8 +97,8 @@ def _model_of(
 
 def _unpacked_model(files: Mapping[str, bytes], folder: Path) -> Path:
     for name, raw in files.items():
-        target = (folder / name).resolve()
-        if not target.is_relative_to(folder.resolve()):
+        target = real(folder / name)
+        if not target.is_relative_to(real(folder)):
             message = f"a file of the model lies outside its folder: {name!r}; record it again"
             raise UsageError(message)
         target.parent.mkdir(parents=True, exist_ok=True)

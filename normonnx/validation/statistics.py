@@ -48,7 +48,7 @@ def statistics(found: Array, truth: Array, dtype: np.dtype[Any]) -> Statistics |
             if is_float(dtype):
                 counts += _in_ulps(apart, size, dtype)
             for length, each in zip(lengths, (ours, theirs), strict=True):
-                length.add(each.astype(np.float64, copy=False))
+                length.add(each)
         if not done:
             return None
         return Statistics(
@@ -72,8 +72,9 @@ def _cosine_distance(found: Array, truth: Array, lengths: tuple[float, float]) -
         return 0.0 if lengths[0] == lengths[1] else 1.0
     total = 0.0
     for ours, theirs in both_finite(found, truth):
-        apart = ours / lengths[0] - theirs / lengths[1]
-        total += float(np.sum(np.square(apart)))
+        apart = ours.astype(np.float64, copy=False) / lengths[0]
+        apart -= theirs.astype(np.float64, copy=False) / lengths[1]
+        total += float(np.sum(np.square(apart, out=apart)))
     return total / 2
 
 

@@ -273,6 +273,42 @@ def test_what_makes_a_runtime_fuse_is_left(norm: str, opset: int, target: str, b
     assert normonnx.optimize(once.model, target=target).report.applied == ()
 
 
+_UNIFORM: Final = {
+    "everywhere": ((2.0,) * 8, (0.5,) * 8),
+    "one and zero": ((1.0,) * 8, (0.0,) * 8),
+    "in each group": ((2.0,) * 4 + (3.0,) * 4, (0.5,) * 4 + (0.0,) * 4),
+    "in each group but for the shift": ((2.0,) * 4 + (3.0,) * 4, tuple(map(float, range(8)))),
+}
+_GROUPED: Final = {
+    18: "y = GroupNormalization<num_groups = 2>(x, s2, t2)",
+    21: "y = GroupNormalization<num_groups = 2>(x, s, t)",
+    17: "i = InstanceNormalization(x, s, t) y = Relu(i)",
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"target": "ort-cpu"}, {"style": "primitive"}], ids=str)
+@pytest.mark.parametrize("opset", _GROUPED)
+@pytest.mark.parametrize("numbers", _UNIFORM.values(), ids=_UNIFORM)
+def test_a_scale_that_is_alike_in_each_group_goes_into_the_operator(
+    numbers: tuple[tuple[float, ...], ...], opset: int, options: dict[str, Any]
+) -> None:
+    """Folding it there would spell the norm anew, to be written again, and so on; here all is still."""
+    parameters = ", ".join(
+        f"float[{len(each)}] {name} = {{{', '.join(map(str, each))}}}"
+        for letter, given in zip("st", numbers, strict=True)
+        for name, each in ((letter, given), (f"{letter}2", given[::4]))
+    )
+    source = onnx.parser.parse_model(f"""<ir_version: 8, opset_import: ["" : {opset}]>
+        g (float[2, 8, 4, 4] x) => (float[2, 8, 4, 4] y) <{parameters}> {{ {_GROUPED[opset]} }}""")
+    once = normonnx.optimize(source, verify="final", **options)
+    assert once.report.verification is not None
+    assert once.report.verification.passed
+    assert len(once.report.applied) <= 2
+    assert normonnx.optimize(once.model, **options).report.applied == ()
+    if opset == 18 and not options.get("style"):
+        assert operators(once.model) == {"Reshape": 2, "InstanceNormalization": 1}
+
+
 @pytest.mark.parametrize("target", sorted(TARGETS))
 @pytest.mark.parametrize("accurate", [False, True])
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -177,9 +177,9 @@ def _cast_like_down(at: Crossing) -> Written | None:
 def _constant_as_tensor(at: Crossing) -> Written | None:
     """A number or a list as a tensor."""
     for name, kind in _NUMBERS.items():
-        if name in at.node.attributes:
-            found: Any = at.node.attributes[name].value
-            return [at.op("Constant", value=ir.tensor(np.asarray(found, kind)))]
+        found = at.known(name)
+        if found is not None:
+            return [at.op("Constant", value=ir.tensor(np.asarray(found.value, kind)))]
     return None
 
 

@@ -21,7 +21,8 @@ _PLANE: Final = 4
 
 
 def _scales_to_input(at: Crossing) -> Written | None:
-    scales = np.asarray(at.node.attributes["scales"].as_floats(), np.float32)
+    found = at.known("scales")
+    scales = np.asarray([] if found is None else found.as_floats(), np.float32)
     return at.again(inputs=[at.input(0), at.op.constant(scales)], drop=["scales"])
 
 

@@ -234,7 +234,7 @@ def _expand_down(at: Crossing) -> Written | None:
 
 def _constant_of_shape_down(at: Crossing) -> Written | None:
     """One number, expanded."""
-    filler = at.node.attributes.get("value")
+    filler = at.known("value")
     number = np.float32(0) if filler is None else filler.as_tensor().numpy().reshape(-1)[0]
     shape = at.asked.array(at.input(0))
     if shape is None:

@@ -120,8 +120,12 @@ def split(call: Invocation, inputs: Inputs) -> tuple[Array, ...]:
     """Parts of the sizes given; else of one size, the last one smaller where it doesn't fit."""
     x, axis = inputs[0], call.int("axis", 0)
     length, sizes = x.shape[axis], call.axes(inputs, name="split")
+    outputs = len(call.node.outputs)
+    parts = call.int("num_outputs", outputs) if sizes is None else len(sizes)
+    if parts != outputs:
+        message = f"it has {parts} parts and {outputs} outputs"
+        raise ValueError(message)
     if sizes is None:
-        parts = call.int("num_outputs", 0) or len(call.node.outputs)
         each = -(-length // parts)
         sizes = [each] * (parts - 1) + [length - each * (parts - 1)]
     if sum(sizes) != length or min(sizes, default=0) < 0:

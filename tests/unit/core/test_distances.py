@@ -112,3 +112,18 @@ def test_statistics_of_several_pieces_are_those_of_the_whole() -> None:
     ulps = difference / np.spacing(np.abs(theirs.astype(np.float32))).astype(np.float64)
     assert sum(measured.ulps.values()) == kept.sum()
     assert measured.ulps[0.5] == pytest.approx(np.count_nonzero(ulps <= 0.5), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_narrow_types_are_measured_in_float64(kind: type) -> None:
+    """Sums of squares, and lengths above 65504, are no numbers of float16."""
+    assert rms(np.ones(LARGEST, kind)) == 1
+    assert rms(np.full(3, 300, kind)) == pytest.approx(300)
+    found = (1000 * rng.standard_normal(100_000)).astype(kind)
+    measured = statistics(found, found.astype(np.float64), np.dtype(kind))
+    assert measured is not None
+    assert measured.cosine == 0
+    truth = rng.standard_normal(10_000)
+    measured = statistics(truth.astype(kind), truth, np.dtype(kind))
+    assert measured is not None
+    assert measured.cosine <= float(np.finfo(kind).eps) ** 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.rewriting import rewritten
@@ -78,6 +80,42 @@ def test_what_takes_the_place_of_a_division_reads_the_data_first() -> None:
     )
     (node,) = found.proto.graph.node
     assert (node.op_type, node.input[0]) == ("Mul", "x")
+
+
+GUARDS = [
+    pytest.param("<float one = {1}, float tiny = {1e-30}> { a = Sub(x, one) y = Add(a, tiny) }", id="Sub, Add"),
+    pytest.param("<float one = {1}, float tiny = {1e-9}> { a = Add(x, one) y = Sub(a, tiny) }", id="Add, Sub"),
+    pytest.param("<NORM4, float tiny = {1e-20}> { a = BN(x) y = Add(tiny, a) }", id="BN, Add"),
+    pytest.param("<double one = {1}, double tiny = {1e-17}> { a = Sub(x, one) y = Add(a, tiny) }", id="fp64"),
+    pytest.param(
+        "<float one = {1}, float tiny = {1e-4}> {"
+        " h = Cast<to = 10>(one) t = Cast<to = 10>(tiny) a = Sub(x, h) y = Add(a, t) }",
+        id="fp16",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", GUARDS)
+def test_what_guards_a_difference_against_zero_is_kept(text: str) -> None:
+    """(x - 1) + tiny is tiny where x is 1, and x - (1 - tiny) would be 0."""
+    kind = "double" if "double" in text else "float16" if "Cast" in text else "float"
+    text = HEAD.replace("float", kind) + text
+    found = rewritten(text)
+    assert not found.report.modified
+    assert "would be lost in what is added before that" in found.report.refused[0].reason
+    assert rewritten(re.sub(r"tiny = \{.*?\}", "tiny = {0.5}", text)).report.modified
+
+
+def test_what_is_added_to_what_is_tiny_takes_it_along() -> None:
+    """X + tiny + 1 is x + 1 in any case; and one channel that counts is enough."""
+    assert (
+        rewritten(
+            HEAD + "<float one = {1}, float tiny = {1e-30}> { a = Add(x, tiny) y = Add(a, one) }"
+        ).ops
+        == "Add"
+    )
+    text = "<float[4,1,1] k = {1e-30, 0.5, 1e-30, 0}, float one = {1}> { a = Sub(x, one) y = Add(a, k) }"
+    assert rewritten(HEAD + text).ops == "Add"
 
 
 LEFT = [

@@ -14,8 +14,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from normonnx.core.errors import InvalidModelError
-from normonnx.graph import files, tensors, walk
+from normonnx.core.errors import InvalidModelError, UsageError
+from normonnx.graph import files, reading, tensors, walk
 from tests.unit.graph import samples
 from tests.unit.graph.samples import refused, written
 
@@ -225,6 +225,15 @@ def test_bad_references_to_external_data(
     path = samples.external(folder)
     samples.point_elsewhere(path, **entries)
     refused(path, InvalidModelError, words)
+
+
+def test_links_in_a_circle_are_no_data_file(tmp_path: Path) -> None:
+    """Asked for by themselves, as the command line does before it loads."""
+    (tmp_path / "loop").symlink_to("loop")
+    path = samples.external(tmp_path)
+    samples.point_elsewhere(path, location="loop")
+    assert reading.files_of(path) == (path,)
+    refused(tmp_path / "loop", UsageError, "symbolic links", "'")
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095])

@@ -282,6 +282,30 @@ def test_what_a_parameter_says_passes_where_nothing_reads_it() -> None:
     assert reason == "its axes is a parameter of the function around it; inline that first"
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "node"),
+    [
+        (13, 9, "y = Constant<value_float: float = @p>()"),
+        (13, 9, "y = Constant<value_ints: ints = @p>()"),
+        (9, 8, "y = ConstantOfShape<value: tensor = @p>(x)"),
+        (8, 9, "y = Upsample<scales: floats = @p>(x)"),
+        (17, 18, "y = ReduceMax<axes: ints = @p>(x)"),
+        (9, 11, "y = Clip<min: float = @p>(x)"),
+        (12, 13, "y = Softmax<axis: int = @p>(x)"),
+    ],
+)
+def test_what_the_caller_of_a_function_gives_is_no_number_yet(
+    before: int, after: int, node: str
+) -> None:
+    """A node that would have to be written with its value stays, and is named."""
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": {before}, "local": 1]> '
+        "g (int64[1] x) => (float[] y) { y = local.f(x) } "
+        f'<domain: "local", opset_import: ["": {before}]> f <p>(x) => (y) {{ {node} }}'
+    )
+    assert "parameter of the function around it; inline that first" in refused(model, before, after)
+
+
 def test_other_domains_stay() -> None:
     """Their version, and their nodes."""
     found = moved(onnx.parser.parse_model(ML), 13, 18)

@@ -118,7 +118,7 @@ DOWN = [
         18,
         17,
         IMAGES + "<float[2] s, float[2] b> { y = GroupNormalization<num_groups=2>(x, s, b) }",
-        GROUPS,
+        "Reshape InstanceNormalization Reshape",
         id="GroupNormalization by group",
     ),
     pytest.param(

@@ -213,6 +213,30 @@ def test_a_scale_of_unknown_length_may_be_one_for_each_group() -> None:
 
 
 @pytest.mark.parametrize(
+    ("opset", "parameters", "node"),
+    [
+        (17, "float[4] a, float[4,1,1] v", "BatchNormalization(x, a, a, a, v)"),
+        (17, "float[1,4] a, float[4] v", "BatchNormalization(x, a, v, v, v)"),
+        (18, "float[4] a, float[2] v", "GroupNormalization<num_groups = 2>(x, a, v)"),
+        (18, "float[2] a, float[1] v", "GroupNormalization<num_groups = 2>(x, a, v)"),
+        (21, "float[2] a, float[2] v", "GroupNormalization<num_groups = 2>(x, a, v)"),
+        (21, "float[4] a, float[2] v", "GroupNormalization<num_groups = 2>(x, a, v)"),
+    ],
+)
+@pytest.mark.parametrize("style", ["function", "native", "primitive", None])
+def test_parameters_of_no_legal_shape_make_no_norm(
+    opset: int,
+    parameters: str,
+    node: str,
+    style: Any,  # noqa: ANN401  # a literal
+) -> None:
+    """Written in another way such a node would run, and hide that the model is broken."""
+    text = f"g (float[2,4,3,3] x) => (float[2,4,3,3] y) <{parameters}> {{ y = {node} }}"
+    proto = parsed(text, opset=opset)
+    assert not normonnx.optimize(proto, style=style).report.modified
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "w = ReduceMean<axes = [-1]>(q) ve = Add(w, e) r = Sqrt(ve) y = Div(x, r)",

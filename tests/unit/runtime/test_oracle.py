@@ -253,6 +253,8 @@ def test_a_tile_has_a_repeat_for_each_axis() -> None:
         ("Split <axis = 1> (x, s)", [4, 1, 2]),
         ("Split <axis = 1, num_outputs = 5> (x)", None),  # 2, 2, 2, 2 are more than 7
         ("Split <axis = 1> (x, few)", None),
+        ("Split <axis = 1> (x, whole)", None),
+        ("Split <axis = 1, num_outputs = 1000000000> (x)", None),
         ("Split <axis = 1> (x, back)", None),
     ],
 )
@@ -262,12 +264,15 @@ def test_a_split_gives_away_all_there_is(split: str, sizes: list[int] | None) ->
     outputs = ", ".join(f"float[2, {name}n] {name}" for name in names)
     text = (
         f"g (float[2, 7] x) => ({outputs}) {{ s = Constant<value_ints = [4, 1, 2]>() "
-        "few = Constant<value_ints = [4, 1, 1]>() back = Constant<value_ints = [9, -3, 1]>() "
+        "few = Constant<value_ints = [4, 1, 1]>() whole = Constant<value_ints = [7]>() "
+        "back = Constant<value_ints = [9, -3, 1]>() "
         f"{', '.join(names)} = {split} }}"
     )
     x = np.arange(14, dtype=np.float32).reshape(2, 7)
     if sizes is None:
-        with pytest.raises(InvalidModelError, match="an axis of 7 has no parts of"):
+        with pytest.raises(
+            InvalidModelError, match=r"an axis of 7 has no parts of|parts and 3 outputs"
+        ):
             evaluate(_model(HEAD.replace("17", "18") + text), {"x": x})
         return
     found = evaluate(_model(HEAD.replace("17", "18") + text), {"x": x})

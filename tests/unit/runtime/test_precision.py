@@ -123,3 +123,18 @@ def test_products_in_one_sum(text: str, shapes: tuple[tuple[int, ...], ...], ter
     model = _model(f"g (float[n] a, float[n] b) => (float[n] y) {{ {text} }}")
     (node,) = model.graph
     assert terms_in_a_sum(node, [np.zeros(shape) for shape in shapes]) == terms
+
+
+@pytest.mark.parametrize("declared", ["float[2] y", "y"])
+def test_a_cast_of_another_domain_is_none(declared: str) -> None:
+    """Its attribute `to` may be anything; what it gives has the type of what it takes."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18, "my" : 1]> '
+        'g (float[2] x) => (float[2] z) { y = my.Cast<to = "half">(x) z = Neg(y) } '
+        '<domain: "my", opset_import: ["" : 18]> Cast <to>(a) => (b) { b = Identity(a) }'
+    )
+    if declared == "float[2] y":
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info("y", 1, [2]))
+    x = np.asarray([1 / 3, 1e-9], np.float32)
+    found = evaluate(ir.from_proto(model), {"x": x}, narrow=True)
+    assert np.array_equal(found["z"], -x.astype(np.float64))

@@ -14,7 +14,6 @@ from typing import Final
 
 import onnx_ir as ir
 
-from normonnx.core.hints import FUSED
 from normonnx.fold import affine_nodes, normalization, table_lookup
 from normonnx.fold.affine import ChannelAffine, broadcastable
 from normonnx.fold.moving import Draft, joined
@@ -258,10 +257,6 @@ class Planner:
         verb = "merged" if merges else "folded"
         reason = f"{_names(gone)} {verb} into {into}{_through(draft)}{rest}"
         if not draft.into:
-            if FUSED in node.metadata_props:
-                return Refusal(
-                    f"{described(node)} lets runtimes fuse what is before it", quiet=True
-                )
             reason = f"{_names(gone)} dropped, since it changes nothing"
         lost = _loses_output(draft.edits)
         if lost is not None:

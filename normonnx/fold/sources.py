@@ -17,6 +17,7 @@ import numpy.typing as npt
 import onnx_ir as ir
 
 from normonnx.core.dtypes import FloatArray, is_float
+from normonnx.core.hints import FUSED
 from normonnx.fold.affine import ChannelAffine
 from normonnx.fold.plan import Refusal
 from normonnx.fold.surroundings import STANDARD, Surroundings
@@ -41,6 +42,8 @@ def affine_of(surroundings: Surroundings, node: ir.Node) -> Source | Refusal | N
         return None
     if surroundings.is_kept(node):
         return Refusal("kept as asked for")
+    if FUSED in node.metadata_props:
+        return Refusal("it changes nothing, and lets runtimes fuse what is before it", quiet=True)
     return reader(surroundings, node)
 
 

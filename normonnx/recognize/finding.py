@@ -19,6 +19,7 @@ from normonnx.catalogue.contents import CATALOGUE
 from normonnx.catalogue.norm import DOMAIN
 from normonnx.catalogue.operators import norm_of
 from normonnx.core.errors import UsageError
+from normonnx.core.hints import FUSED
 from normonnx.graph import walk
 from normonnx.graph.constants import Constants
 from normonnx.graph.lengths import Lengths
@@ -184,6 +185,8 @@ class _Search:
         if kind is None or (kinds[0] is not None and kinds[0] != kind):
             return Missing("its result has another element type than what is normalized")
         region = region or region_of(self._known, value, root)
+        if any(FUSED in node.metadata_props and root in node.inputs for node in region.nodes):
+            return Missing("it begins within another, whose last step lets runtimes fuse it")
         extras = self._extras(region, root, value)
         if isinstance(extras, Leak):
             return Missing(_used_outside(extras), 2)

@@ -119,7 +119,7 @@ def test_narrow_types_are_measured_in_float64(kind: type) -> None:
     """Sums of squares, and lengths above 65504, are no numbers of float16."""
     assert rms(np.ones(LARGEST, kind)) == 1
     assert rms(np.full(3, 300, kind)) == pytest.approx(300)
-    found = (1000 * rng.standard_normal(100_000)).astype(kind)
+    found: Array = (1000 * rng.standard_normal(100_000)).astype(kind)
     measured = statistics(found, found.astype(np.float64), np.dtype(kind))
     assert measured is not None
     assert measured.cosine == 0

@@ -45,11 +45,14 @@ class Lowered:
         refused: Those that can't be, and why.
         nodes: Names of the nodes that normalizations were made of, and are; a scale and shift among
             them is none that was left behind.
+        in_chains: Whether one was written without an operator for it: what is around such a chain
+            may belong to it, or make another norm of it.
     """
 
     applied: tuple[Event, ...]
     refused: tuple[Event, ...]
     nodes: frozenset[str]
+    in_chains: bool = False
 
 
 def lower(  # noqa: PLR0913
@@ -82,7 +85,7 @@ def lower(  # noqa: PLR0913
     if applied:
         nodes |= {label(node) for key, node in _nodes(model).items() if key not in before}
     told = tuple(event for event in refused if event.rule == RULE)
-    return Lowered(applied, told, frozenset(nodes))
+    return Lowered(applied, told, frozenset(nodes), forms.in_chains)
 
 
 def _nodes(model: ir.Model) -> dict[int, ir.Node]:
@@ -112,6 +115,7 @@ class Forms:
         limit: int | None = None,
         ranks: Ranks | None = None,
     ) -> None:
+        self.in_chains = False
         self._model = model
         self._wanted = wanted
         self._limit = limit
@@ -134,6 +138,8 @@ class Forms:
         form = self._choice(found).form
         if form is None:
             return self._choice(found).reason if found.is_call else ""
+        if found.extras and not form.native and _is_primitive(found):
+            return ""  # in another chain its mean, which is read elsewhere, would take more
         return "" if self.is_spelled_as(found, form, strictly=True) else None
 
     def event(self, found: Found) -> Event:
@@ -165,6 +171,7 @@ class Forms:
     def _remember(self, found: Found) -> None:
         """Note on the node what a later run may go back to."""
         first, chosen = self._spelling(found).at_first, self._choice(found).form
+        self.in_chains |= chosen is not None and not chosen.operators
         found.node.metadata_props.pop(SPELLED, None)
         if first is not None and first is not chosen:
             found.node.metadata_props[SPELLED] = first.name
@@ -332,6 +339,11 @@ def _centers(node: ir.Node, inside: Collection[int]) -> bool:
         return all(id(value) in inside for value in node.inputs)
     norm = norm_of(node.domain, node.op_type)
     return norm is not None and CATALOGUE[norm].centered
+
+
+def _is_primitive(found: Found) -> bool:
+    """Whether it is made of no normalization, of ONNX or of the catalogue."""
+    return not any(norm_of(node.domain, node.op_type) for node in found.region.nodes)
 
 
 def _key(call: NormCall) -> tuple[object, ...]:

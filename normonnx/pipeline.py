@@ -217,7 +217,10 @@ def _folds(options: Options) -> bool:
 def _in_forms(
     work: ir.Model, options: Options, observer: Callable[[Event], None] | None
 ) -> Rewrites:
-    """Folding and the choice of forms take turns, since each may make room for the other."""
+    """Folding and the choice of forms take turns, since each may make room for the other.
+
+    So does a norm that was written as a chain: together with what is around it it may be another.
+    """
     passes = PASSES if options.passes is None else options.passes
     if "lower" not in passes:
         return _joined([_moved(work, options, observer), _folded(work, options, observer)])
@@ -238,9 +241,7 @@ def _in_forms(
         formed = lowered(None)
         folded = _folded(work, options, observer) if folds else Rewrites((), ())
         done += [*formed.applied, *folded.applied]
-        # What is written in primitives may be readable in another way, and better so.
-        settled = wanted.style is not Style.PRIMITIVE or not formed.applied
-        if settled and not folded.applied:
+        if not folded.applied and not formed.in_chains:
             break
     hints.record(work, TARGETS[options.target])
     left = tuple(event for event in folded.refused if event.node not in formed.nodes)

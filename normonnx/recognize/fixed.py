@@ -36,12 +36,16 @@ _MATRIX: Final = 2
 _CHANNELS_FIRST: Final = frozenset(
     [
         "AveragePool",
-        "BatchNorm",  # of the catalogue
         "BatchNormalization",
         "Conv",
         "ConvTranspose",
         "GlobalAveragePool",
+        "GlobalMaxPool",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "LRN",
         "MaxPool",
+        *("BatchNorm", "GroupNorm", "InstanceNorm", "LocalResponseNorm"),  # of the catalogue
     ]
 )
 _SELECTING: Final = frozenset(

@@ -100,7 +100,7 @@ def _length(fact: Combination, spread: Spread, place: Place) -> Outcome:
     if statistic.epsilon or not summed:
         return Missing("its statistic is no p-norm: a mean in place of a sum")
     bound = spread.floor
-    if bound is None and not spread.guarded:
+    if not bound and not spread.guarded:
         return Missing("a row of zeros would be divided by zero")
     if bound is not None and bound > _LARGEST_BOUND:
         return Missing(f"its lower bound {bound:g} limits lengths and guards against no zero")
@@ -119,7 +119,8 @@ def _length(fact: Combination, spread: Spread, place: Place) -> Outcome:
         return Missing("it is scaled by a number, which a p-norm is not")
     scale = {"scale": np.asarray([fact.cx.number])}
     sources = {"scale": fact.cx} if fact.cx.source is not None else {}
-    return Reading("ScaleNorm", {"epsilon": attributes["epsilon"]}, scale, sources)
+    # Without an epsilon it would make NaN of a row of zeros, which stay zeros here.
+    return Reading("ScaleNorm", {"epsilon": bound or _guard(SQUARE)}, scale, sources)
 
 
 def _guard(order: float) -> float:

@@ -86,6 +86,10 @@ def _given(at: Crossing, value: ir.Value, axis: int | None) -> Any:  # noqa: ANN
     if array is None and dims is None:
         message = f"the shape of {value.name!r} is not known"
         raise RefusalError(message)
+    found = dims if array is None else array.shape
+    if axis is None and found is not None and len(found) != 1:
+        message = f"{value.name!r} has {len(found)} dimensions, expected one, for channels"
+        raise RefusalError(message)
     return dims if array is None else array
 
 

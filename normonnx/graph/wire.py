@@ -86,7 +86,11 @@ _TENSOR: Final = "TensorProto"
 
 # message -> field number -> message of that field; only what can contain a tensor.
 # Numbers that are stored one by one are no raw data, and take a long time to skip over here.
-_MOST_FIELDS: Final[Mapping[str, int]] = {"AttributeProto": 1 << 16, _TENSOR: 1 << 16}
+_MOST_FIELDS: Final[Mapping[str, int]] = {
+    "AttributeProto": 1 << 16,
+    "NodeProto": 1 << 12,  # with as many inputs
+    _TENSOR: 1 << 16,
+}
 _CHILDREN: Final[Mapping[str, Schema]] = {
     _MODEL: {7: "GraphProto", 25: "FunctionProto"},
     "GraphProto": {1: "NodeProto", 5: _TENSOR},

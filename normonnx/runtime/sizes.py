@@ -82,8 +82,8 @@ def _numbers(array: Array) -> list[int]:
 
 
 def _broadcast(_call: Invocation, inputs: Inputs) -> Shape:
-    distinct = {id(each): each for each in inputs if each is not None}
-    shapes = {np.shape(each) for each in distinct.values()}
+    distinct = dict(zip(map(id, inputs), inputs, strict=True))
+    shapes = {np.shape(each) for each in distinct.values() if each is not None}
     rank = max(map(len, shapes), default=0)
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return [max(lengths) for lengths in zip(*padded, strict=True)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from normonnx.core.dtypes import unit_roundoff
+from normonnx.core.dtypes import is_float, unit_roundoff
 from normonnx.fold.affine import ChannelAffine, broadcastable
 from normonnx.fold.moving import Draft, Planner
 from normonnx.fold.plan import Bypass, Edit, NewConstant, Refusal, ReplaceNode, SetInput
@@ -81,8 +81,8 @@ def _composed(
         return Refusal(f"it and {other} differ in channels")
     if len(composed.axes) > max(_MOST_AXES, len(outer.axes), len(inner.axes)):
         return Refusal(f"it and {other} vary along different axes")
-    dtype = surroundings.element_type(source.node.outputs[0])
-    if _is_guard(outer, composed, 2.0**-24 if dtype is None else unit_roundoff(dtype)):
+    dtype = surroundings.element_type(source.node.outputs[0]) or np.dtype(np.float32)
+    if is_float(dtype) and _is_guard(outer, composed, unit_roundoff(dtype)):
         adds = "it adds" if where == "before" else f"{other} adds"
         return Refusal(f"the little that {adds} would be lost in what is added before that")
     return composed

@@ -86,7 +86,9 @@ def _instances(
     """Groups as the channels of an InstanceNormalization, whose own parameters suffice at times."""
     groups, added = op.known("num_groups"), op.slot("epsilon")
     scale, bias = (by_group(op.content(each), groups) for each in parameters)
-    if scale is None or bias is None:
+    # Of a group of one number only the bias is left, which the operator rounds beside what cancels.
+    single = steps.product(op.facts.shape[1:]) == groups
+    if scale is None or bias is None or single:
         one, zero = op.numbers(np.ones(groups)), op.numbers(np.zeros(groups))
         unit = op("InstanceNormalization", rows, one, zero, epsilon=added)
         return finish(op, x, unit, *parameters)

@@ -83,15 +83,17 @@ def test_row_norms_in_float64(name: str) -> None:
         np.testing.assert_allclose(y, wanted, rtol=8 * U["float64"])
 
 
-def _columns(y: Array, wanted: Array, dtype: str) -> float:
+def _columns(y: Array, wanted: Array, dtype: str, cancels: Array | None = None) -> float:
     """The worst error of a feature, in roundoffs; what is 0 but for rounding is left out.
 
-    Infinite is what float32 does not hold, and nothing else.
+    Infinite is what float32 does not hold, and nothing else. `cancels` is by how much a roundoff
+    on the way counts more in the end, for each feature.
     """
     held = np.abs(wanted) <= float(np.finfo(np.float32 if dtype == "float32" else np.float64).max)
     np.testing.assert_array_equal(np.isfinite(y), held)
     return max(
         relative_error(y[:, k].astype(np.float64), wanted[:, k], U[dtype])
+        / (1.0 if cancels is None else max(1.0, cancels[k]))
         for k in range(wanted.shape[1])
         if np.abs(wanted[:, k]).max() > 1e-12
     )
@@ -112,13 +114,19 @@ def test_power_transforms_hold_in_float32(name: str, lambdas: Array | None) -> N
 @pytest.mark.parametrize("lambdas", [None, EXTREME], ids=["fitted", "extreme"])
 @pytest.mark.parametrize("name", POWERS)
 def test_power_transforms_hold_in_float64(name: str, lambdas: Array | None) -> None:
-    """Within 16 u of the truth, where scikit-learn itself is up to 49,000 u off."""
+    """Within 16 u of the truth, where scikit-learn itself is up to 49,000 u off.
+
+    Where a mean of many spreads is subtracted, the last digit of Pow, in which libraries differ by
+    the processor, counts as often.
+    """
     fitted = powered(name, lambdas)
+    after = getattr(fitted, "_scaler", None)  # none where it isn't to standardize
+    cancels = None if after is None else np.abs(after.mean_) / after.scale_
     x = bendable(name, seed=1)
     truth = CATALOGUE.from_layer(fitted, x.shape, np.float64).reference(x)
     wanted = fitted.transform(x)
     for y in _everywhere(fitted, x, "float64"):
-        assert _columns(y, truth, "float64") <= 16
+        assert _columns(y, truth, "float64", cancels) <= 16
         np.testing.assert_allclose(y, wanted, rtol=1e-9, atol=1e-9)
 
 

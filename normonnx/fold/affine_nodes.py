@@ -9,6 +9,7 @@ shifts. Upwards an Add also takes the shift of what it lets pass: s (x + k) + t 
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 
 from normonnx.core.dtypes import is_float, unit_roundoff
 from normonnx.fold.affine import ChannelAffine, broadcastable
@@ -17,6 +18,7 @@ from normonnx.fold.plan import Bypass, Edit, NewConstant, Refusal, ReplaceNode, 
 from normonnx.fold.sources import Source, Statistics, statistics_of
 from normonnx.fold.surroundings import Surroundings, described
 
+_COARSEST = 2.0**-4  # a roundoff that no type exceeds: types are asked for only where it matters
 _MOST_AXES = 1  # of what two affines make: a matrix of numbers is no gain over two vectors
 
 
@@ -81,11 +83,18 @@ def _composed(
         return Refusal(f"it and {other} differ in channels")
     if len(composed.axes) > max(_MOST_AXES, len(outer.axes), len(inner.axes)):
         return Refusal(f"it and {other} vary along different axes")
-    dtype = surroundings.element_type(source.node.outputs[0]) or np.dtype(np.float32)
-    if is_float(dtype) and _is_guard(outer, composed, unit_roundoff(dtype)):
+    if _is_guard(outer, composed, _COARSEST) and _is_guard(
+        outer, composed, _roundoff(surroundings, source.node.outputs[0])
+    ):
         adds = "it adds" if where == "before" else f"{other} adds"
         return Refusal(f"the little that {adds} would be lost in what is added before that")
     return composed
+
+
+def _roundoff(surroundings: Surroundings, value: ir.Value) -> float:
+    """Of the type of a value: 0 of whole numbers, float32's where it is not known."""
+    dtype = surroundings.element_type(value) or np.dtype(np.float32)
+    return unit_roundoff(dtype) if is_float(dtype) else 0.0
 
 
 def _is_guard(outer: ChannelAffine, composed: ChannelAffine, u: float) -> bool:

@@ -209,6 +209,14 @@ REFUSED = [
         id="ConstantOfShape of terabytes",
     ),
     pytest.param(
+        15,
+        9,
+        "g (float[1,2,3] x) => (float[1,2,3] y) <float[2] s, double m = {1}, double[2] v> "
+        "{ y = BatchNormalization(x, s, s, m, v) }",
+        "'m' has 0 dimensions, expected one",
+        id="BatchNormalization of a mean that is no vector",
+    ),
+    pytest.param(
         25,
         24,
         "g (float[1,2,3,8] q, float[1,2,3,8] k, float[1,2,3,8] v) => (float[1,2,3,8] y) { y = Attention<left_window_size=1>(q, k, v) }",

@@ -317,3 +317,17 @@ def test_a_product_over_no_axes_is_each_number() -> None:
     }"""
     scale = recognised(text, opset=18).parameter("scale")
     np.testing.assert_array_equal(scale, [2.0, 3.0])
+
+
+@pytest.mark.parametrize("style", ["function", "primitive"])
+def test_a_row_of_zeros_stays_zeros(style: Any) -> None:  # noqa: ANN401  # a literal
+    """LpNormalization keeps it; a ScaleNorm without an epsilon would make NaN of it."""
+    text = "g (float[2,4] x) => (float[2,4] y) <float two = {2}> { n = LpNormalization(x) y = Mul(n, two) }"
+    proto = parsed(text, opset=17)
+    result = normonnx.optimize(proto, style=style)
+    assert result.report.modified
+    x = np.asarray([[0, 0, 0, 0], [3, 0, 4, 0]], np.float32)
+    assert evaluate(result.model, {"x": x})["y"].tolist() == [
+        [0] * 4,
+        pytest.approx([1.2, 0, 1.6, 0]),
+    ]

@@ -18,7 +18,7 @@ from normonnx.fold.plan import Bypass, Edit, NewConstant, Refusal, ReplaceNode, 
 from normonnx.fold.sources import Source, Statistics, statistics_of
 from normonnx.fold.surroundings import Surroundings, described
 
-_COARSEST = 2.0**-4  # a roundoff that no type exceeds: types are asked for only where it matters
+_COARSEST = 0.5  # a roundoff that no type exceeds: types are asked for only where it matters
 _MOST_AXES = 1  # of what two affines make: a matrix of numbers is no gain over two vectors
 
 

@@ -65,8 +65,9 @@ def _batch_norm(ask: Asked, node: ir.Node) -> Reading | Missing | None:
         constant = ask.constants.get(value)
         if value is None:
             return None
-        if ask.ranks.rank(value) not in (1, None):
-            return Missing(f"its {name} has {ask.ranks.rank(value)} dimensions, expected one (C)")
+        rank = ask.ranks.rank(value)
+        if rank not in (1, None):
+            return Missing(f"its {name} has {rank} dimensions, expected one (C)")
         if constant is None:
             parameters[name] = Runtime(value, ())
             continue

@@ -53,9 +53,8 @@ def recognize(
     found = find(model, keep_inputs)
     findings = found if affine is None else found.only(affine=affine)
     applied, refused = emit(model, findings, keep=keep, observer=observer)
-    left = len(findings.norms) + len(findings.near_misses) < len(found.norms) + len(
-        found.near_misses
-    )
+    others = None if affine is None else found.only(affine=not affine)
+    left = others is not None and bool(others.norms or others.near_misses)
     return Recognition(applied, refused, left)
 
 

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from normonnx.catalogue.norm import ONNX_EPSILON
 from normonnx.graph.attributes import axes_within, float_of, int_of, ints_of
+from normonnx.graph.lengths import Length
 from normonnx.recognize import algebra, frames, means, powers
 from normonnx.recognize.asking import Asked, Operand, Operands
 from normonnx.recognize.facts import (
@@ -160,19 +161,20 @@ def _instance_norm(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None
 
 
 def _group_norm(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
-    groups = int_of(node, "num_groups", 0)
-    by_group = [_has_one_a_group(ask, node, each, groups) for each in operands[1:3]]
-    if any(by_group) and not (all(by_group) and ask.ranks.opset(node) < _PER_CHANNEL):
-        return None  # no legal node
+    groups, lengths = int_of(node, "num_groups", 0), ask.lengths(node.inputs[0])
+    channels = lengths[1] if lengths is not None and len(lengths) > 1 else None
+    by_group = [_is_by_group(each, channels, groups) for each in operands[1:3]]
+    legal = all(by_group) and ask.ranks.opset(node) < _PER_CHANNEL
+    if groups > 1 and any(by_group) and not legal:
+        return None
     return _in_groups(ask, node, operands, groups, 1)
 
 
-def _has_one_a_group(ask: Asked, node: ir.Node, operand: Operand | None, groups: int) -> bool:
-    """Whether a parameter has a number for each group, which has several channels."""
-    lengths = ask.lengths(node.inputs[0])
-    several = lengths is not None and len(lengths) > 1 and lengths[1] != groups
-    array = None if operand is None else operand.constant
-    return several and array is not None and array.size == groups > 1
+def _is_by_group(operand: Operand | None, channels: Length | None, groups: int) -> bool:
+    """Whether a parameter has a number for each group of several channels."""
+    if operand is None or operand.constant is None:
+        return False
+    return operand.constant.size == groups != channels
 
 
 def _group_norm_of_runtime(ask: Asked, node: ir.Node, operands: Operands) -> Fact | None:
@@ -230,9 +232,7 @@ def _certain(ask: Asked, operand: Operand) -> bool:
 
 def _per_channel(operand: Operand | None, channels: int, groups: int) -> Operand | None:
     """GroupNormalization-18 has a scale for each group, 21 for each channel."""
-    if operand is None or operand.constant is None or operand.constant.size != groups:
-        return operand
-    if groups == channels:
+    if operand is None or operand.constant is None or not _is_by_group(operand, channels, groups):
         return operand
     return replace(operand, constant=np.repeat(operand.constant, channels // groups))
 

@@ -215,8 +215,8 @@ def test_a_scale_of_unknown_length_may_be_one_for_each_group() -> None:
 @pytest.mark.parametrize(
     ("opset", "parameters", "node"),
     [
-        (17, "float[4] a, float[4,1,1] v", "BatchNormalization(x, a, a, a, v)"),
-        (17, "float[1,4] a, float[4] v", "BatchNormalization(x, a, v, v, v)"),
+        (17, "float[4] a, float[4,1,1] v = {2, 2, 2, 2}", "BatchNormalization(x, a, a, a, v)"),
+        (17, "float[1,4] a = {3, 3, 3, 3}, float[4] v", "BatchNormalization(x, a, v, v, v)"),
         (18, "float[4] a, float[2] v", "GroupNormalization<num_groups = 2>(x, a, v)"),
         (18, "float[2] a, float[1] v", "GroupNormalization<num_groups = 2>(x, a, v)"),
         (21, "float[2] a, float[2] v", "GroupNormalization<num_groups = 2>(x, a, v)"),
